@@ -28,6 +28,8 @@ pub struct Fleet {
     pub name: PlainText,
     /// The server that the images come from.
     pub central: Central,
+    /// The zone of the central server's times.
+    pub time_zone: TimeZone,
     /// Who hears of failures; nobody when absent.
     pub mail: Option<Mail>,
     /// All lines of images.
@@ -286,7 +288,7 @@ pub struct School {
 pub const DEFAULT_POWER_GROUP: &str = "default";
 
 /// When which work may run at a school.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkWindows {
     /// Downloads from the central server.
     pub download: Windows,

@@ -1,0 +1,31 @@
+//! The pure core: what a server must make true, what it found, and the steps between the two.
+//!
+//! # Invariants
+//!
+//! Nothing below this module reads a file, asks the clock, starts a process or draws a random
+//! number. Time, memory and what already runs are observed facts: fields of [`Observed`].
+//! Equal inputs give equal plans, byte for byte, since all collections are ordered.
+//!
+//! [`plan()`], [`predict()`] and [`audit()`] are three independent statements about the same actions;
+//! none calls another.
+
+pub mod action;
+pub mod audit;
+pub mod desired;
+pub mod gates;
+pub mod journal;
+pub mod observed;
+pub mod plan;
+pub mod predict;
+pub mod preview;
+mod topics;
+
+pub use action::{Action, Pace, Reason, Resource, Step, StepId};
+pub use audit::{Violation, audit};
+pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
+pub use gates::Gate;
+pub use journal::{Entry, Journal, Record, StepResult};
+pub use observed::{Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent};
+pub use plan::{Goal, Hold, Plan, plan};
+pub use predict::predict;
+pub use preview::{Preview, preview};

@@ -1,0 +1,249 @@
+//! Actions: each is one externally visible effect, idempotent and interruptible.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use schema::digest::Digest;
+use schema::fleet::PowerBudget;
+use schema::name::{ClassName, FileName, HostName, ImageName, PowerGroupName, RoomName, VersionName};
+use schema::units::{Bytes, Rate};
+use serde::{Deserialize, Serialize};
+
+use crate::linbo::command::CommandLine;
+use crate::linbo::devices::Mac;
+
+/// One effect on the server, its images or its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Replace `start.conf.<class>` as a whole.
+    WriteStartConf {
+        /// The class.
+        class: ClassName,
+        /// Its text until now; none when there was no file.
+        before: Option<String>,
+        /// Its text from now on.
+        after: String,
+    },
+    /// Run `linuxmuster-import-devices`, so that the boot configuration follows the classes.
+    ImportDevices {
+        /// The classes whose boot configuration is older than their `start.conf`.
+        classes: Vec<ClassName>,
+    },
+    /// Fetch what is missing of one version into the store.
+    Download {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: VersionName,
+        /// The digest of its manifest, as Git has it.
+        manifest: Digest,
+        /// What there is still to move, as far as is known.
+        bytes: Bytes,
+        /// What it may take of the line.
+        rate: Option<Rate>,
+        /// When it has to stop, to be continued in the next window.
+        until: Timestamp,
+    },
+    /// Exchange an image's files in LINBO's folder for those of one version in the store.
+    Activate {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: VersionName,
+        /// The digest of its manifest.
+        manifest: Digest,
+    },
+    /// Make an image file's torrent anew and seed it.
+    Seed {
+        /// The image.
+        image: ImageName,
+        /// Its file.
+        file: FileName,
+    },
+    /// Put the hosts of a room back to their images, then switch them off.
+    ResetRoom {
+        /// The room.
+        room: RoomName,
+        /// The occurrence of its schedule since which its hosts are to be fresh.
+        due: Timestamp,
+        /// The hosts that are not fresh.
+        hosts: Vec<Wake>,
+        /// What each runs.
+        commands: CommandLine,
+        /// Whether the hosts are all that the room has.
+        whole_room: bool,
+        /// The images that the commands restore.
+        images: Vec<ImageName>,
+        /// The class whose operating systems they are.
+        class: ClassName,
+        /// The circuit.
+        power: PowerGroupName,
+        /// How fast its hosts may be woken.
+        pace: Pace,
+    },
+}
+
+/// A host and how to wake it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Wake {
+    /// The host.
+    pub host: HostName,
+    /// Where its magic packet goes; a host without one cannot be woken.
+    pub mac: Option<Mac>,
+}
+
+/// How fast hosts may be woken, and how many may be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pace {
+    /// Hosts woken per minute.
+    pub wake_per_minute: u32,
+    /// Hosts on at the same time.
+    pub on_at_once: u32,
+}
+
+impl From<PowerBudget> for Pace {
+    fn from(budget: PowerBudget) -> Self {
+        let PowerBudget { wake_per_minute, on_at_once } = budget;
+        Self { wake_per_minute: wake_per_minute.max(1), on_at_once: on_at_once.max(1) }
+    }
+}
+
+/// What identifies a step over passes and restarts: derived from what it does, so that the journal
+/// knows it again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An action that may begin now, and why it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Its identity.
+    pub id: StepId,
+    /// What it does.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It is not there.
+    Absent,
+    /// It is there, but other than the state repo says.
+    Differs,
+    /// The boot configuration is older than `start.conf`.
+    BootOutdated,
+    /// Another version is active; its name, if it is one that the store knows.
+    OtherVersion(Option<VersionName>),
+    /// It was begun and cut off.
+    Resumed,
+    /// It is older than the image file that it belongs to.
+    Outdated,
+    /// Hosts were last put back before the schedule's latest occurrence.
+    Stale {
+        /// The occurrence.
+        due: Timestamp,
+    },
+}
+
+/// What actions compete for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// The line to the central server.
+    Uplink,
+    /// The device import, of which two at a time would spoil each other's files.
+    Import,
+    /// The files of a class.
+    Class(ClassName),
+    /// The files of an image.
+    Image(ImageName),
+    /// The hosts of a room.
+    Room(RoomName),
+    /// The waking phase on a circuit.
+    Waking(PowerGroupName),
+    /// Hosts that are on, on a circuit.
+    Power(PowerGroupName),
+}
+
+/// How much of a resource an action takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// All of it.
+    Whole,
+    /// So many units.
+    Units(u32),
+}
+
+impl Action {
+    /// The identity of the step that performs this action.
+    #[must_use]
+    pub fn id(&self) -> StepId {
+        StepId(match self {
+            Self::WriteStartConf { class, .. } => format!("start-conf/{class}"),
+            Self::ImportDevices { .. } => "import-devices".to_owned(),
+            Self::Download { image, version, manifest, .. } => {
+                format!("download/{image}/{version}/{}", manifest.short())
+            }
+            Self::Activate { image, version, manifest } => {
+                format!("activate/{image}/{version}/{}", manifest.short())
+            }
+            Self::Seed { file, .. } => format!("seed/{file}"),
+            Self::ResetRoom { room, due, .. } => format!("reset/{room}/{due}"),
+        })
+    }
+
+    /// What it takes of which resources while it runs.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(Resource, Share)> {
+        let one = Share::Units(1);
+        match self {
+            Self::WriteStartConf { class, .. } => vec![(Resource::Class(class.clone()), Share::Whole)],
+            Self::ImportDevices { classes } => {
+                let shared = classes.iter().map(|class| (Resource::Class(class.clone()), Share::Whole));
+                shared.chain([(Resource::Import, Share::Whole)]).collect()
+            }
+            Self::Download { .. } => vec![(Resource::Uplink, Share::Whole)],
+            Self::Activate { image, .. } | Self::Seed { image, .. } => {
+                vec![(Resource::Image(image.clone()), Share::Whole)]
+            }
+            Self::ResetRoom { room, hosts, images, class, power, pace, .. } => {
+                let on = u32::try_from(hosts.len()).unwrap_or(u32::MAX).min(pace.on_at_once);
+                let images = images.iter().map(|image| (Resource::Image(image.clone()), one));
+                let rest = [
+                    (Resource::Class(class.clone()), one),
+                    (Resource::Room(room.clone()), Share::Whole),
+                    (Resource::Waking(power.clone()), Share::Whole),
+                    (Resource::Power(power.clone()), Share::Units(on)),
+                ];
+                images.chain(rest).collect()
+            }
+        }
+    }
+
+    /// How long hosts are being woken, in seconds; none when that cannot be told beforehand, since
+    /// later hosts wait until earlier ones are off.
+    #[must_use]
+    pub fn waking_seconds(&self) -> Option<i64> {
+        let Self::ResetRoom { hosts, pace, .. } = self else { return Some(0) };
+        let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+        (hosts <= pace.on_at_once).then(|| i64::from(hosts) * 60 / i64::from(pace.wake_per_minute) + 1)
+    }
+}
+
+impl Step {
+    /// A step with the identity that its action gives it.
+    #[must_use]
+    pub fn new(action: Action, reason: Reason) -> Self {
+        Self { id: action.id(), action, reason }
+    }
+}

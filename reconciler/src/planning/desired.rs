@@ -1,0 +1,166 @@
+//! What one server must make true, cut out of the fleet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use schema::digest::Digest;
+use schema::fleet::{
+    Central, DEFAULT_POWER_GROUP, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room,
+    WorkWindows,
+};
+use schema::name::{ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, VersionName};
+use schema::schedule::FreeDays;
+use schema::units::{Bytes, Rate};
+
+use crate::linbo::start_conf;
+
+/// Which server of the fleet this is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Server {
+    /// The one that releases images.
+    Central,
+    /// The one of this school.
+    School(SchoolName),
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Central => f.write_str("central"),
+            Self::School(school) => school.fmt(f),
+        }
+    }
+}
+
+/// What one server must make true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The server.
+    pub server: Server,
+    /// The zone of all its times.
+    pub zone: TimeZone,
+    /// When which work may run.
+    pub windows: WorkWindows,
+    /// When nothing may run at all on PCs.
+    pub holidays: Arc<FreeDays>,
+    /// Where images come from.
+    pub central: Central,
+    /// What a download may take of the line.
+    pub download_rate: Option<Rate>,
+    /// Released images by name and version. Of one image, one version at most serves rooms.
+    pub images: BTreeMap<(ImageName, VersionName), DesiredImage>,
+    /// Hardware classes that rooms use.
+    pub classes: BTreeMap<ClassName, DesiredClass>,
+    /// Rooms.
+    pub rooms: BTreeMap<RoomName, Room>,
+    /// What each circuit bears.
+    pub power: BTreeMap<PowerGroupName, PowerBudget>,
+}
+
+/// One version of a released image that this server is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredImage {
+    /// The channel that asks for it, if one does.
+    pub channel: Option<ChannelName>,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// What it weighs when nothing of it is there: base and diff.
+    pub size: Bytes,
+    /// Whether it has to be moved into the school's domain first.
+    pub domain_join: DomainJoin,
+    /// Who needs it.
+    pub purpose: Purpose,
+}
+
+/// Who needs a version of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Rooms: it is to be active under its production name.
+    Rooms,
+    /// A test class alone, until the end of this day.
+    TestClass {
+        /// The last day.
+        until: Date,
+    },
+}
+
+/// One hardware class that this server is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredClass {
+    /// The whole text of `start.conf.<class>`.
+    pub start_conf: String,
+    /// Its operating systems in LINBO's order.
+    pub os: Vec<OsEntry>,
+}
+
+impl Desired {
+    /// What `server` must make true; none when the fleet has no such school.
+    #[must_use]
+    pub fn of(fleet: &Fleet, server: &Server) -> Option<Self> {
+        let school = match server {
+            Server::Central => return Some(Self::nothing(fleet)),
+            Server::School(name) => fleet.schools.get(name)?,
+        };
+        let classes = school.rooms.values().map(|room| &room.class).filter_map(|name| {
+            let class = fleet.classes.get(name)?;
+            let desired = DesiredClass { start_conf: start_conf::render(name, class), os: class.os.clone() };
+            Some((name.clone(), desired))
+        });
+        let released = |image: &ImageName, version: &VersionName, channel, purpose| {
+            let ImageSource::Released { domain_join, versions, .. } = &fleet.images.get(image)?.source else {
+                return None;
+            };
+            let found = versions.get(version)?;
+            let size = Bytes(found.size.0 + found.diff.map_or(0, |diff| diff.0));
+            let desired =
+                DesiredImage { channel, manifest: found.manifest, size, domain_join: *domain_join, purpose };
+            Some(((image.clone(), version.clone()), desired))
+        };
+        let tests = school.test_classes.values().flat_map(|test| {
+            test.images.iter().map(|(image, version)| (image, version, test.until))
+        });
+        let mut images: BTreeMap<_, _> = tests
+            .filter_map(|(image, version, until)| released(image, version, None, Purpose::TestClass { until }))
+            .collect();
+        images.extend(school.images.iter().filter_map(|(image, wanted)| {
+            released(image, &wanted.version, wanted.channel.clone(), Purpose::Rooms)
+        }));
+        Some(Self {
+            server: server.clone(),
+            zone: school.time_zone.clone(),
+            windows: school.windows.clone(),
+            holidays: Arc::clone(&school.holidays),
+            central: fleet.central.clone(),
+            download_rate: school.download_rate,
+            images,
+            classes: classes.collect(),
+            rooms: school.rooms.clone(),
+            power: school.power.clone(),
+        })
+    }
+
+    fn nothing(fleet: &Fleet) -> Self {
+        Self {
+            server: Server::Central,
+            zone: fleet.time_zone.clone(),
+            windows: WorkWindows::default(),
+            holidays: Arc::default(),
+            central: fleet.central.clone(),
+            download_rate: None,
+            images: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            power: BTreeMap::new(),
+        }
+    }
+
+    /// What the circuit of a room bears.
+    #[must_use]
+    pub fn power_of(&self, group: &PowerGroupName) -> PowerBudget {
+        let budget = self.power.get(group).or_else(|| self.power.get(DEFAULT_POWER_GROUP));
+        budget.copied().unwrap_or(PowerBudget { wake_per_minute: 6, on_at_once: 120 })
+    }
+}

@@ -1,0 +1,228 @@
+//! What was done before: the memory that the planner reads, folded from records on disk.
+//!
+//! A record is written before a step begins, for each host as its outcome is known, and when the step
+//! ends. After a crash the journal says what was begun, the world says what is true.
+//!
+//! # Compatibility
+//!
+//! Records are lines of JSON. A newer reconciler reads older records. An older one skips events that it
+//! does not know, and keeps them. The folded journal is never written.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use schema::name::HostName;
+use serde::{Deserialize, Serialize};
+
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::action::StepId;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it was written.
+    pub at: Timestamp,
+    /// The pass that wrote it, by the time of its beginning.
+    pub pass: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Entry {
+    /// A pass began.
+    PassStarted {
+        /// The commit that it works towards, if there is one.
+        commit: Option<String>,
+    },
+    /// A step is about to begin.
+    Started {
+        /// The step.
+        step: StepId,
+        /// What it does, for people.
+        title: String,
+    },
+    /// The outcome of one host within a step.
+    Host {
+        /// The step.
+        step: StepId,
+        /// The host.
+        host: HostName,
+        /// Its outcome.
+        outcome: HostOutcome,
+    },
+    /// A step ended.
+    Finished {
+        /// The step.
+        step: StepId,
+        /// How.
+        result: StepResult,
+    },
+    /// People were told.
+    Told {
+        /// Troubles that are news, by key, with what was said of them.
+        opened: BTreeMap<String, String>,
+        /// Keys of troubles that are over.
+        closed: Vec<String>,
+    },
+    /// A pass ended.
+    PassFinished {
+        /// Its exit code.
+        exit: u8,
+        /// One line for people.
+        summary: String,
+    },
+    /// Something that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepResult {
+    /// Its effect is there.
+    Done,
+    /// It stopped at a safe point because its window closed; it goes on in the next one.
+    Paused,
+    /// It failed.
+    Failed {
+        /// Why, for people, with causes.
+        why: String,
+        /// The last lines of what the programs said.
+        evidence: Vec<String>,
+    },
+}
+
+/// The journal, folded to what the planner asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Journal {
+    steps: BTreeMap<StepId, Failures>,
+    hosts: BTreeMap<HostName, Vec<Attempt>>,
+    told: BTreeMap<String, String>,
+}
+
+/// The failures of a step since it last went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failures {
+    /// How many, one after the other.
+    pub count: u32,
+    /// When the last one was noted.
+    pub last: Timestamp,
+    /// What the last one was.
+    pub why: String,
+}
+
+/// One attempt to reset a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it was judged.
+    pub at: Timestamp,
+    /// How it ended.
+    pub outcome: HostOutcome,
+}
+
+/// Attempts kept for each host: more than any policy looks back.
+const ATTEMPTS_KEPT: usize = 16;
+
+impl Journal {
+    /// Takes one more record in.
+    pub fn fold(&mut self, record: &Record) {
+        match &record.entry {
+            Entry::Host { host, outcome, .. } => {
+                let attempts = self.hosts.entry(host.clone()).or_default();
+                if attempts.len() == ATTEMPTS_KEPT {
+                    attempts.remove(0);
+                }
+                attempts.push(Attempt { at: record.at, outcome: outcome.clone() });
+            }
+            Entry::Finished { step, result: StepResult::Done | StepResult::Paused } => {
+                self.steps.remove(step);
+            }
+            Entry::Finished { step, result: StepResult::Failed { why, .. } } => {
+                let count = self.steps.get(step).map_or(0, |failures| failures.count);
+                let failures = Failures { count: count.saturating_add(1), last: record.at, why: why.clone() };
+                self.steps.insert(step.clone(), failures);
+            }
+            Entry::Told { opened, closed } => {
+                self.told.retain(|key, _| !closed.contains(key));
+                self.told.extend(opened.clone());
+            }
+            Entry::PassStarted { .. } | Entry::Started { .. } | Entry::PassFinished { .. } | Entry::Unknown => {}
+        }
+    }
+
+    /// The failures of a step since it last went well.
+    #[must_use]
+    pub fn failures(&self, step: &StepId) -> Option<&Failures> {
+        self.steps.get(step)
+    }
+
+    /// Troubles that people were told of and that are not known to be over, by key.
+    #[must_use]
+    pub const fn told(&self) -> &BTreeMap<String, String> {
+        &self.told
+    }
+
+    /// The attempts to reset a host, oldest first.
+    #[must_use]
+    pub fn attempts(&self, host: &HostName) -> &[Attempt] {
+        self.hosts.get(host).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<'a> FromIterator<&'a Record> for Journal {
+    fn from_iter<I: IntoIterator<Item = &'a Record>>(records: I) -> Self {
+        let mut journal = Self::default();
+        records.into_iter().for_each(|record| journal.fold(record));
+        journal
+    }
+}
+
+/// How long to wait after so many failures in a row: 5 minutes, doubled each time, at most 6 hours.
+#[must_use]
+pub fn backoff(failures: u32) -> SignedDuration {
+    const FIRST: i64 = 5;
+    const LONGEST: i64 = 6 * 60;
+    let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(20));
+    SignedDuration::from_mins(doubled.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn record(at: i64, entry: Entry) -> Record {
+        let at = Timestamp::from_second(at).unwrap();
+        Record { at, pass: at, entry }
+    }
+
+    #[test]
+    fn failures_count_until_success() {
+        let step = crate::planning::Action::ImportDevices { classes: Vec::new() }.id();
+        let failed = StepResult::Failed { why: "disk full".into(), evidence: vec![] };
+        let finished = |at, result| record(at, Entry::Finished { step: step.clone(), result });
+        let two = [finished(1, failed.clone()), finished(2, failed)];
+        let journal: Journal = two.iter().collect();
+        assert_eq!(journal.failures(&step).map(|f| (f.count, f.why.as_str())), Some((2, "disk full")));
+        let journal: Journal = two.iter().chain(&[finished(3, StepResult::Done)]).collect();
+        assert_eq!(journal.failures(&step), None);
+    }
+
+    #[test]
+    fn waiting_doubles_and_is_bounded() {
+        let minutes = |n| backoff(n).as_mins();
+        assert_eq!([1, 2, 3, 4, 8, 100, u32::MAX].map(minutes), [5, 10, 20, 40, 360, 360, 360]);
+    }
+
+    #[test]
+    fn an_event_of_a_newer_version_is_skipped() {
+        let line = r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"moon_phase","x":1}"#;
+        assert_eq!(serde_json::from_str::<Record>(line).unwrap().entry, Entry::Unknown);
+    }
+}

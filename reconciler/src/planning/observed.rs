@@ -1,0 +1,214 @@
+//! What a server found out about itself, and when it looked.
+//!
+//! What could not be seen is [`Probe::Unseen`], never absent: no plan acts on a guess.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use schema::digest::Digest;
+use schema::name::{ClassName, FileName, HostName, ImageName};
+
+use crate::linbo::devices::Devices;
+use crate::linbo::image_info::ImageRecord;
+use crate::linbo::status::HostReport;
+use crate::manifest::Manifest;
+use crate::planning::action::Step;
+use crate::planning::journal::Journal;
+
+/// Something that was looked at: what was found, or why nothing could be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe<T> {
+    /// It was seen, and this is what it was.
+    Seen(T),
+    /// It could not be seen; the text says what was tried and why it failed.
+    Unseen(String),
+}
+
+impl<T> Probe<T> {
+    /// What was seen, by reference.
+    pub const fn as_ref(&self) -> Probe<&T> {
+        match self {
+            Self::Seen(found) => Probe::Seen(found),
+            Self::Unseen(_) => Probe::Unseen(String::new()),
+        }
+    }
+
+    /// What was seen. Whoever calls this decides what to do when nothing was: there is no default.
+    pub const fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(found) => Some(found),
+            Self::Unseen(_) => None,
+        }
+    }
+
+    /// Why nothing was seen.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Seen(_) => None,
+            Self::Unseen(cause) => Some(cause),
+        }
+    }
+}
+
+/// What a server found out about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// When it looked.
+    pub at: Timestamp,
+    /// The rows of `devices.csv`.
+    pub devices: Probe<Devices>,
+    /// What belongs to each wanted hardware class.
+    pub classes: BTreeMap<ClassName, Probe<ClassFiles>>,
+    /// LINBO's folder of each wanted image.
+    pub live: BTreeMap<ImageName, Probe<LiveImage>>,
+    /// The reconciler's own store.
+    pub store: Probe<Store>,
+    /// The last report of each host of a wanted room; none when there is none.
+    pub reports: BTreeMap<HostName, Probe<Option<HostReport>>>,
+    /// Hosts on which something runs that this pass did not start.
+    pub busy: Probe<BTreeMap<HostName, Busy>>,
+    /// What was done before.
+    pub journal: Journal,
+    /// What this pass is doing.
+    pub running: Vec<Running>,
+}
+
+/// The files of one hardware class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassFiles {
+    /// The text of `start.conf.<class>`; none when there is no such file.
+    pub start_conf: Option<String>,
+    /// What `linuxmuster-import-devices` made of it.
+    pub grub: Grub,
+}
+
+/// The state of `boot/grub/<class>.cfg`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grub {
+    /// Newer than `start.conf.<class>`.
+    Current,
+    /// Older than it, or not there.
+    Stale,
+    /// Kept by hand: without the marker by which the import knows its own files.
+    ByHand,
+}
+
+/// LINBO's folder of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LiveImage {
+    /// `<image>.qcow2`, if it is there.
+    pub base: Option<ImageFile>,
+    /// `<image>.qdiff`, if it is there.
+    pub diff: Option<ImageFile>,
+    /// An upload from a client runs or was cut off: `.BAK` files or rsync's temporary ones lie there.
+    pub uploading: bool,
+}
+
+/// One image file in LINBO's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFile {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest; none for images whose digest nobody asks for.
+    pub sha256: Option<Digest>,
+    /// Its `.info`, if that is there and can be read.
+    pub record: Option<ImageRecord>,
+    /// Its `.torrent`.
+    pub torrent: Torrent,
+}
+
+/// The state of an image file's `.torrent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Torrent {
+    /// Not older than the image file.
+    Current,
+    /// Older than the image file: a seeder would write the old content back.
+    Stale,
+    /// Not there.
+    Missing,
+}
+
+/// The reconciler's own store of downloaded files, by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Store {
+    /// Manifests, by the digest in Git.
+    pub manifests: BTreeMap<Digest, Manifest>,
+    /// Verified files.
+    pub objects: BTreeSet<Digest>,
+    /// Bytes of files whose download was begun.
+    pub partial: BTreeMap<Digest, u64>,
+    /// Free bytes on its file system.
+    pub free: u64,
+}
+
+impl Store {
+    /// The bytes that a download of this manifest would still have to move; none while the manifest
+    /// itself is not there.
+    #[must_use]
+    pub fn missing(&self, manifest: &Digest) -> Option<u64> {
+        let missing = self.manifests.get(manifest)?.files.iter().filter(|file| !self.objects.contains(&file.sha256));
+        // Two names for one content are moved once.
+        let sizes: BTreeMap<_, _> = missing.map(|file| (file.sha256, file.size)).collect();
+        let left = |(digest, size): (&Digest, &u64)| {
+            size.saturating_sub(self.partial.get(digest).copied().unwrap_or(0))
+        };
+        Some(sizes.iter().map(left).sum())
+    }
+
+    /// Whether all files of this manifest are there and verified.
+    #[must_use]
+    pub fn is_complete(&self, manifest: &Digest) -> bool {
+        self.manifests
+            .get(manifest)
+            .is_some_and(|manifest| manifest.files.iter().all(|file| self.objects.contains(&file.sha256)))
+    }
+}
+
+/// Why a host is busy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Busy {
+    /// A tmux session of `linbo-remote` has it.
+    Session,
+    /// A command of an earlier pass still runs on it.
+    Orphan,
+}
+
+/// A step that this pass is performing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// The step.
+    pub step: Step,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+impl LiveImage {
+    /// Whether it holds exactly what `manifest` says.
+    #[must_use]
+    pub fn holds(&self, manifest: &Manifest) -> bool {
+        let digest = |file: &Option<ImageFile>| file.as_ref().map(|file| file.sha256);
+        let wanted = |file: Option<&crate::manifest::ManifestFile>| file.map(|file| Some(file.sha256));
+        digest(&self.base) == wanted(manifest.base()) && digest(&self.diff) == wanted(manifest.diff())
+    }
+
+    /// Its image files with their names.
+    pub fn files(&self, image: &ImageName) -> impl Iterator<Item = (FileName, &ImageFile)> {
+        let name = |ending: &str| format!("{image}.{ending}").parse().ok();
+        let base = self.base.as_ref().and_then(|file| Some((name("qcow2")?, file)));
+        let diff = self.diff.as_ref().and_then(|file| Some((name("qdiff")?, file)));
+        base.into_iter().chain(diff)
+    }
+}
+
+impl Observed {
+    /// Everything that could not be seen, by name and cause. Not empty means: incomplete, exit 1.
+    #[must_use]
+    pub fn blind_spots(&self) -> Vec<String> {
+        let single = [self.devices.cause(), self.store.cause(), self.busy.cause()];
+        let classes = self.classes.values().map(Probe::cause);
+        let live = self.live.values().map(Probe::cause);
+        let reports = self.reports.values().map(Probe::cause);
+        let all = single.into_iter().chain(classes).chain(live).chain(reports);
+        all.flatten().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! The plan: what is to be done now, and what is wanted but has to wait.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schema::name::{ClassName, FileName, ImageName, RoomName, VersionName};
+use serde::Serialize;
+
+use crate::planning::action::{Action, Resource, Share, Step};
+use crate::planning::desired::Desired;
+use crate::planning::gates::{Closed, Gate};
+use crate::planning::journal::backoff;
+use crate::planning::observed::{Observed, Running};
+use crate::planning::topics;
+
+/// Steps that may begin now, and holds: what is wanted but has to wait, with what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[must_use = "a plan that nobody reads or applies changes nothing"]
+pub struct Plan {
+    /// In the order in which they are to begin. They do not depend on one another.
+    pub steps: Vec<Step>,
+    /// In the order of the topics.
+    pub holds: Vec<Hold>,
+}
+
+/// Something wanted that has to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// What is wanted.
+    pub goal: Goal,
+    /// What it waits for.
+    pub gate: Gate,
+    /// When to look again, if that is known.
+    pub wake: Option<Timestamp>,
+}
+
+/// What is wanted of which object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// `start.conf.<class>` as the state repo says.
+    StartConf(ClassName),
+    /// A boot configuration that follows the classes.
+    Import,
+    /// A version in the store.
+    Downloaded(ImageName, VersionName),
+    /// A version under its production name.
+    Active(ImageName, VersionName),
+    /// A torrent that fits its image file.
+    Seeded(FileName),
+    /// So many hosts of a room back at their image.
+    Fresh(RoomName, usize),
+    /// A room whose hosts cannot all be reset.
+    Room(RoomName),
+}
+
+impl From<&Action> for Goal {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::WriteStartConf { class, .. } => Self::StartConf(class.clone()),
+            Action::ImportDevices { .. } => Self::Import,
+            Action::Download { image, version, .. } => Self::Downloaded(image.clone(), version.clone()),
+            Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
+            Action::Seed { file, .. } => Self::Seeded(file.clone()),
+            Action::ResetRoom { room, hosts, .. } => Self::Fresh(room.clone(), hosts.len()),
+        }
+    }
+}
+
+/// The steps and holds that lead from what was observed to what is desired.
+pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let mut drafts = Drafts { plan: Plan::default(), ledger: Ledger::of(desired, observed) };
+    for propose in topics::ALL {
+        propose(desired, observed, &mut drafts);
+    }
+    drafts.plan
+}
+
+/// The plan while the topics write it.
+pub(super) struct Drafts<'a> {
+    plan: Plan,
+    ledger: Ledger<'a>,
+}
+
+impl Drafts<'_> {
+    /// Notes that `goal` is wanted and has to wait.
+    pub(super) fn hold(&mut self, goal: Goal, gate: Gate, wake: Option<Timestamp>) {
+        self.plan.holds.push(Hold { goal, gate, wake });
+    }
+
+    /// Proposes a step whose gates are all open but for those that every step has: it is not running
+    /// already, it is not in backoff, and what it claims is free. Otherwise it becomes a hold.
+    pub(super) fn step(&mut self, step: Step) {
+        let Ledger { observed, .. } = &self.ledger;
+        if observed.running.iter().any(|running| running.step.id == step.id) {
+            return;
+        }
+        let failures = observed.journal.failures(&step.id);
+        if let Some(failures) = failures
+            && let next = failures.last + backoff(failures.count)
+            && observed.at < next
+            // A clock that was put back must not stretch a wait of minutes to one of years.
+            && failures.last <= observed.at
+        {
+            let gate = Gate::Backoff { failures: failures.count, why: failures.why.clone() };
+            return self.hold(Goal::from(&step.action), gate, Some(next));
+        }
+        match self.ledger.admit(&step.action) {
+            Ok(()) => self.plan.steps.push(step),
+            Err(Closed { gate, wake }) => self.hold(Goal::from(&step.action), gate, wake),
+        }
+    }
+}
+
+/// What is taken of each resource by running and admitted steps.
+struct Ledger<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    taken: BTreeMap<Resource, u64>,
+}
+
+impl<'a> Ledger<'a> {
+    fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let mut ledger = Self { desired, observed, taken: BTreeMap::new() };
+        for running in &observed.running {
+            for (resource, share) in running.step.action.claims() {
+                if !ledger.is_released(&resource, running) {
+                    ledger.take(resource, share);
+                }
+            }
+        }
+        ledger
+    }
+
+    /// The waking phase of a room ends before its reset does, and the next room may begin then.
+    fn is_released(&self, resource: &Resource, running: &Running) -> bool {
+        matches!(resource, Resource::Waking(_)) && wakes_until(running).is_some_and(|end| end <= self.observed.at)
+    }
+
+    fn take(&mut self, resource: Resource, share: Share) {
+        let amount = self.amount(&resource, share);
+        *self.taken.entry(resource).or_default() += amount;
+    }
+
+    fn amount(&self, resource: &Resource, share: Share) -> u64 {
+        match share {
+            Share::Whole => self.capacity(resource),
+            Share::Units(units) => u64::from(units),
+        }
+    }
+
+    fn capacity(&self, resource: &Resource) -> u64 {
+        match resource {
+            Resource::Power(group) => self.desired.power_of(group).on_at_once.into(),
+            Resource::Image(_) | Resource::Class(_) => u64::from(u32::MAX),
+            Resource::Uplink | Resource::Import | Resource::Room(_) | Resource::Waking(_) => 1,
+        }
+    }
+
+    fn admit(&mut self, action: &Action) -> Result<(), Closed> {
+        let claims = action.claims();
+        for (resource, share) in &claims {
+            let taken = self.taken.get(resource).copied().unwrap_or(0);
+            if taken + self.amount(resource, *share) > self.capacity(resource) {
+                let wakes = self.observed.running.iter().filter(|running| {
+                    matches!(resource, Resource::Waking(_))
+                        && running.step.action.claims().iter().any(|(claimed, _)| claimed == resource)
+                });
+                let wake = wakes.filter_map(wakes_until).max();
+                return Err(Closed { gate: Gate::Busy(resource.clone()), wake });
+            }
+        }
+        for (resource, share) in claims {
+            self.take(resource, share);
+        }
+        Ok(())
+    }
+}
+
+fn wakes_until(running: &Running) -> Option<Timestamp> {
+    let seconds = running.step.action.waking_seconds()?;
+    Some(running.since + jiff::SignedDuration::from_secs(seconds))
+}

@@ -1,0 +1,92 @@
+//! What a step is expected to change: its nominal effect, as a function.
+//!
+//! It drives the look-ahead of the dry run, is the simulator's idea of success, and is what the
+//! real adapters are compared with.
+
+use schema::digest::Digest;
+use schema::name::{FileName, ImageName, VersionName};
+
+use crate::linbo::verdict::HostOutcome;
+use crate::manifest::{Manifest, ManifestFile};
+use crate::planning::action::{Action, Step};
+use crate::planning::journal::{Entry, Record, StepResult};
+use crate::planning::observed::{ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Torrent};
+
+/// Changes `observed` as performing `step` is expected to. Time does not pass.
+pub fn predict(observed: &mut Observed, step: &Step) {
+    let note = |observed: &mut Observed, entry| {
+        observed.journal.fold(&Record { at: observed.at, pass: observed.at, entry });
+    };
+    match &step.action {
+        Action::WriteStartConf { class, after, .. } => {
+            // The boot configuration is older than a file that was just written.
+            let grub = match observed.classes.get(class) {
+                Some(Probe::Seen(ClassFiles { grub: Grub::ByHand, .. })) => Grub::ByHand,
+                _ => Grub::Stale,
+            };
+            let files = ClassFiles { start_conf: Some(after.clone()), grub };
+            observed.classes.insert(class.clone(), Probe::Seen(files));
+        }
+        Action::ImportDevices { classes } => {
+            for class in classes {
+                if let Some(Probe::Seen(files)) = observed.classes.get_mut(class) {
+                    files.grub = Grub::Current;
+                }
+            }
+        }
+        Action::Download { image, version, manifest: digest, bytes, .. } => {
+            let Probe::Seen(store) = &mut observed.store else { return };
+            store.free = store.free.saturating_sub(bytes.0);
+            let unseen = || stand_in(image, version, digest, bytes.0);
+            let manifest = store.manifests.entry(*digest).or_insert_with(unseen);
+            for file in &manifest.files {
+                store.objects.insert(file.sha256);
+                store.partial.remove(&file.sha256);
+            }
+        }
+        Action::Activate { image, manifest, .. } => activate(observed, image, manifest),
+        Action::Seed { image, file } => {
+            if let Some(Probe::Seen(live)) = observed.live.get_mut(image) {
+                let found = if file.as_str().ends_with(".qdiff") { &mut live.diff } else { &mut live.base };
+                if let Some(found) = found {
+                    found.torrent = Torrent::Current;
+                }
+            }
+        }
+        Action::ResetRoom { hosts, images, .. } => {
+            let Some(file) = images.first().and_then(|image| format!("{image}.qcow2").parse::<FileName>().ok()) else {
+                return;
+            };
+            for wake in hosts {
+                let outcome = HostOutcome::Applied { file: file.clone(), stamp: None };
+                let entry = Entry::Host { step: step.id.clone(), host: wake.host.clone(), outcome };
+                note(observed, entry);
+            }
+        }
+    }
+    note(observed, Entry::Finished { step: step.id.clone(), result: StepResult::Done });
+}
+
+/// A manifest that nobody has seen yet: one base of the expected size, whose digest stands for its own.
+fn stand_in(image: &ImageName, version: &VersionName, digest: &Digest, size: u64) -> Manifest {
+    let name = format!("{image}.qcow2").parse::<FileName>();
+    let file = name.ok().map(|name| ManifestFile { name, size, sha256: *digest });
+    Manifest { format_version: 1, image: image.clone(), version: version.clone(), files: file.into_iter().collect() }
+}
+
+fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
+    let Probe::Seen(store) = &observed.store else { return };
+    let Some(manifest) = store.manifests.get(manifest) else { return };
+    let file = |file: &ManifestFile| ImageFile {
+        size: file.size,
+        sha256: Some(file.sha256),
+        record: None,
+        torrent: Torrent::Missing,
+    };
+    let live = LiveImage {
+        base: manifest.base().map(file),
+        diff: manifest.diff().map(file),
+        uploading: false,
+    };
+    observed.live.insert(image.clone(), Probe::Seen(live));
+}

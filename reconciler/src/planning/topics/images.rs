@@ -1,0 +1,178 @@
+//! Released images: absent, downloaded and verified, active, seeded.
+
+use jiff::SignedDuration;
+use schema::fleet::DomainJoin;
+use schema::name::{HostName, ImageName, VersionName};
+use schema::units::Bytes;
+
+use crate::planning::action::{Action, Reason, Step};
+use crate::planning::desired::{Desired, DesiredImage, Purpose};
+use crate::planning::gates::{self, Closed, Gate, Work};
+use crate::planning::observed::{LiveImage, Observed, Probe, Store, Torrent};
+use crate::planning::plan::{Drafts, Goal};
+
+/// What the exchange of an image's files and the making of its torrent take at the most.
+const NEEDS: SignedDuration = SignedDuration::from_mins(10);
+
+pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
+    for ((image, version), wanted) in &desired.images {
+        if let Purpose::TestClass { until } = wanted.purpose
+            && until < observed.at.to_zoned(desired.zone.clone()).date()
+        {
+            continue;
+        }
+        let name = Named { desired, observed, image, version, wanted };
+        let is_active = wanted.purpose == Purpose::Rooms && name.is_active();
+        if !is_active && name.download(drafts) && wanted.purpose == Purpose::Rooms {
+            name.activate(drafts);
+        }
+    }
+    for (image, live) in &observed.live {
+        if let Probe::Seen(live) = live
+            && desired.images.keys().any(|(wanted, _)| wanted == image)
+        {
+            seed(drafts, image, live);
+        }
+    }
+}
+
+/// One wanted version, with what there is to look at.
+struct Named<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    image: &'a ImageName,
+    version: &'a VersionName,
+    wanted: &'a DesiredImage,
+}
+
+impl Named<'_> {
+    fn store(&self) -> Result<&Store, Gate> {
+        match &self.observed.store {
+            Probe::Seen(store) => Ok(store),
+            Probe::Unseen(cause) => Err(Gate::Unseen(cause.clone())),
+        }
+    }
+
+    fn live(&self) -> Result<&LiveImage, Gate> {
+        match self.observed.live.get(self.image) {
+            Some(Probe::Seen(live)) => Ok(live),
+            Some(Probe::Unseen(cause)) => Err(Gate::Unseen(cause.clone())),
+            None => Err(Gate::Unseen(format!("the folder of {} was not looked at", self.image))),
+        }
+    }
+
+    /// What is active already needs neither the store's files nor a download.
+    fn is_active(&self) -> bool {
+        let (Ok(store), Ok(live)) = (self.store(), self.live()) else { return false };
+        store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| live.holds(manifest))
+    }
+
+    /// Whether the version is in the store, verified; otherwise proposes to download it.
+    fn download(&self, drafts: &mut Drafts<'_>) -> bool {
+        let goal = || Goal::Downloaded(self.image.clone(), self.version.clone());
+        let store = match self.store() {
+            Ok(store) => store,
+            Err(gate) => {
+                drafts.hold(goal(), gate, None);
+                return false;
+            }
+        };
+        if store.is_complete(&self.wanted.manifest) {
+            return true;
+        }
+        let bytes = store.missing(&self.wanted.manifest).unwrap_or(self.wanted.size.0);
+        let window = gates::window(self.desired, Work::Download, self.observed.at, SignedDuration::ZERO);
+        // A tenth more than the files, so that the disk is not full to the last byte afterwards.
+        let needed = bytes + bytes / 10;
+        match window {
+            Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
+            Ok(_) if needed > store.free => {
+                let gate = Gate::NoSpace { needed: Bytes(needed), free: Bytes(store.free) };
+                drafts.hold(goal(), gate, None);
+            }
+            Ok(until) => {
+                let action = Action::Download {
+                    image: self.image.clone(),
+                    version: self.version.clone(),
+                    manifest: self.wanted.manifest,
+                    bytes: Bytes(bytes),
+                    rate: self.desired.download_rate,
+                    until,
+                };
+                let begun = store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| {
+                    manifest.files.iter().any(|file| store.partial.contains_key(&file.sha256))
+                });
+                drafts.step(Step::new(action, if begun { Reason::Resumed } else { Reason::Absent }));
+            }
+        }
+        false
+    }
+
+    fn activate(&self, drafts: &mut Drafts<'_>) {
+        let ready = self.ready_to_activate();
+        match ready {
+            Ok(reason) => drafts.step(Step::new(
+                Action::Activate {
+                    image: self.image.clone(),
+                    version: self.version.clone(),
+                    manifest: self.wanted.manifest,
+                },
+                reason,
+            )),
+            Err(Closed { gate, wake }) => {
+                drafts.hold(Goal::Active(self.image.clone(), self.version.clone()), gate, wake);
+            }
+        }
+    }
+
+    fn ready_to_activate(&self) -> Result<Reason, Closed> {
+        let closed = |gate| Closed { gate, wake: None };
+        let live = self.live().map_err(closed)?;
+        match self.wanted.domain_join {
+            DomainJoin::NotNeeded => {}
+            DomainJoin::Rebrand => return Err(closed(Gate::NotRebranded)),
+        }
+        if live.uploading {
+            return Err(closed(Gate::Uploading(self.image.clone())));
+        }
+        gates::window(self.desired, Work::Activate, self.observed.at, NEEDS)?;
+        let busy = match &self.observed.busy {
+            Probe::Seen(busy) => busy,
+            Probe::Unseen(cause) => return Err(closed(Gate::Unseen(cause.clone()))),
+        };
+        let syncing: Vec<HostName> = busy.keys().filter(|host| self.may_sync(host)).cloned().collect();
+        if !syncing.is_empty() {
+            return Err(closed(Gate::HostsBusy(syncing)));
+        }
+        if live.base.is_none() && live.diff.is_none() {
+            return Ok(Reason::Absent);
+        }
+        let store = self.store().map_err(closed)?;
+        let known = store.manifests.values().find(|manifest| manifest.image == *self.image && live.holds(manifest));
+        Ok(Reason::OtherVersion(known.map(|manifest| manifest.version.clone())))
+    }
+
+    /// Whether a busy host may be reading this image. One that is not known may be reading any.
+    fn may_sync(&self, host: &HostName) -> bool {
+        let class = self.observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| &device.class);
+        let class = class.and_then(|class| self.desired.classes.get(class));
+        class.is_none_or(|class| class.os.iter().any(|os| os.image == *self.image))
+    }
+}
+
+/// Torrents of released images; those of others are their makers' affair. No window: an image without
+/// its torrent leaves clients waiting, and one with an old torrent is overwritten by its seeder.
+fn seed(drafts: &mut Drafts<'_>, image: &ImageName, live: &LiveImage) {
+    for (file, found) in live.files(image) {
+        let reason = match found.torrent {
+            Torrent::Current => continue,
+            Torrent::Missing => Reason::Absent,
+            Torrent::Stale => Reason::Outdated,
+        };
+        if live.uploading {
+            drafts.hold(Goal::Seeded(file), Gate::Uploading(image.clone()), None);
+            continue;
+        }
+        drafts.step(Step::new(Action::Seed { image: image.clone(), file }, reason));
+    }
+}

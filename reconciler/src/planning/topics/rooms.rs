@@ -1,0 +1,253 @@
+//! Rooms: every host put back to its image since the latest occurrence of the room's schedule.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use schema::fleet::{OsEntry, ResetCommand, Room, RoomHosts};
+use schema::name::{HostName, ImageName, RoomName};
+
+use crate::linbo::command::{Command, CommandLine, OsNumber};
+use crate::linbo::devices::{Device, Devices};
+use crate::linbo::status::{HostReport, ReportedEvent};
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::action::{Action, Pace, Reason, Step, Wake};
+use crate::planning::desired::{Desired, DesiredClass};
+use crate::planning::gates::{self, Closed, Gate, Work};
+use crate::planning::journal::Attempt;
+use crate::planning::observed::{Observed, Probe};
+use crate::planning::plan::{Drafts, Goal};
+
+/// From power to a LINBO that answers, with slow firmware and one update of LINBO itself.
+const BOOT: SignedDuration = SignedDuration::from_mins(5);
+/// One operating system, synced from the local cache.
+const SYNC: SignedDuration = SignedDuration::from_mins(10);
+/// Between two tries of one host.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// Tries of a host that failed, for each occurrence.
+const TRIES: usize = 3;
+/// Tries of a host that did not answer, or whose outcome is not known, for each occurrence.
+const TRIES_SILENT: usize = 2;
+
+pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
+    for (name, room) in &desired.rooms {
+        let Some(schedule) = &room.reset else { continue };
+        let Some(due) = schedule.latest(observed.at, &desired.zone, &desired.holidays) else { continue };
+        let Some(class) = desired.classes.get(&room.class) else { continue };
+        let devices = match &observed.devices {
+            Probe::Seen(devices) => devices,
+            Probe::Unseen(cause) => {
+                drafts.hold(Goal::Room(name.clone()), Gate::Unseen(cause.clone()), None);
+                continue;
+            }
+        };
+        let members = Members::of(name, room, devices);
+        if !members.strangers.is_empty() {
+            drafts.hold(Goal::Room(name.clone()), Gate::NotReset(members.strangers), None);
+        }
+        let reset = RoomReset { desired, observed, name, room, class, due };
+        reset.propose(&members.hosts, drafts);
+    }
+}
+
+/// The hosts of a room: those that can be reset, and those that cannot with the reason.
+struct Members<'a> {
+    hosts: Vec<&'a Device>,
+    strangers: Vec<(HostName, String)>,
+}
+
+impl<'a> Members<'a> {
+    fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
+        let mut members = Self { hosts: Vec::new(), strangers: Vec::new() };
+        let listed: Vec<&Device> = match &room.hosts {
+            RoomHosts::FromDevices => devices.in_room(name).filter(|device| device.pxe.boots_linbo()).collect(),
+            RoomHosts::Listed(hosts) => {
+                let missing = hosts.iter().filter(|host| devices.get(host).is_none());
+                members.strangers.extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
+                hosts.iter().filter_map(|host| devices.get(host)).collect()
+            }
+        };
+        for device in listed {
+            let why = if device.room != *name {
+                format!("is in room {} by devices.csv", device.room)
+            } else if device.class != room.class {
+                format!("has hardware class {}, the room has {}", device.class, room.class)
+            } else if !device.pxe.boots_linbo() {
+                "does not boot LINBO by its PXE flag".to_owned()
+            } else {
+                members.hosts.push(device);
+                continue;
+            };
+            members.strangers.push((device.host.clone(), why));
+        }
+        members
+    }
+}
+
+/// One room at one occurrence of its schedule.
+struct RoomReset<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    name: &'a RoomName,
+    room: &'a Room,
+    class: &'a DesiredClass,
+    due: Timestamp,
+}
+
+impl RoomReset<'_> {
+    fn propose(&self, members: &[&Device], drafts: &mut Drafts<'_>) {
+        let mut now = Vec::new();
+        let mut later: Option<Timestamp> = None;
+        let mut gave_up = Vec::new();
+        let mut waiting = Vec::new();
+        let mut busy = Vec::new();
+        for device in members {
+            let host = &device.host;
+            match self.next_try(host) {
+                Try::NotNeeded => {}
+                Try::Now if self.is_busy(host) => busy.push(host.clone()),
+                Try::Now => now.push(Wake { host: host.clone(), mac: device.mac }),
+                Try::Later(at) => {
+                    waiting.push(host.clone());
+                    later = Some(later.map_or(at, |earlier| earlier.min(at)));
+                }
+                Try::No(why) => gave_up.push((host.clone(), why)),
+            }
+        }
+        let goal = |hosts| Goal::Fresh(self.name.clone(), hosts);
+        if !gave_up.is_empty() {
+            let next = self.room.reset.as_ref().and_then(|schedule| {
+                schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
+            });
+            drafts.hold(goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
+        }
+        if !busy.is_empty() {
+            drafts.hold(goal(busy.len()), Gate::HostsBusy(busy), None);
+        }
+        if !waiting.is_empty() {
+            drafts.hold(goal(waiting.len()), Gate::Retry(waiting), later);
+        }
+        if now.is_empty() {
+            return;
+        }
+        let count = now.len();
+        let whole_room = count == members.len();
+        if let Err(Closed { gate, wake }) = self.gates(count) {
+            return drafts.hold(goal(count), gate, wake);
+        }
+        drafts.step(Step::new(self.action(now, whole_room), Reason::Stale { due: self.due }));
+    }
+
+    fn action(&self, hosts: Vec<Wake>, whole_room: bool) -> Action {
+        let restore = (1..).zip(&self.class.os).filter_map(|(number, os): (u8, &OsEntry)| {
+            let number = OsNumber::new(number)?;
+            Some(match os.reset {
+                ResetCommand::Sync => Command::Sync(number),
+                ResetCommand::New => Command::New(number),
+            })
+        });
+        Action::ResetRoom {
+            room: self.name.clone(),
+            due: self.due,
+            hosts,
+            commands: CommandLine::new(restore.chain([Command::Halt]).collect()),
+            whole_room,
+            images: self.images().into_iter().cloned().collect(),
+            class: self.room.class.clone(),
+            power: self.room.power.clone(),
+            pace: self.pace(),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        self.desired.power_of(&self.room.power).into()
+    }
+
+    fn images(&self) -> BTreeSet<&ImageName> {
+        self.class.os.iter().map(|os| &os.image).collect()
+    }
+
+    /// How long so many hosts take: woken one after the other, in as many rounds as the circuit needs.
+    fn estimate(&self, hosts: usize) -> SignedDuration {
+        let Pace { wake_per_minute, on_at_once } = self.pace();
+        let hosts = i64::try_from(hosts).unwrap_or(i64::MAX / 1000);
+        let waking = SignedDuration::from_secs(hosts * 60 / i64::from(wake_per_minute));
+        let rounds = (hosts - 1) / i64::from(on_at_once) + 1;
+        let systems = i32::try_from(self.class.os.len()).unwrap_or(i32::MAX / 1000).max(1);
+        let round = BOOT + SYNC * systems;
+        waking + round * i32::try_from(rounds).unwrap_or(1000)
+    }
+
+    /// The gates of a room that wants to be reset now.
+    fn gates(&self, hosts: usize) -> Result<(), Closed> {
+        let closed = |gate| Closed { gate, wake: None };
+        gates::window(self.desired, Work::Reset, self.observed.at, self.estimate(hosts))?;
+        if let Probe::Unseen(cause) = &self.observed.busy {
+            return Err(closed(Gate::Unseen(cause.clone())));
+        }
+        // The numbers of the operating systems are those of the file that LINBO reads.
+        let start_conf = match self.observed.classes.get(&self.room.class) {
+            Some(Probe::Seen(files)) => files.start_conf.as_ref(),
+            Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
+            None => None,
+        };
+        if start_conf != Some(&self.class.start_conf) {
+            return Err(closed(Gate::StartConf(self.room.class.clone())));
+        }
+        for image in self.images() {
+            match self.observed.live.get(image) {
+                Some(Probe::Seen(live)) if live.uploading => {
+                    return Err(closed(Gate::Uploading(image.clone())));
+                }
+                Some(Probe::Seen(live)) if live.base.is_some() => {}
+                Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
+                Some(Probe::Seen(_)) | None => return Err(closed(Gate::ImageMissing(image.clone()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_busy(&self, host: &HostName) -> bool {
+        self.observed.busy.seen().is_some_and(|busy| busy.contains_key(host))
+    }
+
+    /// When a host is to be tried, by what is known of it since the occurrence.
+    fn next_try(&self, host: &HostName) -> Try {
+        let attempts = self.observed.journal.attempts(host);
+        // What a clock that was put back left in the future says nothing about now.
+        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= self.observed.at;
+        let attempts: Vec<&Attempt> = attempts.iter().filter(since).collect();
+        if attempts.iter().any(|attempt| matches!(attempt.outcome, HostOutcome::Applied { .. })) {
+            return Try::NotNeeded;
+        }
+        let judged = attempts.last().map(|attempt| attempt.at);
+        if self.reported(host).is_some_and(|at| at >= self.due && at <= self.observed.at && judged.is_none_or(|judged| at > judged)) {
+            return Try::NotNeeded;
+        }
+        let Some(last) = attempts.last() else { return Try::Now };
+        let failed = attempts.iter().any(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }));
+        if attempts.len() >= if failed { TRIES } else { TRIES_SILENT } {
+            return Try::No(last.outcome.to_string());
+        }
+        let next = last.at + RETRY_AFTER;
+        if next <= self.observed.at { Try::Now } else { Try::Later(next) }
+    }
+
+    /// When a host last said that it applied one of the images of its class.
+    fn reported(&self, host: &HostName) -> Option<Timestamp> {
+        let HostReport { at, event, file, .. } = self.observed.reports.get(host)?.seen()?.as_ref()?;
+        let stem = file.as_str().rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
+        let is_ours = self.class.os.iter().any(|os| os.image.as_str() == stem);
+        if *event != ReportedEvent::Applied || !is_ours {
+            return None;
+        }
+        at.to_zoned(self.desired.zone.clone()).ok().map(|zoned| zoned.timestamp())
+    }
+}
+
+/// When a host is to be tried.
+enum Try {
+    NotNeeded,
+    Now,
+    Later(Timestamp),
+    No(String),
+}
