@@ -2,94 +2,206 @@
 //!
 //! All of it is civil time in a zone that the caller gives. Daylight saving: a time that does not
 //! exist means the next one that does; a time that exists twice means its first occurrence at the
-//! start of a window and its last at the end. Lengths are absolute.
+//! start of a window and its last at the end, and its first, once, in a schedule. Lengths are
+//! absolute.
+//!
+//! # Invariants
+//!
+//! No search goes further than [`FARTHEST_DAYS`] from where it begins, whatever the windows, the
+//! points and the holidays are.
 
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+mod free;
+mod points;
+mod weekdays;
+mod window;
+
+use std::fmt;
+
 use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
-/// A set of weekdays, never empty. Written `mon, wed`, `mon–fri` (or `mon-fri`), `daily`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Weekdays(u8);
+pub use self::free::FreeDays;
+pub use self::points::{Point, Schedule};
+pub use self::weekdays::Weekdays;
+pub use self::window::{Opening, Window, Windows};
+use crate::text::excerpt;
 
-/// A recurring span: on these days from `start` to `end`, into the next day when `end` is not later
-/// than `start`. Written `daily 22:00–05:00`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Window {
-    /// The days on which it opens.
-    pub days: Weekdays,
-    /// The local time at which it opens.
-    pub start: Time,
-    /// The local time at which it closes.
-    pub end: Time,
+/// How many days a search looks ahead or back.
+pub const FARTHEST_DAYS: u16 = 400;
+
+/// Why a text is no set of weekdays, no window or no line of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleError {
+    text: String,
+    kind: &'static str,
+    why: String,
+    accepted: &'static str,
 }
 
-/// One opening of a window: from `opens` until just before `closes`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Opening {
-    /// The first instant within.
-    pub opens: Timestamp,
-    /// The first instant after it.
-    pub closes: Timestamp,
-}
-
-/// Windows of which any may be open. Written as one window or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Windows(Vec<Window>);
-
-impl Windows {
-    /// The opening that holds `at`; where several do, the one that closes last. Windows that touch
-    /// or overlap count as one.
-    #[must_use]
-    pub fn opening_at(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        todo!()
-    }
-
-    /// The next opening that begins after `at`.
-    #[must_use]
-    pub fn next_opening(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        todo!()
+impl fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, kind, why, accepted } = self;
+        write!(f, "`{text}` is no {kind}: {why}; accepted is {accepted}")
     }
 }
 
-/// Recurring points in time. Written `mon, wed 18:00`, or as a list of such.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Schedule(Vec<Point>);
+impl std::error::Error for ScheduleError {}
 
-/// One line of a schedule: these days at this local time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Point {
-    /// The days.
-    pub days: Weekdays,
-    /// The local time.
-    pub at: Time,
+/// What a piece of a text is, for its error.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    accepted: &'static str,
 }
 
-impl Schedule {
-    /// The latest occurrence that is not after `at` and whose day is not free.
-    #[must_use]
-    pub fn latest(&self, at: Timestamp, zone: &TimeZone, free: &FreeDays) -> Option<Timestamp> {
-        todo!()
-    }
-
-    /// The first occurrence after `at` whose day is not free.
-    #[must_use]
-    pub fn next(&self, at: Timestamp, zone: &TimeZone, free: &FreeDays) -> Option<Timestamp> {
-        todo!()
+impl Kind {
+    fn error(self, text: &str, why: impl Into<String>) -> ScheduleError {
+        let Self { name, accepted } = self;
+        ScheduleError { text: excerpt(text), kind: name, why: why.into(), accepted }
     }
 }
 
-/// Days on which no lesson is held and nothing is to be done: the school holidays of a calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FreeDays {
-    /// First and last day, both included, by first day, with the name of the holiday.
-    spans: Vec<(Date, Date, String)>,
+/// A time of day as it is written: 24:00 is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    At(Time),
+    Midnight,
 }
 
-impl FreeDays {
-    /// The holiday that holds `day`: its name and its last day.
-    #[must_use]
-    pub fn holding(&self, day: Date) -> Option<(&str, Date)> {
-        todo!()
+/// Reads `7:30` or `07:30`.
+fn clock(text: &str) -> Result<Clock, String> {
+    let wrong = || format!("`{}` is no time of day, write it as `07:30`", excerpt(text));
+    let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if !(1..=2).contains(&hour.len()) || minute.len() != 2 || !digits(hour) || !digits(minute) {
+        return Err(wrong());
+    }
+    if (hour, minute) == ("24", "00") {
+        return Ok(Clock::Midnight);
+    }
+    let (Ok(hour), Ok(minute)) = (hour.parse(), minute.parse()) else {
+        return Err(wrong());
+    };
+    Time::new(hour, minute, 0, 0).map(Clock::At).map_err(|_| wrong())
+}
+
+/// Parts `mon, wed 18:00` into days and times: where the first digit is.
+fn days_and_times(text: &str) -> (&str, &str) {
+    let at = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+    let (days, times) = text.split_at(at);
+    (days.trim(), times.trim())
+}
+
+/// Which of the instants that a civil time names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occurrence {
+    First,
+    Last,
+}
+
+/// The instant of a civil time. One that does not exist is the end of the gap it lies in.
+fn instant(day: Date, time: Time, zone: &TimeZone, which: Occurrence) -> Option<Timestamp> {
+    let civil = DateTime::from_parts(day, time);
+    match zone.to_ambiguous_timestamp(civil).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(civil).ok(),
+        AmbiguousOffset::Fold { before, after } => {
+            let offset = if which == Occurrence::First { before } else { after };
+            offset.to_timestamp(civil).ok()
+        }
+        AmbiguousOffset::Gap { after, .. } => {
+            // Read with the later offset, a time within the gap lies just before the gap.
+            let within = after.to_timestamp(civil).ok()?;
+            zone.following(within).next().map(|transition| transition.timestamp())
+        }
     }
 }
+
+/// Serde and JSON Schema for a list that may be written as its only item.
+macro_rules! one_or_many {
+    ($many:ident, $one:ident, $description:literal) => {
+        impl $many {
+            /// Whether there is none.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.0.is_empty()
+            }
+
+            /// All of them, as they were written.
+            pub fn iter(&self) -> impl ExactSizeIterator<Item = &$one> {
+                self.0.iter()
+            }
+        }
+
+        impl FromIterator<$one> for $many {
+            fn from_iter<I: IntoIterator<Item = $one>>(items: I) -> Self {
+                Self(items.into_iter().collect())
+            }
+        }
+
+        impl std::fmt::Display for $many {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                if self.0.is_empty() {
+                    return f.write_str("never");
+                }
+                for (at, item) in self.0.iter().enumerate() {
+                    let between = if at == 0 { "" } else { "; " };
+                    write!(f, "{between}{item}")?;
+                }
+                Ok(())
+            }
+        }
+
+        impl serde::Serialize for $many {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self.0.as_slice() {
+                    [only] => only.serialize(serializer),
+                    items => items.serialize(serializer),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $many {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct OneOrMany;
+
+                impl<'de> serde::de::Visitor<'de> for OneOrMany {
+                    type Value = $many;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(f, "{} or a list of such", $one::ACCEPTED)
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$many, E> {
+                        text.parse().map(|one| $many(vec![one])).map_err(E::custom)
+                    }
+
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<$many, A::Error> {
+                        let mut items = Vec::new();
+                        while let Some(item) = list.next_element()? {
+                            items.push(item);
+                        }
+                        Ok($many(items))
+                    }
+                }
+
+                deserializer.deserialize_any(OneOrMany)
+            }
+        }
+
+        impl schemars::JsonSchema for $many {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($many).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let one = generator.subschema_for::<$one>();
+                schemars::json_schema!({
+                    "anyOf": [one, { "type": "array", "items": one }],
+                    "description": $description
+                })
+            }
+        }
+    };
+}
+use one_or_many;
