@@ -1,1 +1,4 @@
 //! x
+
+pub mod linbo;
+pub mod manifest;

@@ -1,0 +1,197 @@
+//! What became of one host's sync, judged by positive evidence only.
+//!
+//! # Invariants
+//!
+//! [`HostOutcome::Applied`] is never the absence of an error: the host itself said `applied:` in this
+//! run, its command ended well, and nothing in its output tells of a failure. LINBO returns 0 after a
+//! failed mount, so an exit status alone is worth nothing.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use schema::name::FileName;
+use schema::text::ImageStamp;
+use serde::{Deserialize, Serialize};
+
+use super::log::{SessionLog, tail};
+use super::status::{HostReport, ImageEvent};
+
+/// How far the clocks of a server and its clients may differ, a minute of which is the rounding of LINBO's times.
+const TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How many lines of a log are evidence enough.
+const TAIL: usize = 8;
+
+/// Everything that is known of one run on one host.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    /// The exit status of SSH; none when it was ended by a timeout, or when `linbo-remote` lost it.
+    pub exit: Option<i32>,
+    /// What the host printed: the output of SSH, or the session log of `linbo-remote`.
+    pub output: &'a [u8],
+    /// The host's status file after the run, if it could be read.
+    pub status: Option<HostReport>,
+    /// When the run began.
+    pub started: Timestamp,
+    /// When the evidence was gathered.
+    pub ended: Timestamp,
+    /// The zone of the client's clock, which is that of its server.
+    pub zone: &'a TimeZone,
+    /// The image file and its timestamp that the host should have applied, if known.
+    pub expected: Option<(FileName, ImageStamp)>,
+}
+
+/// What became of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostOutcome {
+    /// It is back to its image.
+    Applied {
+        /// The diff if the server has one, otherwise the base.
+        file: FileName,
+        /// Which state of the image; none when the client had no `.info`.
+        stamp: Option<ImageStamp>,
+    },
+    /// It said that it failed, or what it did is not what was wanted.
+    Failed {
+        /// What failed, for people.
+        why: String,
+        /// The lines that show it.
+        evidence: Vec<String>,
+    },
+    /// LINBO did not answer: nothing was begun.
+    Unreachable {
+        /// What was tried.
+        why: String,
+    },
+    /// Something was begun, and nothing shows how it ended.
+    Unknown {
+        /// What is missing.
+        why: String,
+    },
+}
+
+/// Judges one host's sync.
+#[must_use]
+pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
+    let log = SessionLog::parse(evidence.output);
+    if evidence.exit == Some(255) && only_ssh_speaks(evidence.output) {
+        let last = tail(evidence.output, 1).pop();
+        return HostOutcome::Unreachable {
+            why: last.unwrap_or_else(|| "SSH could not reach LINBO on the host".to_owned()),
+        };
+    }
+    let failures: Vec<String> =
+        log.failures.iter().filter(|f| !f.is_warning()).map(|f| f.line.clone()).collect();
+    if let Some(first) = failures.first() {
+        return HostOutcome::Failed { why: format!("LINBO says: {first}"), evidence: failures };
+    }
+    match evidence.exit {
+        Some(0) => {
+            let said = log.applied.iter().map(|applied| &applied.report).rfind(|r| evidence.concerns(r));
+            match said.or_else(|| evidence.fresh_status()) {
+                Some(report) => evidence.compare(report),
+                None => unknown(
+                    "LINBO returned 0, but the host did not report that it applied the image",
+                ),
+            }
+        }
+        Some(255) => evidence.without_exit(&log, "the connection broke while the command ran"),
+        None => evidence.without_exit(&log, "nothing shows that the command came to its end"),
+        Some(2) => failed(&log, "exit status 2: start.conf on the host has no operating system of this number"),
+        Some(status) => failed(&log, &format!("LINBO's command ended with exit status {status}")),
+    }
+}
+
+fn unknown(why: &str) -> HostOutcome {
+    HostOutcome::Unknown { why: why.to_owned() }
+}
+
+fn failed(log: &SessionLog, why: &str) -> HostOutcome {
+    HostOutcome::Failed { why: why.to_owned(), evidence: log.tail(TAIL) }
+}
+
+impl Evidence<'_> {
+    /// The judgement when no exit status of the client arrived: only the beginning of the next
+    /// command proves that this one ended well.
+    fn without_exit(&self, log: &SessionLog, why: &str) -> HostOutcome {
+        // The log of an earlier run stays when a host was skipped.
+        let said: Vec<_> = log
+            .applied
+            .iter()
+            .filter(|applied| self.concerns(&applied.report) && self.in_this_run(&applied.report))
+            .collect();
+        match said.iter().rfind(|applied| log.proves(applied)) {
+            Some(applied) => self.compare(&applied.report),
+            None if said.is_empty() => unknown(why),
+            None => unknown(&format!("{why}, although the host reported that it applied the image")),
+        }
+    }
+
+    /// The report of the status file, when it is of this run and of this image.
+    fn fresh_status(&self) -> Option<&HostReport> {
+        self.status.as_ref().filter(|report| {
+            report.event == ImageEvent::Applied && self.concerns(report) && self.in_this_run(report)
+        })
+    }
+
+    /// Whether a report speaks of the image that was to be applied, in whatever state.
+    fn concerns(&self, report: &HostReport) -> bool {
+        let stem = |file: &FileName| file.as_str().split('.').next().map(str::to_owned);
+        self.expected.as_ref().is_none_or(|(file, _)| stem(file) == stem(&report.file))
+    }
+
+    /// Whether a report is of this run. A time in the hour that exists twice proves nothing.
+    fn in_this_run(&self, report: &HostReport) -> bool {
+        let ambiguous = self.zone.to_ambiguous_timestamp(report.at);
+        let (false, Ok(at)) = (ambiguous.is_ambiguous(), ambiguous.compatible()) else {
+            return false;
+        };
+        at.duration_since(self.started) >= -TOLERANCE && at.duration_since(self.ended) <= TOLERANCE
+    }
+
+    /// The outcome of a host that applied something and ended well.
+    fn compare(&self, report: &HostReport) -> HostOutcome {
+        let HostReport { file, stamp, .. } = report;
+        match (&self.expected, stamp) {
+            (Some((wanted, _)), _) if wanted != file => HostOutcome::Failed {
+                why: format!("the host applied {file}, but {wanted} was wanted"),
+                evidence: Vec::new(),
+            },
+            (Some((_, wanted)), Some(stamp)) if wanted != stamp => HostOutcome::Failed {
+                why: format!(
+                    "the host applied {file} of {}, but that of {} was wanted",
+                    stamp.as_str(),
+                    wanted.as_str()
+                ),
+                evidence: Vec::new(),
+            },
+            (Some((_, wanted)), None) => HostOutcome::Unknown {
+                why: format!(
+                    "the host applied {file}, but did not say whether it is that of {}",
+                    wanted.as_str()
+                ),
+            },
+            _ => HostOutcome::Applied { file: file.clone(), stamp: stamp.clone() },
+        }
+    }
+}
+
+/// Whether nothing but messages of SSH stand there that it prints before a command is begun.
+fn only_ssh_speaks(output: &[u8]) -> bool {
+    const BEFORE: [&str; 11] = [
+        "ssh: ",
+        "kex_exchange_identification: ",
+        "banner exchange: ",
+        "Connection timed out during banner exchange",
+        "Connection closed by ",
+        "Connection reset by ",
+        "Warning: Permanently added ",
+        "Host key verification failed",
+        "Unable to negotiate ",
+        "Permission denied",
+        "No route to host",
+    ];
+    tail(output, usize::MAX).iter().all(|line| {
+        BEFORE.iter().any(|begin| line.starts_with(begin)) || line.contains(": Permission denied (")
+    })
+}
