@@ -63,14 +63,14 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
         match &step.action {
             Action::WriteStartConf { class, before, .. } => {
                 check(step, at.quiet(&desired.windows.activate), "is outside its window or within lessons");
-                let ours = before.as_ref().is_none_or(|text| start_conf::is_ours(text));
+                let ours = before.as_ref().is_none_or(|text| start_conf::is_ours(text.as_bytes()));
                 check(step, ours, "would overwrite a file that is not ours");
                 let wanted = desired.classes.contains_key(class);
                 check(step, wanted, "writes a class that no room has");
             }
             Action::ImportDevices { .. } => {
                 check(step, at.quiet(&desired.windows.activate), "is outside its window or within lessons");
-                let sound = observed.devices.seen().is_some_and(|devices| devices.problems.is_empty());
+                let sound = observed.devices.seen().is_some_and(|devices| devices.problems().is_empty());
                 check(step, sound, "would import bad rows");
             }
             Action::Download { until, .. } => {
@@ -100,7 +100,7 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
                 check(step, !hosts.is_empty(), "has no hosts");
                 let known = hosts.iter().all(|wake| {
                     let device = observed.devices.seen().and_then(|devices| devices.get(&wake.host));
-                    device.is_some_and(|device| device.pxe.boots_linbo() && device.class == *class)
+                    device.is_some_and(|device| device.pxe.is_reset() && device.class == *class)
                 });
                 check(step, known, "touches a host that devices.csv does not give to this class with PXE flag 1 or 2");
                 let budget = u64::from(desired.power_of(group).on_at_once);

@@ -9,6 +9,7 @@
 //! does not know, and keeps them. The folded journal is never written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
@@ -171,6 +172,18 @@ impl Journal {
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {
         self.hosts.get(host).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl fmt::Display for HostOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applied { file, stamp: Some(stamp) } => write!(f, "applied {file} of {stamp}"),
+            Self::Applied { file, stamp: None } => write!(f, "applied {file}"),
+            Self::Failed { why, .. } => write!(f, "failed: {why}"),
+            Self::Unreachable { why } => write!(f, "unreachable: {why}"),
+            Self::Unknown { why } => write!(f, "outcome unknown: {why}"),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl Store {
     /// itself is not there.
     #[must_use]
     pub fn missing(&self, manifest: &Digest) -> Option<u64> {
-        let missing = self.manifests.get(manifest)?.files.iter().filter(|file| !self.objects.contains(&file.sha256));
+        let missing = self.manifests.get(manifest)?.files().iter().filter(|file| !self.objects.contains(&file.sha256));
         // Two names for one content are moved once.
         let sizes: BTreeMap<_, _> = missing.map(|file| (file.sha256, file.size)).collect();
         let left = |(digest, size): (&Digest, &u64)| {
@@ -160,7 +160,7 @@ impl Store {
     pub fn is_complete(&self, manifest: &Digest) -> bool {
         self.manifests
             .get(manifest)
-            .is_some_and(|manifest| manifest.files.iter().all(|file| self.objects.contains(&file.sha256)))
+            .is_some_and(|manifest| manifest.files().iter().all(|file| self.objects.contains(&file.sha256)))
     }
 }
 
@@ -187,8 +187,8 @@ impl LiveImage {
     #[must_use]
     pub fn holds(&self, manifest: &Manifest) -> bool {
         let digest = |file: &Option<ImageFile>| file.as_ref().map(|file| file.sha256);
-        let wanted = |file: Option<&crate::manifest::ManifestFile>| file.map(|file| Some(file.sha256));
-        digest(&self.base) == wanted(manifest.base()) && digest(&self.diff) == wanted(manifest.diff())
+        digest(&self.base) == Some(Some(manifest.base().sha256))
+            && digest(&self.diff) == manifest.diff().map(|file| Some(file.sha256))
     }
 
     /// Its image files with their names.

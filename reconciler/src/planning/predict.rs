@@ -37,9 +37,12 @@ pub fn predict(observed: &mut Observed, step: &Step) {
         Action::Download { image, version, manifest: digest, bytes, .. } => {
             let Probe::Seen(store) = &mut observed.store else { return };
             store.free = store.free.saturating_sub(bytes.0);
-            let unseen = || stand_in(image, version, digest, bytes.0);
-            let manifest = store.manifests.entry(*digest).or_insert_with(unseen);
-            for file in &manifest.files {
+            if !store.manifests.contains_key(digest)
+                && let Some(manifest) = stand_in(image, version, digest, bytes.0)
+            {
+                store.manifests.insert(*digest, manifest);
+            }
+            for file in store.manifests.get(digest).iter().flat_map(|manifest| manifest.files()) {
                 store.objects.insert(file.sha256);
                 store.partial.remove(&file.sha256);
             }
@@ -68,10 +71,10 @@ pub fn predict(observed: &mut Observed, step: &Step) {
 }
 
 /// A manifest that nobody has seen yet: one base of the expected size, whose digest stands for its own.
-fn stand_in(image: &ImageName, version: &VersionName, digest: &Digest, size: u64) -> Manifest {
-    let name = format!("{image}.qcow2").parse::<FileName>();
-    let file = name.ok().map(|name| ManifestFile { name, size, sha256: *digest });
-    Manifest { format_version: 1, image: image.clone(), version: version.clone(), files: file.into_iter().collect() }
+fn stand_in(image: &ImageName, version: &VersionName, digest: &Digest, size: u64) -> Option<Manifest> {
+    let name = format!("{image}.qcow2").parse::<FileName>().ok()?;
+    let file = ManifestFile { name, size, sha256: *digest };
+    Manifest::new(image.clone(), version.clone(), vec![file]).ok()
 }
 
 fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
@@ -84,7 +87,7 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
         torrent: Torrent::Missing,
     };
     let live = LiveImage {
-        base: manifest.base().map(file),
+        base: Some(file(manifest.base())),
         diff: manifest.diff().map(file),
         uploading: false,
     };

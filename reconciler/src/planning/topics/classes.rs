@@ -34,7 +34,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             }
             continue;
         }
-        if before.as_ref().is_some_and(|text| !start_conf::is_ours(text)) {
+        if before.as_ref().is_some_and(|text| !start_conf::is_ours(text.as_bytes())) {
             drafts.hold(goal, Gate::NotOurs(name.clone()), None);
             continue;
         }
@@ -61,8 +61,8 @@ fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, class
     if classes.is_empty() {
         return;
     }
-    if let Some(problem) = devices.problems.first() {
-        let others = devices.problems.len() - 1;
+    if let Some(problem) = devices.problems().first() {
+        let others = devices.problems().len() - 1;
         let more = if others == 0 { String::new() } else { format!(" (and {others} more)") };
         let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
         return drafts.hold(Goal::Import, gate, None);

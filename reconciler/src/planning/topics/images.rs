@@ -100,7 +100,7 @@ impl Named<'_> {
                     until,
                 };
                 let begun = store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| {
-                    manifest.files.iter().any(|file| store.partial.contains_key(&file.sha256))
+                    manifest.files().iter().any(|file| store.partial.contains_key(&file.sha256))
                 });
                 drafts.step(Step::new(action, if begun { Reason::Resumed } else { Reason::Absent }));
             }
@@ -148,8 +148,8 @@ impl Named<'_> {
             return Ok(Reason::Absent);
         }
         let store = self.store().map_err(closed)?;
-        let known = store.manifests.values().find(|manifest| manifest.image == *self.image && live.holds(manifest));
-        Ok(Reason::OtherVersion(known.map(|manifest| manifest.version.clone())))
+        let known = store.manifests.values().find(|manifest| manifest.image() == self.image && live.holds(manifest));
+        Ok(Reason::OtherVersion(known.map(|manifest| manifest.version().clone())))
     }
 
     /// Whether a busy host may be reading this image. One that is not known may be reading any.

@@ -8,7 +8,7 @@ use schema::name::{HostName, ImageName, RoomName};
 
 use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::linbo::devices::{Device, Devices};
-use crate::linbo::status::{HostReport, ReportedEvent};
+use crate::linbo::status::{HostReport, ImageEvent};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::{Action, Pace, Reason, Step, Wake};
 use crate::planning::desired::{Desired, DesiredClass};
@@ -59,7 +59,7 @@ impl<'a> Members<'a> {
     fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
         let mut members = Self { hosts: Vec::new(), strangers: Vec::new() };
         let listed: Vec<&Device> = match &room.hosts {
-            RoomHosts::FromDevices => devices.in_room(name).filter(|device| device.pxe.boots_linbo()).collect(),
+            RoomHosts::FromDevices => devices.in_room(name).filter(|device| device.pxe.is_reset()).collect(),
             RoomHosts::Listed(hosts) => {
                 let missing = hosts.iter().filter(|host| devices.get(host).is_none());
                 members.strangers.extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
@@ -71,7 +71,7 @@ impl<'a> Members<'a> {
                 format!("is in room {} by devices.csv", device.room)
             } else if device.class != room.class {
                 format!("has hardware class {}, the room has {}", device.class, room.class)
-            } else if !device.pxe.boots_linbo() {
+            } else if !device.pxe.is_reset() {
                 "does not boot LINBO by its PXE flag".to_owned()
             } else {
                 members.hosts.push(device);
@@ -138,18 +138,22 @@ impl RoomReset<'_> {
     }
 
     fn action(&self, hosts: Vec<Wake>, whole_room: bool) -> Action {
-        let restore = (1..).zip(&self.class.os).filter_map(|(number, os): (u8, &OsEntry)| {
-            let number = OsNumber::new(number)?;
+        let mut restore = self.class.os.iter().enumerate().filter_map(|(index, os): (usize, &OsEntry)| {
+            let number = OsNumber::at_index(index)?;
             Some(match os.reset {
                 ResetCommand::Sync => Command::Sync(number),
                 ResetCommand::New => Command::New(number),
             })
         });
+        let commands = match restore.next() {
+            Some(first) => restore.fold(CommandLine::new(first), CommandLine::then).then(Command::Halt),
+            None => CommandLine::new(Command::Halt),
+        };
         Action::ResetRoom {
             room: self.name.clone(),
             due: self.due,
             hosts,
-            commands: CommandLine::new(restore.chain([Command::Halt]).collect()),
+            commands,
             whole_room,
             images: self.images().into_iter().cloned().collect(),
             class: self.room.class.clone(),
@@ -237,7 +241,7 @@ impl RoomReset<'_> {
         let HostReport { at, event, file, .. } = self.observed.reports.get(host)?.seen()?.as_ref()?;
         let stem = file.as_str().rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
         let is_ours = self.class.os.iter().any(|os| os.image.as_str() == stem);
-        if *event != ReportedEvent::Applied || !is_ours {
+        if *event != ImageEvent::Applied || !is_ours {
             return None;
         }
         at.to_zoned(self.desired.zone.clone()).ok().map(|zoned| zoned.timestamp())

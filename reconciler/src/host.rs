@@ -1,0 +1,4 @@
+//! The real world: a linuxmuster server, by the paths and commands of its settings.
+//!
+//! The lab is not another implementation: it is this one, with other paths and ports.
+
