@@ -34,7 +34,12 @@ pub struct Span {
 
 impl Span {
     /// The first position of a file.
-    pub const START: Self = Self { line: 1, column: 1, start: 0, end: 0 };
+    pub const START: Self = Self {
+        line: 1,
+        column: 1,
+        start: 0,
+        end: 0,
+    };
 
     /// The bytes of the file that it covers.
     pub fn range(self) -> Range<usize> {
@@ -89,7 +94,14 @@ impl Diagnostic {
         message: impl Into<String>,
     ) -> Self {
         let (file, at, message) = (file.into(), at.into(), message.into());
-        Self { severity: Severity::Error, code, file, at, message, hint: None }
+        Self {
+            severity: Severity::Error,
+            code,
+            file,
+            at,
+            message,
+            hint: None,
+        }
     }
 
     /// A warning without a hint.
@@ -99,19 +111,32 @@ impl Diagnostic {
         at: impl Into<Option<Span>>,
         message: impl Into<String>,
     ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, file, at, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, file, at, message)
+        }
     }
 
     /// The same with a hint.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, code, file, at, message, hint: _ } = self;
+        let Self {
+            severity,
+            code,
+            file,
+            at,
+            message,
+            hint: _,
+        } = self;
         f.write_str(&clean(file))?;
         if let Some(at) = at {
             write!(f, ":{}:{}", at.line, at.column)?;
@@ -123,7 +148,14 @@ impl fmt::Display for Diagnostic {
 /// The diagnostic as rustc would show it: the title, the line with the place underlined (if the
 /// text of the file is given), and the hint. Several lines, without a line break at the end.
 pub fn render(diagnostic: &Diagnostic, source: Option<&str>, color: bool) -> String {
-    let Diagnostic { severity, code, file, at, message, hint } = diagnostic;
+    let Diagnostic {
+        severity,
+        code,
+        file,
+        at,
+        message,
+        hint,
+    } = diagnostic;
     let level = match severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -138,15 +170,17 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&str>, color: bool) -> Str
                 .line_start(at.line)
                 .annotation(AnnotationKind::Primary.span(marked)),
         ),
-        (None, Some(at)) => {
-            group.element(Origin::path(file).line(at.line).char_column(at.column))
-        }
+        (None, Some(at)) => group.element(Origin::path(file).line(at.line).char_column(at.column)),
         (None, None) => group.element(Origin::path(file)),
     };
     if let Some(hint) = hint {
         group = group.element(Level::HELP.message(clean(hint)));
     }
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
     renderer.render(&[group])
 }
 
@@ -154,8 +188,14 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&str>, color: bool) -> Str
 /// further lines is underlined to the end of its first.
 fn excerpt(source: &str, at: Span) -> Option<(&str, Range<usize>)> {
     let start = boundary(source, at.start);
-    let line_start = source.get(..start)?.rfind(['\n', '\r']).map_or(0, |i| i + 1);
-    let line_end = source.get(start..)?.find(['\n', '\r']).map_or(source.len(), |i| start + i);
+    let line_start = source
+        .get(..start)?
+        .rfind(['\n', '\r'])
+        .map_or(0, |i| i + 1);
+    let line_end = source
+        .get(start..)?
+        .find(['\n', '\r'])
+        .map_or(source.len(), |i| start + i);
     if line_end - line_start > LONGEST_EXCERPT {
         return None;
     }
@@ -168,13 +208,17 @@ fn excerpt(source: &str, at: Span) -> Option<(&str, Range<usize>)> {
 /// The nearest start of a character at or before `offset`.
 fn boundary(source: &str, offset: usize) -> usize {
     let offset = offset.min(source.len());
-    (0..=offset).rev().find(|i| source.is_char_boundary(*i)).unwrap_or(0)
+    (0..=offset)
+        .rev()
+        .find(|i| source.is_char_boundary(*i))
+        .unwrap_or(0)
 }
 
 /// The text on one line, without characters that could steer a terminal or reverse its direction.
 fn clean(text: &str) -> String {
     let harmful = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars()
         .map(|c| match c {

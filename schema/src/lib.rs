@@ -4,6 +4,6 @@
 //! ([`read`]); whatever is wrong with it becomes a [`diagnostic::Diagnostic`].
 
 pub mod diagnostic;
-
+pub mod read;
 pub mod tree;
 pub mod yaml;

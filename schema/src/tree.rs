@@ -52,7 +52,9 @@ impl Tree {
 
     /// All files, by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.files.iter().map(|(path, entry)| (path.as_str(), entry))
+        self.files
+            .iter()
+            .map(|(path, entry)| (path.as_str(), entry))
     }
 }
 
@@ -72,7 +74,9 @@ mod tests {
 
     #[test]
     fn files_come_in_the_order_of_their_paths_and_binary_ones_have_no_text() {
-        let mut tree: Tree = [("b.yaml", "b: 1\n"), ("a/x.yaml", "a: 1\n")].into_iter().collect();
+        let mut tree: Tree = [("b.yaml", "b: 1\n"), ("a/x.yaml", "a: 1\n")]
+            .into_iter()
+            .collect();
         tree.insert("logo.png", Entry::of(vec![0x89, 0xff]));
         tree.insert("c.yaml", Entry::of("c: ü\n".into()));
         let paths: Vec<&str> = tree.iter().map(|(path, _)| path).collect();

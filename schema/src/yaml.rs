@@ -97,7 +97,11 @@ pub const NODE_COST: usize = 32;
 impl Default for Budget {
     /// Far above any file that a person maintains.
     fn default() -> Self {
-        Self { bytes: 8 << 20, depth: 64, aliases: 4 << 20 }
+        Self {
+            bytes: 8 << 20,
+            depth: 64,
+            aliases: 4 << 20,
+        }
     }
 }
 
@@ -117,7 +121,11 @@ pub struct Parsed {
 /// Everything that is wrong with the text, each with its place.
 pub fn parse(file: &str, text: &str) -> Result<Option<Node>, Vec<Diagnostic>> {
     let Parsed { node, diagnostics } = parse_within(file, text, Budget::default());
-    if diagnostics.is_empty() { Ok(node) } else { Err(diagnostics) }
+    if diagnostics.is_empty() {
+        Ok(node)
+    } else {
+        Err(diagnostics)
+    }
 }
 
 /// Reads the one document of a text as far as that is possible.
@@ -126,10 +134,17 @@ pub fn parse(file: &str, text: &str) -> Result<Option<Node>, Vec<Diagnostic>> {
 /// reported and left out; the rest is there, so that what is wrong with it is found as well.
 pub fn parse_within(file: &str, text: &str, budget: Budget) -> Parsed {
     if text.len() > budget.bytes {
-        let message = format!("this file has {} bytes; at most {} are read", text.len(), budget.bytes);
+        let message = format!(
+            "this file has {} bytes; at most {} are read",
+            text.len(),
+            budget.bytes
+        );
         let diagnostic = Diagnostic::error("too-large", file, Span::START, message)
             .with_hint("split it into several files");
-        return Parsed { node: None, diagnostics: vec![diagnostic] };
+        return Parsed {
+            node: None,
+            diagnostics: vec![diagnostic],
+        };
     }
     let options = granit_parser::options! {
         disallow_directives: true,
@@ -151,7 +166,9 @@ pub fn parse_within(file: &str, text: &str, budget: Budget) -> Parsed {
         let step = match event {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
-                builder.diagnostics.push(syntax::diagnostic(file, text, &error));
+                builder
+                    .diagnostics
+                    .push(syntax::diagnostic(file, text, &error));
                 Err(Stop::Unreadable)
             }
         };
@@ -164,7 +181,10 @@ pub fn parse_within(file: &str, text: &str, budget: Budget) -> Parsed {
             }
         }
     }
-    Parsed { node: builder.root.map(|built| built.node), diagnostics: builder.diagnostics }
+    Parsed {
+        node: builder.root.map(|built| built.node),
+        diagnostics: builder.diagnostics,
+    }
 }
 
 /// Why no further event is read.
@@ -223,7 +243,9 @@ impl Builder<'_> {
         | Event::SequenceStart(_, _, Some(_))
         | Event::MappingStart(_, _, Some(_)) = &event
         {
-            let tag = at.tag_span().map_or(span, |tag| self::span(tag.start, tag.end));
+            let tag = at
+                .tag_span()
+                .map_or(span, |tag| self::span(tag.start, tag.end));
             self.error("unsupported-tag", tag, "tags (`!…`) are not used here")
                 .hint("remove the tag; put the value in quotes if it has to begin with `!`");
         }
@@ -232,7 +254,9 @@ impl Builder<'_> {
                 self.documents += 1;
                 if self.documents > 1 {
                     self.error("several-documents", span, "a second document begins here")
-                        .hint("one file holds one document: move what follows into a file of its own");
+                        .hint(
+                            "one file holds one document: move what follows into a file of its own",
+                        );
                     return Err(Stop::Enough);
                 }
             }
@@ -240,8 +264,18 @@ impl Builder<'_> {
                 let text = text.into_owned();
                 let cost = NODE_COST + text.len();
                 let plain = style == ScalarStyle::Plain;
-                let node = Node { span, value: Value::Scalar(Scalar { text, plain }) };
-                return self.finished(Built { node, cost, depth: 0 }, anchor);
+                let node = Node {
+                    span,
+                    value: Value::Scalar(Scalar { text, plain }),
+                };
+                return self.finished(
+                    Built {
+                        node,
+                        cost,
+                        depth: 0,
+                    },
+                    anchor,
+                );
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.begin(span, anchor, Content::List(Vec::new()))?;
@@ -260,12 +294,25 @@ impl Builder<'_> {
         if self.open.len() >= self.budget.depth {
             return Err(self.too_deep(start));
         }
-        self.open.push(Open { start, anchor, cost: NODE_COST, depth: 0, content });
+        self.open.push(Open {
+            start,
+            anchor,
+            cost: NODE_COST,
+            depth: 0,
+            content,
+        });
         Ok(())
     }
 
     fn end(&mut self, end: Span) -> Result<(), Stop> {
-        let Some(Open { start, anchor, cost, depth, content }) = self.open.pop() else {
+        let Some(Open {
+            start,
+            anchor,
+            cost,
+            depth,
+            content,
+        }) = self.open.pop()
+        else {
             return Ok(());
         };
         let last = match &content {
@@ -273,18 +320,36 @@ impl Builder<'_> {
             Content::Mapping(entries, _) => entries.last().map(|entry| entry.value.span.end),
         };
         // The end of a block is reported where the next thing begins, that of `[..]` has a length.
-        let end = if end.end > end.start { end.end } else { last.unwrap_or(start.end) };
-        let span = Span { end: end.max(start.end), ..start };
+        let end = if end.end > end.start {
+            end.end
+        } else {
+            last.unwrap_or(start.end)
+        };
+        let span = Span {
+            end: end.max(start.end),
+            ..start
+        };
         let value = match content {
             Content::List(items) => Value::List(items),
             Content::Mapping(entries, _) => Value::Mapping(self.without_repeats(entries)),
         };
-        self.finished(Built { node: Node { span, value }, cost, depth: depth + 1 }, anchor)
+        self.finished(
+            Built {
+                node: Node { span, value },
+                cost,
+                depth: depth + 1,
+            },
+            anchor,
+        )
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Stop> {
         let Some(target) = self.anchors.get(&id) else {
-            self.error("syntax", span, "this alias stands inside the value that it refers to");
+            self.error(
+                "syntax",
+                span,
+                "this alias stands inside the value that it refers to",
+            );
             return Err(Stop::Unreadable);
         };
         if self.open.len() + target.depth > self.budget.depth {
@@ -292,7 +357,9 @@ impl Builder<'_> {
         }
         let cost = target.cost;
         self.repeat(cost, span)?;
-        let Some(mut built) = self.anchors.get(&id).cloned() else { return Ok(()) };
+        let Some(mut built) = self.anchors.get(&id).cloned() else {
+            return Ok(());
+        };
         built.node.span = span;
         self.finished(built, 0)
     }
@@ -303,8 +370,12 @@ impl Builder<'_> {
         if self.aliased <= self.budget.aliases {
             return Ok(());
         }
-        self.error("too-large", at, "the anchors and aliases of this file repeat too much")
-            .hint("write the repeated values out, or keep them in one place");
+        self.error(
+            "too-large",
+            at,
+            "the anchors and aliases of this file repeat too much",
+        )
+        .hint("write the repeated values out, or keep them in one place");
         Err(Stop::Unreadable)
     }
 
@@ -327,7 +398,10 @@ impl Builder<'_> {
             Content::Mapping(entries, next) => (entries, next),
         };
         match std::mem::replace(next, Next::Key) {
-            Next::Value(key) => entries.push(Entry { key, value: built.node }),
+            Next::Value(key) => entries.push(Entry {
+                key,
+                value: built.node,
+            }),
             Next::Dropped => {}
             Next::Key => {
                 *next = Next::Dropped;
@@ -349,7 +423,11 @@ impl Builder<'_> {
                 .error("syntax", at, "a key is missing")
                 .hint("write `key: value`; if `~` or `null` is meant as a name, put it in quotes"),
             RefusedKey::Collection => self
-                .error("syntax", at, "a key has to be text, not a list or a mapping")
+                .error(
+                    "syntax",
+                    at,
+                    "a key has to be text, not a list or a mapping",
+                )
                 .hint("text that begins with `[` or `{` must be put in quotes"),
         };
     }
@@ -361,9 +439,12 @@ impl Builder<'_> {
         for entry in entries {
             let Key { span, scalar } = &entry.key;
             if let Some(first) = lines.get(&scalar.text) {
-                let message =
-                    format!("the key {} is given twice, first in line {first}", quote(&scalar.text));
-                self.error("duplicate-key", *span, message).hint("remove one of the two");
+                let message = format!(
+                    "the key {} is given twice, first in line {first}",
+                    quote(&scalar.text)
+                );
+                self.error("duplicate-key", *span, message)
+                    .hint("remove one of the two");
                 continue;
             }
             lines.insert(scalar.text.clone(), span.line);
@@ -378,7 +459,8 @@ impl Builder<'_> {
     }
 
     fn error(&mut self, code: &'static str, at: Span, message: impl Into<String>) -> Hint<'_> {
-        self.diagnostics.push(Diagnostic::error(code, self.file, at, message));
+        self.diagnostics
+            .push(Diagnostic::error(code, self.file, at, message));
         Hint(self.diagnostics.last_mut())
     }
 }
@@ -414,7 +496,12 @@ fn key(node: Node) -> Result<Key, (RefusedKey, Span)> {
 }
 
 fn too_deep(file: &str, at: Span) -> Diagnostic {
-    Diagnostic::error("too-large", file, at, "lists and mappings are nested too deeply here")
+    Diagnostic::error(
+        "too-large",
+        file,
+        at,
+        "lists and mappings are nested too deeply here",
+    )
 }
 
 fn span(start: Marker, end: Marker) -> Span {

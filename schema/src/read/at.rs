@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::error::problem_of;
 use super::scope;
@@ -30,7 +30,10 @@ pub struct At<T> {
 impl<T> At<T> {
     /// A value that is written nowhere.
     pub fn new(value: T) -> Self {
-        Self { value: Some(value), span: None }
+        Self {
+            value: Some(value),
+            span: None,
+        }
     }
 
     /// The value, unless it is wrong or absent.
@@ -55,18 +58,27 @@ impl<T> At<T> {
 
     /// The same place with a value made of this one.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At { value: self.value.map(f), span: self.span }
+        At {
+            value: self.value.map(f),
+            span: self.span,
+        }
     }
 
     /// The same place with a reference to the value.
     pub fn as_ref(&self) -> At<&T> {
-        At { value: self.value.as_ref(), span: self.span }
+        At {
+            value: self.value.as_ref(),
+            span: self.span,
+        }
     }
 }
 
 impl<T> Default for At<T> {
     fn default() -> Self {
-        Self { value: None, span: None }
+        Self {
+            value: None,
+            span: None,
+        }
     }
 }
 
@@ -124,13 +136,19 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<At<T>, D::Error> {
         let span = scope::take_value();
         match (T::deserialize(inner), span) {
-            (Ok(value), span) => Ok(At { value: Some(value), span }),
+            (Ok(value), span) => Ok(At {
+                value: Some(value),
+                span,
+            }),
             (Err(error), Some(span)) => match problem_of(&error) {
                 Some(problem) => {
                     scope::record(problem, span);
-                    Ok(At { value: None, span: Some(span) })
+                    Ok(At {
+                        value: None,
+                        span: Some(span),
+                    })
                 }
-                None => Err(D::Error::custom(error)),
+                None => Err(error),
             },
             (Err(error), None) => Err(error),
         }

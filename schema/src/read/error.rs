@@ -18,11 +18,19 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, at: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            at: None,
+        }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     pub(super) fn at(mut self, place: Span) -> Self {
@@ -31,8 +39,11 @@ impl Problem {
     }
 
     pub(super) fn unknown_key(key: &str, accepted: &'static [&'static str]) -> Self {
-        Self::new("unknown-key", format!("unknown key {}", quote(key)))
-            .hint(meant(key, accepted, "the keys here are"))
+        Self::new("unknown-key", format!("unknown key {}", quote(key))).hint(meant(
+            key,
+            accepted,
+            "the keys here are",
+        ))
     }
 
     fn unknown_word(word: &str, accepted: &'static [&'static str]) -> Self {

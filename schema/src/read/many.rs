@@ -77,7 +77,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             }
         }
 
-        deserializer.deserialize_newtype_struct(NAME, List(PhantomData)).map(Self)
+        deserializer
+            .deserialize_newtype_struct(NAME, List(PhantomData))
+            .map(Self)
     }
 }
 
@@ -130,7 +132,10 @@ impl<K, V> Map<K, V> {
     where
         K: PartialEq,
     {
-        self.0.iter().find(|(other, _)| other.get() == Some(key)).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(other, _)| other.get() == Some(key))
+            .map(|(_, value)| value)
     }
 }
 

@@ -32,9 +32,15 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(file: &str) -> Self {
-        let scope =
-            Scope { file: file.into(), diagnostics: Vec::new(), mapping: Span::START, value: None };
-        Self { outer: SCOPE.replace(Some(scope)) }
+        let scope = Scope {
+            file: file.into(),
+            diagnostics: Vec::new(),
+            mapping: Span::START,
+            value: None,
+        };
+        Self {
+            outer: SCOPE.replace(Some(scope)),
+        }
     }
 
     pub(super) fn close(self) -> Vec<Diagnostic> {
@@ -54,7 +60,12 @@ pub(super) fn record(problem: &Problem, otherwise: Span) {
         let at = problem.at.unwrap_or(otherwise);
         scope.diagnostics.push(Diagnostic {
             hint: problem.hint.clone(),
-            ..Diagnostic::error(problem.code, scope.file.as_str(), at, problem.message.as_str())
+            ..Diagnostic::error(
+                problem.code,
+                scope.file.as_str(),
+                at,
+                problem.message.as_str(),
+            )
         });
     });
 }

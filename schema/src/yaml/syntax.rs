@@ -27,9 +27,10 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
     const QUOTE_IT: &str = "text with `: ` or ` #` in it, or beginning with one of \
          `[ ] { } & * ! | > @ %` or a quote or backquote, must be put in quotes";
     let (message, hint) = match kind {
-        ErrorKind::UnclosedQuotedScalar => {
-            ("this quoted text is never closed", Some("add the closing quote"))
-        }
+        ErrorKind::UnclosedQuotedScalar => (
+            "this quoted text is never closed",
+            Some("add the closing quote"),
+        ),
         ErrorKind::DocumentIndicatorInQuotedScalar => (
             "this quoted text is not closed before the document ends",
             Some("add the closing quote"),
@@ -45,12 +46,14 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
         }
         ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => {
-            ("the file ends inside a bracket", Some("add the closing `]` or `}`"))
-        }
-        ErrorKind::ExpectedFlowSequenceSeparator | ErrorKind::ExpectedFlowMappingSeparator => {
-            ("a `,` or the closing bracket is expected here", Some(QUOTE_IT))
-        }
+        | ErrorKind::UnexpectedEofImplicitFlowMapping => (
+            "the file ends inside a bracket",
+            Some("add the closing `]` or `}`"),
+        ),
+        ErrorKind::ExpectedFlowSequenceSeparator | ErrorKind::ExpectedFlowMappingSeparator => (
+            "a `,` or the closing bracket is expected here",
+            Some(QUOTE_IT),
+        ),
         ErrorKind::UnknownAnchor => {
             let alias = text.get(at.range()).unwrap_or_default();
             return (
@@ -59,11 +62,15 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
             );
         }
         ErrorKind::UnexpectedCharacter { character } => {
-            return (format!("text cannot begin with `{character}`"), Some(QUOTE_IT));
+            return (
+                format!("text cannot begin with `{character}`"),
+                Some(QUOTE_IT),
+            );
         }
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            ("a second `: ` in the same line, or a wrong indentation", Some(QUOTE_IT))
-        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+            "a second `: ` in the same line, or a wrong indentation",
+            Some(QUOTE_IT),
+        ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
             "this line is no `key: value`",
             Some("a `:` and a space stand after a key; a list item begins with `- `"),
@@ -88,9 +95,10 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
             "inside \"…\" a backslash begins an escape, and this is none",
             Some("write '…' instead of \"…\", or \\\\ for a backslash"),
         ),
-        ErrorKind::DirectiveDisallowed => {
-            ("directives (`%…`) are not used here", Some("remove this line"))
-        }
+        ErrorKind::DirectiveDisallowed => (
+            "directives (`%…`) are not used here",
+            Some("remove this line"),
+        ),
         other => return (format!("this is not YAML: {other}"), None),
     };
     (message.into(), hint)
@@ -102,10 +110,21 @@ fn place(text: &str, error: &ScanError) -> Span {
     let start = marker.byte_offset().unwrap_or(text.len()).min(text.len());
     let rest = text.get(start..).unwrap_or_default();
     let length = match error.kind() {
-        ErrorKind::UnknownAnchor => rest.find([' ', ',', ']', '}', '\n', '\r']).unwrap_or(rest.len()),
-        _ => rest.chars().next().filter(|c| !matches!(c, '\n' | '\r')).map_or(0, char::len_utf8),
+        ErrorKind::UnknownAnchor => rest
+            .find([' ', ',', ']', '}', '\n', '\r'])
+            .unwrap_or(rest.len()),
+        _ => rest
+            .chars()
+            .next()
+            .filter(|c| !matches!(c, '\n' | '\r'))
+            .map_or(0, char::len_utf8),
     };
-    Span { line: marker.line().max(1), column: marker.col() + 1, start, end: start + length }
+    Span {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+        start,
+        end: start + length,
+    }
 }
 
 /// The first tab in the indentation of the line of an error, or of the line after it: the parser
@@ -113,11 +132,21 @@ fn place(text: &str, error: &ScanError) -> Span {
 fn tab_in_indentation(text: &str, at: Span) -> Option<Span> {
     let line_start = text.get(..at.start)?.rfind('\n').map_or(0, |i| i + 1);
     let mut start = line_start;
-    for (number, line) in text.get(line_start..)?.split_inclusive('\n').take(2).enumerate() {
+    for (number, line) in text
+        .get(line_start..)?
+        .split_inclusive('\n')
+        .take(2)
+        .enumerate()
+    {
         let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
         if let Some(tab) = line.get(..indentation)?.find('\t') {
             let (line, start) = (at.line + number, start + tab);
-            return Some(Span { line, column: tab + 1, start, end: start + 1 });
+            return Some(Span {
+                line,
+                column: tab + 1,
+                start,
+                end: start + 1,
+            });
         }
         start += line.len();
     }
