@@ -71,6 +71,11 @@ pub struct Key {
 }
 
 impl Node {
+    /// Whether it is no value at all, see [`Scalar::is_null`].
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
+    }
+
     /// The entry of a mapping that has this key.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
@@ -181,8 +186,9 @@ pub fn parse_within(file: &str, text: &str, budget: Budget) -> Parsed {
             }
         }
     }
+    let node = builder.root.map(|built| built.node);
     Parsed {
-        node: builder.root.map(|built| built.node),
+        node: node.filter(|node| !node.is_null()),
         diagnostics: builder.diagnostics,
     }
 }
@@ -261,9 +267,15 @@ impl Builder<'_> {
                 }
             }
             Event::Scalar(text, style, anchor, _) => {
-                let text = text.into_owned();
-                let cost = NODE_COST + text.len();
                 let plain = style == ScalarStyle::Plain;
+                // The parser makes a `~` of a plain scalar that is not there.
+                let absent = plain && span.start == span.end;
+                let text = if absent {
+                    String::new()
+                } else {
+                    text.into_owned()
+                };
+                let cost = NODE_COST + text.len();
                 let node = Node {
                     span,
                     value: Value::Scalar(Scalar { text, plain }),

@@ -1,5 +1,6 @@
 //! Numbers and truth values: one way to write each, and for the others the one to write instead.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use super::error::Problem;
@@ -47,23 +48,31 @@ pub(super) fn integer<T: FromStr>(scalar: &Scalar, least: i128, most: i128) -> R
 
 /// Decimal digits, perhaps after a minus sign, perhaps with a decimal point and further digits.
 pub(super) fn decimal(scalar: &Scalar) -> Result<f64, Problem> {
+    const READABLE: f64 = 1e15;
     let text = scalar.text.as_str();
-    let (whole_part, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
-    if scalar.plain
-        && digits
-        && (is_integer(whole_part) || whole_part == "-0")
-        && let Ok(number) = text.parse::<f64>()
-        && number.is_finite()
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    if let Some(number) = number
+        && scalar.plain
+        && is_decimal(text)
     {
         return Ok(number);
     }
-    let message = format!("expected a number, found {}", found(scalar));
-    Err(instead(
-        Problem::new("invalid-number", message),
-        scalar,
-        whole(text),
-    ))
+    let problem = Problem::new(
+        "invalid-number",
+        format!("expected a number, found {}", found(scalar)),
+    );
+    let meant = number
+        .filter(|number| number.abs() < READABLE)
+        .map(|number| number.to_string());
+    let meant = meant.or_else(|| whole(text).map(|number| number.to_string()));
+    Err(instead(problem, scalar, meant))
+}
+
+fn is_decimal(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    (is_integer(whole) || whole == "-0")
+        && !fraction.is_empty()
+        && fraction.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_integer(text: &str) -> bool {
@@ -118,7 +127,7 @@ fn whole(text: &str) -> Option<i128> {
         .map(|number: i128| sign * number)
 }
 
-fn instead(problem: Problem, scalar: &Scalar, meant: Option<i128>) -> Problem {
+fn instead(problem: Problem, scalar: &Scalar, meant: Option<impl Display>) -> Problem {
     match meant {
         Some(meant) if scalar.plain => problem.hint(format!("write `{meant}`")),
         Some(meant) => problem.hint(format!("write `{meant}`, without quotes")),

@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
 
     fn wrong_kind<T>(&self, expected: impl fmt::Display) -> Result<T, Error> {
         self.fail(match self.content {
-            Content::Scalar(scalar) if scalar.is_null() => empty(),
+            Content::Scalar(scalar) if scalar.is_null() => empty(scalar),
             content => Problem::new(
                 "wrong-kind",
                 format!("expected {expected}, found {content}"),
@@ -117,8 +117,14 @@ impl<'a> Reader<'a> {
             let kind = self.wrong_kind("a mapping (lines of `key: value`)");
             return match fields {
                 Some(fields @ [_, ..]) => kind.map_err(|error: Error| {
-                    let list = format!("the keys here are {}", listed(fields, "and"));
-                    error.problem().clone().hint(list).into()
+                    let problem = error.problem().clone();
+                    match problem.hint {
+                        Some(_) => problem,
+                        None => {
+                            problem.hint(format!("the keys here are {}", listed(fields, "and")))
+                        }
+                    }
+                    .into()
                 }),
                 _ => kind,
             };
@@ -134,9 +140,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn empty() -> Problem {
-    Problem::new("empty-value", "a value is missing here")
-        .hint("give it a value, or remove the key; the word itself must be put in quotes")
+fn empty(scalar: &Scalar) -> Problem {
+    let problem = Problem::new("empty-value", "a value is missing here");
+    match scalar.text.as_str() {
+        "" => problem.hint("give it a value, or remove it"),
+        word => problem.hint(format!(
+            "give it a value, or remove it; if {} is meant as text, put it in quotes",
+            quote(word)
+        )),
+    }
 }
 
 impl fmt::Display for Content<'_> {

@@ -26,6 +26,7 @@ pub(super) fn diagnostic(file: &str, text: &str, error: &ScanError) -> Diagnosti
 fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str>) {
     const QUOTE_IT: &str = "text with `: ` or ` #` in it, or beginning with one of \
          `[ ] { } & * ! | > @ %` or a quote or backquote, must be put in quotes";
+    let here = text.get(at.start..).and_then(|rest| rest.chars().next());
     let (message, hint) = match kind {
         ErrorKind::UnclosedQuotedScalar => (
             "this quoted text is never closed",
@@ -46,6 +47,13 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
         }
         ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofFlowMapping
+        | ErrorKind::UnexpectedEofImplicitFlowMapping
+            if here == Some(',') =>
+        {
+            ("a value is missing before this comma", None)
+        }
+        ErrorKind::UnexpectedEofFlowSequence
+        | ErrorKind::UnexpectedEofFlowMapping
         | ErrorKind::UnexpectedEofImplicitFlowMapping => (
             "the file ends inside a bracket",
             Some("add the closing `]` or `}`"),
@@ -61,15 +69,33 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
                 Some("text that begins with `*` must be put in quotes"),
             );
         }
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            let message = format!(
+                "the control character U+{:04X} stands here",
+                u32::from(*character)
+            );
+            return (message, Some("remove it"));
+        }
+        ErrorKind::UnexpectedCharacter { character: '`' } => {
+            ("text cannot begin with a backquote", Some(QUOTE_IT))
+        }
         ErrorKind::UnexpectedCharacter { character } => {
             return (
                 format!("text cannot begin with `{character}`"),
                 Some(QUOTE_IT),
             );
         }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement
+            if before(text, at).contains(": ") =>
+        {
+            ("a second `: ` in the same line", Some(QUOTE_IT))
+        }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
-            "a second `: ` in the same line, or a wrong indentation",
-            Some(QUOTE_IT),
+            "this `key: value` does not fit the line above",
+            Some(
+                "perhaps its indentation is wrong, or the line above lacks a `:` after its key, \
+                 or a closing bracket",
+            ),
         ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
             "this line is no `key: value`",
@@ -102,6 +128,12 @@ fn words(text: &str, at: Span, kind: &ErrorKind) -> (String, Option<&'static str
         other => return (format!("this is not YAML: {other}"), None),
     };
     (message.into(), hint)
+}
+
+/// The line of a place, up to it.
+fn before(text: &str, at: Span) -> &str {
+    let before = text.get(..at.start).unwrap_or_default();
+    before.rsplit('\n').next().unwrap_or_default()
 }
 
 /// The place of an error: one character, or the whole word of an alias.
