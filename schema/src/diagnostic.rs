@@ -145,6 +145,14 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Brings diagnostics into the order of their files and of the places in them.
+pub fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by(|a, b| {
+        let place = |d: &Diagnostic| d.at.map(|at| at.start);
+        a.file.cmp(&b.file).then(place(a).cmp(&place(b)))
+    });
+}
+
 /// The diagnostic as rustc would show it: the title, the line with the place underlined (if the
 /// text of the file is given), and the hint. Several lines, without a line break at the end.
 pub fn render(diagnostic: &Diagnostic, source: Option<&str>, color: bool) -> String {

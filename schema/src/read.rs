@@ -13,9 +13,10 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, sort};
 use crate::yaml::{self, Budget, Node};
 
+mod access;
 mod at;
 mod error;
 mod many;
@@ -47,7 +48,7 @@ pub fn text<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, Vec<Diag
     };
     let (document, more) = self::document(file, &node);
     diagnostics.extend(more);
-    in_order(&mut diagnostics);
+    sort(&mut diagnostics);
     (document, diagnostics)
 }
 
@@ -55,7 +56,7 @@ pub fn text<T: DeserializeOwned>(file: &str, text: &str) -> (Option<T>, Vec<Diag
 pub fn document<T: DeserializeOwned>(file: &str, node: &Node) -> (Option<T>, Vec<Diagnostic>) {
     let scope = scope::Open::new(file);
     let reader = value::Reader::document(node);
-    let place = reader.place();
+    let place = reader.place;
     let document = match T::deserialize(reader) {
         Ok(document) => Some(document),
         Err(error) => {
@@ -64,10 +65,6 @@ pub fn document<T: DeserializeOwned>(file: &str, node: &Node) -> (Option<T>, Vec
         }
     };
     let mut diagnostics = scope.close();
-    in_order(&mut diagnostics);
+    sort(&mut diagnostics);
     (document, diagnostics)
-}
-
-fn in_order(diagnostics: &mut [Diagnostic]) {
-    diagnostics.sort_by_key(|diagnostic| diagnostic.at.map(|at| at.start));
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{DeserializeSeed, Visitor};
 
+use super::access::{Choice, Entries, Items};
 use super::error::{Error, Problem, listed, one_of};
 use super::{at, many, number, scope};
 use crate::diagnostic::Span;
@@ -13,8 +14,8 @@ use crate::yaml::{Entry, Key, Node, Scalar, Value, quote};
 /// A value that is about to be read.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    place: Place,
-    content: Content<'a>,
+    pub(super) place: Place,
+    pub(super) content: Content<'a>,
 }
 
 /// Where a value is, and which place stands for it if the value itself has none to point at.
@@ -27,7 +28,7 @@ pub(super) struct Place {
 }
 
 #[derive(Clone, Copy)]
-enum Content<'a> {
+pub(super) enum Content<'a> {
     Scalar(&'a Scalar),
     List(&'a [Node]),
     Mapping(&'a [Entry]),
@@ -53,7 +54,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value_of(entry: &'a Entry) -> Self {
+    pub(super) fn value_of(entry: &'a Entry) -> Self {
         let mut reader = Self::document(&entry.value);
         reader.place.anchor = entry.key.span;
         if let Content::Scalar(scalar) = reader.content
@@ -64,7 +65,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    fn key(key: &'a Key) -> Self {
+    pub(super) fn key(key: &'a Key) -> Self {
         let place = Place {
             span: key.span,
             anchor: key.span,
@@ -75,11 +76,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
-        self.place
+    /// Reads the value; a problem that has no place is at this value.
+    pub(super) fn fill<'de, S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        seed.deserialize(self)
+            .map_err(|error: Error| error.at(self.place.span))
     }
 
-    fn fail<T>(&self, problem: Problem) -> Result<T, Error> {
+    pub(super) fn fail<T>(&self, problem: Problem) -> Result<T, Error> {
         Err(problem.at(self.place.span).into())
     }
 
@@ -108,7 +111,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Lets the visitor see a mapping; with `fields`, only those keys, and others are reported.
-    fn mapping<'de, V: Visitor<'de>>(
+    pub(super) fn mapping<'de, V: Visitor<'de>>(
         &self,
         fields: Option<&'static [&'static str]>,
         visitor: V,
@@ -130,11 +133,7 @@ impl<'a> Reader<'a> {
             };
         };
         let outer = scope::set_mapping(self.place.anchor);
-        let read = visitor.visit_map(Entries {
-            entries: entries.iter(),
-            value: None,
-            fields,
-        });
+        let read = visitor.visit_map(Entries::of(entries, fields));
         scope::set_mapping(outer);
         read.map_err(|error: Error| error.at(self.place.anchor))
     }
@@ -360,167 +359,4 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     serde::forward_to_deserialize_any! { i128 u128 bytes byte_buf }
-}
-
-/// The items of a list.
-struct Items<'a> {
-    only: Option<Reader<'a>>,
-    items: std::slice::Iter<'a, Node>,
-}
-
-impl<'a> Items<'a> {
-    fn of(items: &'a [Node]) -> Self {
-        Self {
-            only: None,
-            items: items.iter(),
-        }
-    }
-
-    fn only(value: Reader<'a>) -> Self {
-        Self {
-            only: Some(value),
-            items: [].iter(),
-        }
-    }
-}
-
-impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Error;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Error> {
-        let Some(item) = self
-            .only
-            .take()
-            .or_else(|| self.items.next().map(Reader::document))
-        else {
-            return Ok(None);
-        };
-        seed.deserialize(item)
-            .map(Some)
-            .map_err(|error: Error| error.at(item.place.span))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len() + usize::from(self.only.is_some()))
-    }
-}
-
-/// The entries of a mapping.
-struct Entries<'a> {
-    entries: std::slice::Iter<'a, Entry>,
-    value: Option<Reader<'a>>,
-    fields: Option<&'static [&'static str]>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Error;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Error> {
-        for entry in self.entries.by_ref() {
-            let key = entry.key.scalar.text.as_str();
-            if let Some(fields) = self.fields
-                && !fields.contains(&key)
-            {
-                scope::record(&Problem::unknown_key(key, fields), entry.key.span);
-                continue;
-            }
-            self.value = Some(Reader::value_of(entry));
-            let span = entry.key.span;
-            let read = seed.deserialize(Reader::key(&entry.key));
-            return read.map(Some).map_err(|error: Error| error.at(span));
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let Some(value) = self.value.take() else {
-            return Err(de::Error::custom("a value was asked for before its key"));
-        };
-        seed.deserialize(value)
-            .map_err(|error: Error| error.at(value.place.span))
-    }
-}
-
-/// A word that chooses a variant and, if it was written as a key, its value.
-struct Choice<'a> {
-    word: Reader<'a>,
-    value: Option<Reader<'a>>,
-}
-
-impl<'a, 'de> EnumAccess<'de> for Choice<'a> {
-    type Error = Error;
-    type Variant = Chosen<'a>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<(S::Value, Chosen<'a>), Error> {
-        let Self { word, value } = self;
-        let variant = seed
-            .deserialize(word)
-            .map_err(|error: Error| error.at(word.place.span))?;
-        Ok((variant, Chosen { word, value }))
-    }
-}
-
-struct Chosen<'a> {
-    word: Reader<'a>,
-    value: Option<Reader<'a>>,
-}
-
-impl<'a> Chosen<'a> {
-    fn value(self) -> Result<Reader<'a>, Error> {
-        let word = match self.word.content {
-            Content::Scalar(scalar) => quote(&scalar.text),
-            _ => String::new(),
-        };
-        match self.value {
-            Some(value) => Ok(value),
-            None => self.word.fail(
-                Problem::new("wrong-kind", format!("{word} needs a value"))
-                    .hint(format!("write `{}: …`", word.trim_matches('`'))),
-            ),
-        }
-    }
-}
-
-impl<'de> VariantAccess<'de> for Chosen<'_> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        match (self.value, self.word.content) {
-            (Some(_), Content::Scalar(word)) => self.word.fail(
-                Problem::new(
-                    "wrong-kind",
-                    format!("{} takes no value", quote(&word.text)),
-                )
-                .hint(format!("write only {}", quote(&word.text))),
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
-        let value = self.value()?;
-        seed.deserialize(value)
-            .map_err(|error: Error| error.at(value.place.span))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
-        self.value()?.deserialize_tuple(length, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.value()?.mapping(Some(fields), visitor)
-    }
 }

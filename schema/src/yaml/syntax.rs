@@ -2,7 +2,8 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::{quote, too_deep};
+use super::build::too_deep;
+use super::quote;
 use crate::diagnostic::{Diagnostic, Span};
 
 /// The diagnostic for a text that is not YAML.

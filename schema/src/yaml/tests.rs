@@ -148,8 +148,8 @@ fn what_is_wrong_is_said_where_it_is() {
     let spaces = "a tab is used for indentation | YAML is indented with spaces only";
     let cases: &[(&str, &[String])] = &[
         ("a: 1\nb: 2\na: 3\nc: {d: 1, d: 2}\na: 4\n", &[
-            "4:11: error[duplicate-key]: the key `d` is given twice, first in line 4 | remove one of the two".into(),
             "3:1: error[duplicate-key]: the key `a` is given twice, first in line 1 | remove one of the two".into(),
+            "4:11: error[duplicate-key]: the key `d` is given twice, first in line 4 | remove one of the two".into(),
             "5:1: error[duplicate-key]: the key `a` is given twice, first in line 1 | remove one of the two".into(),
         ]),
         ("a: 1\n\tb: 2\n", &[format!("2:1: error[syntax]: {spaces}")]),
@@ -208,6 +208,30 @@ fn what_is_refused_is_left_out_and_the_rest_is_there() {
         plain: true,
     };
     assert_eq!(entries[0].value.value, Value::Scalar(one));
+}
+
+#[test]
+fn many_keys_are_compared_as_few_are() {
+    for count in [2, 16, 17, 40] {
+        let keys: String = (0..count).map(|i| format!("k{i}: {i}\n")).collect();
+        let parsed = parse_within("f", &format!("{keys}k1: x\n{keys}"), Budget::default());
+        let lines: Vec<usize> = parsed
+            .diagnostics
+            .iter()
+            .map(|d| d.at.unwrap().line)
+            .collect();
+        assert_eq!(lines, (count + 1..=2 * count + 1).collect::<Vec<_>>());
+        assert!(
+            parsed.diagnostics[0]
+                .message
+                .ends_with("`k1` is given twice, first in line 2")
+        );
+        let once = parse("f", &keys).unwrap();
+        assert_eq!(
+            parsed.node.map(|node| node.value),
+            once.map(|node| node.value)
+        );
+    }
 }
 
 #[test]
