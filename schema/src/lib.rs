@@ -5,6 +5,7 @@
 //!
 //! Nothing here reads a file, asks the clock or starts a process: [`load()`] is a function of texts.
 
+pub mod calendar;
 pub mod digest;
 pub mod fleet;
 pub mod name;
