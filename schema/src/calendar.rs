@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 
 use crate::schedule::FreeDays;
-use crate::text::excerpt;
+use crate::text::{disturbs, excerpt};
 
 /// What is wrong with a calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,10 @@ const LONGEST_NAME: usize = 200;
 pub fn read(text: &str) -> Result<FreeDays, CalendarError> {
     let fail = |line, message: String| Err(CalendarError { line, message });
     if text.len() > LARGEST {
-        return fail(1, format!("the calendar is larger than {} MiB", LARGEST >> 20));
+        return fail(
+            1,
+            format!("the calendar is larger than {} MiB", LARGEST >> 20),
+        );
     }
     let mut spans = Vec::new();
     let mut open: Vec<(String, usize)> = Vec::new();
@@ -55,19 +58,25 @@ pub fn read(text: &str) -> Result<FreeDays, CalendarError> {
     let mut last_line = 1;
     for (line, content) in unfold(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         last_line = line;
-        let property = Property::parse(&content).map_err(|message| CalendarError { line, message })?;
+        let property =
+            Property::parse(&content).map_err(|message| CalendarError { line, message })?;
         let component = property.value.trim().to_ascii_uppercase();
         match property.name.as_str() {
             "BEGIN" => {
                 match (open.is_empty(), component == "VCALENDAR") {
                     (true, false) => return fail(line, not_a_calendar(&content)),
-                    (false, true) => return fail(line, "a calendar begins within another one".to_owned()),
+                    (false, true) => {
+                        return fail(line, "a calendar begins within another one".to_owned());
+                    }
                     (true, true) => calendars += 1,
                     (false, false) => {}
                 }
                 if component == "VEVENT" {
                     if open.len() != 1 {
-                        return fail(line, "an event has to stand directly in the calendar".to_owned());
+                        return fail(
+                            line,
+                            "an event has to stand directly in the calendar".to_owned(),
+                        );
                     }
                     event = Event::default();
                 }
@@ -78,11 +87,17 @@ pub fn read(text: &str) -> Result<FreeDays, CalendarError> {
             }
             "END" => {
                 let Some((begun, at)) = open.pop() else {
-                    return fail(line, format!("END:{} without its BEGIN", excerpt(&component)));
+                    return fail(
+                        line,
+                        format!("END:{} without its BEGIN", excerpt(&component)),
+                    );
                 };
                 if begun != component {
                     let (begun, component) = (excerpt(&begun), excerpt(&component));
-                    return fail(line, format!("END:{component} where {begun} of line {at} is to end"));
+                    return fail(
+                        line,
+                        format!("END:{component} where {begun} of line {at} is to end"),
+                    );
                 }
                 if begun == "VEVENT" {
                     let read = std::mem::take(&mut event).finish();
@@ -97,13 +112,21 @@ pub fn read(text: &str) -> Result<FreeDays, CalendarError> {
             }
             _ if open.is_empty() => return fail(line, not_a_calendar(&content)),
             _ if open.last().is_some_and(|(name, _)| name == "VEVENT") => {
-                event.take(property, line).map_err(|message| CalendarError { line, message })?;
+                event
+                    .take(property, line)
+                    .map_err(|message| CalendarError { line, message })?;
             }
             _ => {}
         }
     }
     match open.last() {
-        Some((name, line)) => fail(*line, format!("BEGIN:{} without its END: the file is cut short", excerpt(name))),
+        Some((name, line)) => fail(
+            *line,
+            format!(
+                "BEGIN:{} without its END: the file is cut short",
+                excerpt(name)
+            ),
+        ),
         None if calendars == 0 => fail(last_line, not_a_calendar("")),
         None => Ok(FreeDays::new(spans)),
     }
@@ -153,13 +176,19 @@ impl<'a> Property<'a> {
         });
         let parts = colon.and_then(|(at, _)| Some((line.get(..at)?, line.get(at + 1..)?)));
         let Some((head, value)) = parts else {
-            return Err(format!("`{}` is no line of a calendar: the colon is missing", excerpt(line)));
+            return Err(format!(
+                "`{}` is no line of a calendar: the colon is missing",
+                excerpt(line)
+            ));
         };
         let name = head.split(';').next().unwrap_or_default();
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(format!("`{}` is no name of a property", excerpt(name)));
         }
-        Ok(Self { name: name.to_ascii_uppercase(), value })
+        Ok(Self {
+            name: name.to_ascii_uppercase(),
+            value,
+        })
     }
 }
 
@@ -183,7 +212,13 @@ struct Moment {
 impl Event {
     fn take(&mut self, property: Property<'_>, line: usize) -> Result<(), String> {
         let Property { name, value } = property;
-        let twice = |taken: bool| if taken { Err(format!("a second {name} in one event")) } else { Ok(()) };
+        let twice = |taken: bool| {
+            if taken {
+                Err(format!("a second {name} in one event"))
+            } else {
+                Ok(())
+            }
+        };
         match name.as_str() {
             "DTSTART" => {
                 twice(self.start.is_some())?;
@@ -218,24 +253,45 @@ impl Event {
         let (last, place) = match (self.end, self.days) {
             (Some((end, line)), _) => {
                 if end.date < first {
-                    return Err((Some(line), format!("the event ends on {}, before it begins on {first}", end.date)));
+                    return Err((
+                        Some(line),
+                        format!(
+                            "the event ends on {}, before it begins on {first}",
+                            end.date
+                        ),
+                    ));
                 }
                 // The end is the first moment after the event, so midnight leaves its day out.
                 let inside = end.within || end.date == first;
-                let last = if inside { Ok(end.date) } else { end.date.yesterday() };
+                let last = if inside {
+                    Ok(end.date)
+                } else {
+                    end.date.yesterday()
+                };
                 (last.map_err(|_| outside(Some(line)))?, Some(line))
             }
             (None, Some(days)) => {
                 let after = first.checked_add(days).map_err(|_| outside(None))?;
-                (after.yesterday().map_err(|_| outside(None))?.max(first), None)
+                (
+                    after.yesterday().map_err(|_| outside(None))?.max(first),
+                    None,
+                )
             }
             (None, None) => (first, None),
         };
         let longest = first.checked_add(LONGEST_DAYS.days()).unwrap_or(Date::MAX);
         if last > longest {
-            return Err((place, format!("the event lasts from {first} to {last}, more than {LONGEST_DAYS} days: a mistake?")));
+            return Err((
+                place,
+                format!(
+                    "the event lasts from {first} to {last}, more than {LONGEST_DAYS} days: a mistake?"
+                ),
+            ));
         }
-        let name = self.name.filter(|name| !name.is_empty()).unwrap_or_else(|| "holiday".to_owned());
+        let name = self
+            .name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "holiday".to_owned());
         Ok((!self.cancelled).then_some((first, last, name)))
     }
 }
@@ -258,14 +314,20 @@ fn moment(value: &str) -> Result<Moment, String> {
         return Err(wrong());
     };
     let date = Date::new(year, month, day).map_err(|_| wrong())?;
-    Ok(Moment { date, within: time != "000000" })
+    Ok(Moment {
+        date,
+        within: time != "000000",
+    })
 }
 
 /// `P5D` or `P2W`.
 fn whole_days(value: &str) -> Result<Span, String> {
     let value = value.trim();
     let wrong = || {
-        format!("`{}`: of durations only whole days and weeks are read, as in P5D; or use DTEND", excerpt(value))
+        format!(
+            "`{}`: of durations only whole days and weeks are read, as in P5D; or use DTEND",
+            excerpt(value)
+        )
     };
     let count = value.strip_prefix('P').ok_or_else(wrong)?;
     let (count, scale) = match (count.strip_suffix('D'), count.strip_suffix('W')) {
@@ -291,9 +353,12 @@ fn unescape(value: &str) -> String {
                 return None;
             }
             let newline = std::mem::take(&mut escaped) && matches!(c, 'n' | 'N');
-            Some(if newline || c.is_control() { ' ' } else { c })
+            Some(if newline || disturbs(c) { ' ' } else { c })
         })
         .take(LONGEST_NAME)
         .collect();
     name.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests;
