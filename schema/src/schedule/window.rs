@@ -231,10 +231,13 @@ impl Windows {
     /// Where the chain of openings that reach `at` begins, at or before `limit` if it goes on there.
     fn back_from(&self, mut at: Timestamp, limit: Timestamp, zone: &TimeZone) -> Timestamp {
         while at > limit {
-            let reach = self
-                .around(at, zone)
-                .filter(|o| o.opens < at && at <= o.closes);
-            match reach.map(|opening| opening.opens).min() {
+            let Ok(before) = at.checked_sub(SignedDuration::from_nanos(1)) else {
+                break;
+            };
+            let holds = self
+                .around(before, zone)
+                .filter(|opening| opening.contains(before));
+            match holds.map(|opening| opening.opens).min() {
                 Some(opens) => at = opens,
                 None => break,
             }
