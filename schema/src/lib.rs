@@ -8,6 +8,7 @@
 //!
 //! Nothing here reads a file, asks the clock or starts a process: a fleet is a function of texts.
 
+pub mod calendar;
 pub mod diagnostic;
 pub mod digest;
 pub mod fleet;

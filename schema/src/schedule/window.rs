@@ -25,7 +25,10 @@ pub struct Window {
     pub end: Time,
 }
 
-const KIND: Kind = Kind { name: "window", accepted: Window::ACCEPTED };
+const KIND: Kind = Kind {
+    name: "window",
+    accepted: Window::ACCEPTED,
+};
 
 impl FromStr for Window {
     type Err = ScheduleError;
@@ -37,19 +40,27 @@ impl FromStr for Window {
             return Err(error("the times are missing".to_owned()));
         }
         if days.is_empty() {
-            return Err(error(format!("the days are missing; every day is `daily {times}`")));
+            return Err(error(format!(
+                "the days are missing; every day is `daily {times}`"
+            )));
         }
-        let days = days.parse().map_err(|problem: ScheduleError| error(problem.why))?;
+        let days = days
+            .parse()
+            .map_err(|problem: ScheduleError| error(problem.why))?;
         let Some((start, end)) = times.split_once(['-', '–']) else {
             return Err(error("the time at which it closes is missing".to_owned()));
         };
         let Clock::At(start) = clock(start.trim()).map_err(error)? else {
-            return Err(error("a window that opens at midnight begins at 00:00".to_owned()));
+            return Err(error(
+                "a window that opens at midnight begins at 00:00".to_owned(),
+            ));
         };
         let end = match clock(end.trim()).map_err(error)? {
             Clock::Midnight => Time::midnight(),
             Clock::At(end) if end == start => {
-                return Err(error("it ends when it begins; a whole day is 00:00–24:00".to_owned()));
+                return Err(error(
+                    "it ends when it begins; a whole day is 00:00–24:00".to_owned(),
+                ));
             }
             Clock::At(end) => end,
         };
@@ -60,7 +71,11 @@ impl FromStr for Window {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { days, start, end } = self;
-        let hour = if *end == Time::midnight() { 24 } else { end.hour() };
+        let hour = if *end == Time::midnight() {
+            24
+        } else {
+            end.hour()
+        };
         write!(
             f,
             "{days} {:02}:{:02}–{hour:02}:{:02}",
@@ -90,7 +105,11 @@ impl Window {
         if !self.days.contains(day.weekday()) {
             return None;
         }
-        let last_day = if self.end <= self.start { day.tomorrow().ok()? } else { day };
+        let last_day = if self.end <= self.start {
+            day.tomorrow().ok()?
+        } else {
+            day
+        };
         let opens = instant(day, self.start, zone, Occurrence::First)?;
         let closes = instant(last_day, self.end, zone, Occurrence::Last)?;
         (opens < closes).then_some(Opening { opens, closes })
@@ -136,7 +155,11 @@ impl Windows {
     #[must_use]
     pub fn always() -> Self {
         let (start, end) = (Time::midnight(), Time::midnight());
-        Self(vec![Window { days: Weekdays::DAILY, start, end }])
+        Self(vec![Window {
+            days: Weekdays::DAILY,
+            start,
+            end,
+        }])
     }
 
     /// The opening that holds `at`; where several do, the one that closes last. Windows that touch
@@ -157,7 +180,11 @@ impl Windows {
     /// The next opening that begins after `at`; none where windows never open, or never close.
     #[must_use]
     pub fn next_opening(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        let limit = at.checked_add(SignedDuration::from_hours(24 * i64::try_from(AHEAD_DAYS).ok()?)).ok()?;
+        let limit = at
+            .checked_add(SignedDuration::from_hours(
+                24 * i64::try_from(AHEAD_DAYS).ok()?,
+            ))
+            .ok()?;
         let from = self.on_from(at, limit, zone);
         if from >= limit {
             return None;
@@ -166,10 +193,17 @@ impl Windows {
         let days = std::iter::successors(yesterday, |day| day.tomorrow().ok());
         let next = days.take(AHEAD_DAYS).find_map(|day| {
             let later = |opening: &Opening| opening.opens > from;
-            self.0.iter().filter_map(|window| window.on(day, zone)).filter(later).min()
+            self.0
+                .iter()
+                .filter_map(|window| window.on(day, zone))
+                .filter(later)
+                .min()
         })?;
         let closes = self.on_from(next.closes, next.opens.checked_add(FOLLOWED).ok()?, zone);
-        Some(Opening { opens: next.opens, closes })
+        Some(Opening {
+            opens: next.opens,
+            closes,
+        })
     }
 
     /// All openings that may hold or touch an instant.
@@ -197,8 +231,13 @@ impl Windows {
     /// Where the chain of openings that reach `at` begins, at or before `limit` if it goes on there.
     fn back_from(&self, mut at: Timestamp, limit: Timestamp, zone: &TimeZone) -> Timestamp {
         while at > limit {
-            let reach = self.around(at, zone).filter(|o| o.opens < at && at <= o.closes);
-            match reach.map(|opening| opening.opens).min() {
+            let Ok(before) = at.checked_sub(SignedDuration::from_nanos(1)) else {
+                break;
+            };
+            let holds = self
+                .around(before, zone)
+                .filter(|opening| opening.contains(before));
+            match holds.map(|opening| opening.opens).min() {
                 Some(opens) => at = opens,
                 None => break,
             }
