@@ -30,6 +30,9 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     for byte in text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')) {
         let digit = if byte == b'=' {
             padding += 1;
+            if padding > 2 {
+                return None;
+            }
             0
         } else if padding > 0 {
             return None;
@@ -40,7 +43,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
         digits += 1;
         if digits == 4 {
             let [_, group @ ..] = bits.to_be_bytes();
-            bytes.extend_from_slice(group.get(..3_usize.checked_sub(padding)?)?);
+            bytes.extend_from_slice(&group[..3 - padding]);
             bits = 0;
             digits = 0;
         }

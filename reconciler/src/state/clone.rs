@@ -25,6 +25,8 @@ const CONTENT: &[&str] = &[
     "branches", "FETCH_HEAD", "ORIG_HEAD",
 ];
 
+const NOT_OURS: &str = "not as this program wrote it";
+
 /// Settings of the clone. A redirect could lead credentials to another host.
 const SETTINGS: &[(&str, bool)] =
     &[("core.fsyncObjectFiles", true), ("http.followRedirects", false)];
@@ -126,21 +128,16 @@ fn refuse_foreign(dir: &Path) -> Result<(), StateError> {
 
 /// Reads the whole history and every object of the tip; small enough to be done at each start.
 fn check(cache: &Cache) -> Result<(), StateError> {
-    for name in ["HEAD", "config"] {
-        let path = cache.dir.join(name);
-        match fs::read(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(disk(&path, "read", error));
-            }
-            _ => {}
-        }
+    let head = read(&cache.dir.join("HEAD"))?;
+    read(&cache.dir.join("config"))?;
+    if head.trim_ascii_end() != format!("ref: {TIP}").as_bytes() {
+        return Err(cache.damaged("HEAD", git2::Error::from_str(NOT_OURS)));
     }
     let repo = cache.repo()?;
     let settings = repo.config().map_err(|error| cache.damaged("config", error))?;
     for &(name, value) in SETTINGS {
         if settings.get_bool(name).ok() != Some(value) {
-            let error = git2::Error::from_str("not as this program wrote it");
-            return Err(cache.damaged(format!("config: {name}"), error));
+            return Err(cache.damaged(format!("config: {name}"), git2::Error::from_str(NOT_OURS)));
         }
     }
     let tip = match repo.find_reference(TIP) {
@@ -172,6 +169,15 @@ fn check(cache: &Cache) -> Result<(), StateError> {
         }
     }
     Ok(())
+}
+
+/// The content, empty when there is no such file; what cannot be read for other reasons is not
+/// damage.
+fn read(path: &Path) -> Result<Vec<u8>, StateError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| disk(path, "read", error)),
+    }
 }
 
 impl Cache {
