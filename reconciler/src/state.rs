@@ -30,7 +30,7 @@ mod tests;
 mod tree;
 mod trust;
 
-pub use accept::{Relation, Refusal};
+pub use accept::{Refusal, Relation};
 pub use error::{HostKey, HostKeyProblem, StateError};
 pub use program::ProgramError;
 pub use remote::{Credentials, Place, Remote, redact};
@@ -90,8 +90,14 @@ impl TryFrom<String> for CommitId {
     type Error = NotACommitId;
 
     fn try_from(text: String) -> Result<Self, NotACommitId> {
-        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if digits && text.len() == 40 { Ok(Self(text)) } else { Err(NotACommitId) }
+        let digits = text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.len() == 40 {
+            Ok(Self(text))
+        } else {
+            Err(NotACommitId)
+        }
     }
 }
 
@@ -118,7 +124,13 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, short, subject, author, time: _ } = self;
+        let Self {
+            id: _,
+            short,
+            subject,
+            author,
+            time: _,
+        } = self;
         write!(f, "{short} \"{subject}\" by {author}")
     }
 }
@@ -238,7 +250,11 @@ fn summary(commit: &git2::Commit<'_>) -> Summary {
     Summary {
         short: id.short().to_owned(),
         subject: text(commit.summary_bytes().unwrap_or_default()),
-        author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+        author: format!(
+            "{} <{}>",
+            text(author.name_bytes()),
+            text(author.email_bytes())
+        ),
         time: jiff::Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
         id,
     }

@@ -150,7 +150,9 @@ pub(super) fn accept(
         }
     }
 
-    let Some(signers) = signers else { return Ok(()) };
+    let Some(signers) = signers else {
+        return Ok(());
+    };
     let mut commits = Vec::new();
     if let Some(last_applied) = last_applied {
         for id in cache.history(&repo, tip_commit.id(), Some(last_applied.oid()))? {
@@ -169,8 +171,15 @@ pub(super) fn accept(
     for id in commits {
         let commit = cache.commit(&repo, &CommitId::from_oid(id))?;
         if let Some(fault) = signature::judge(cache, &repo, &commit, &signers)? {
-            bad.push(BadSignature { commit: summary(&commit), fault });
+            bad.push(BadSignature {
+                commit: summary(&commit),
+                fault,
+            });
         }
     }
-    if bad.is_empty() { Ok(()) } else { Err(Refusal::Signatures { bad }) }
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::Signatures { bad })
+    }
 }

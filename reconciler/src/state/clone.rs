@@ -21,29 +21,48 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a bare clone may contain; anything else means that the folder is somebody else's.
 const CONTENT: &[&str] = &[
-    "HEAD", "config", "description", "objects", "refs", "info", "hooks", "packed-refs", "logs",
-    "branches", "FETCH_HEAD", "ORIG_HEAD",
+    "HEAD",
+    "config",
+    "description",
+    "objects",
+    "refs",
+    "info",
+    "hooks",
+    "packed-refs",
+    "logs",
+    "branches",
+    "FETCH_HEAD",
+    "ORIG_HEAD",
 ];
+
+/// Each fetch adds a pack; with more than this they are made one.
+const PACKS: usize = 200;
 
 const NOT_OURS: &str = "not as this program wrote it";
 
-/// Settings of the clone. A redirect could lead credentials to another host.
-const SETTINGS: &[(&str, bool)] =
-    &[("core.fsyncObjectFiles", true), ("http.followRedirects", false)];
+/// Settings of the clone. Redirects to another host are off: they could lead credentials there.
+const SETTINGS: &[(&str, bool)] = &[
+    ("core.fsyncObjectFiles", true),
+    ("http.followRedirects", false),
+];
 
 pub(super) fn open(dir: &Path) -> Result<Cache, StateError> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
         fs::create_dir_all(parent).map_err(|error| disk(parent, "create", error))?;
     }
-    let mut cache = Cache { dir: dir.to_owned(), set_aside: None };
+    let mut cache = Cache {
+        dir: dir.to_owned(),
+        set_aside: None,
+    };
     let _lock = cache.lock()?;
     match fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir)?,
         Err(error) => return Err(disk(dir, "read", error)),
         Ok(_) => {
             refuse_foreign(dir)?;
-            if let Err(error) = cache.clean().and_then(|()| check(&cache)) {
+            let sound = cache.clean().and_then(|()| check(&cache));
+            if let Err(error) = sound.and_then(|()| repack(&cache, PACKS)) {
                 let reason = match error {
                     StateError::Damaged { what, source, .. } => {
                         super::plain_line(&format!("{what}: {}", source.message()))
@@ -53,7 +72,10 @@ pub(super) fn open(dir: &Path) -> Result<Cache, StateError> {
                 let moved = set_aside(dir)?;
                 tracing::warn!(clone = %dir.display(), moved_to = %moved.display(), reason,
                     "the clone of the state repo was damaged and is made anew");
-                cache.set_aside = Some(SetAside { path: moved, reason });
+                cache.set_aside = Some(SetAside {
+                    path: moved,
+                    reason,
+                });
                 create(dir)?;
             }
         }
@@ -66,7 +88,11 @@ fn disk(
     doing: &'static str,
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> StateError {
-    StateError::Disk { path: path.to_owned(), doing, source: error.into() }
+    StateError::Disk {
+        path: path.to_owned(),
+        doing,
+        source: error.into(),
+    }
 }
 
 /// `state.git` and `.lock` make `state.git.lock`.
@@ -80,14 +106,22 @@ fn beside(dir: &Path, ending: &str) -> PathBuf {
 fn create(dir: &Path) -> Result<(), StateError> {
     let fresh = beside(dir, ".new");
     remove(&fresh)?;
-    DirBuilder::new().mode(0o700).create(&fresh).map_err(|error| disk(&fresh, "create", error))?;
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&fresh)
+        .map_err(|error| disk(&fresh, "create", error))?;
     let mut options = RepositoryInitOptions::new();
-    options.bare(true).external_template(false).initial_head(TIP);
+    options
+        .bare(true)
+        .external_template(false)
+        .initial_head(TIP);
     Repository::init_opts(&fresh, &options).map_err(|error| disk(&fresh, "create", error))?;
     let config = fresh.join("config");
     Config::open(&config)
         .and_then(|mut config| {
-            SETTINGS.iter().try_for_each(|&(name, value)| config.set_bool(name, value))
+            SETTINGS
+                .iter()
+                .try_for_each(|&(name, value)| config.set_bool(name, value))
         })
         .map_err(|error| disk(&config, "write", error))?;
     fs::rename(&fresh, dir).map_err(|error| disk(dir, "create", error))
@@ -110,7 +144,10 @@ fn set_aside(dir: &Path) -> Result<PathBuf, StateError> {
 
 fn refuse_foreign(dir: &Path) -> Result<(), StateError> {
     let foreign = |found: String| {
-        Err(StateError::Foreign { path: dir.to_owned(), found: super::plain_line(&found) })
+        Err(StateError::Foreign {
+            path: dir.to_owned(),
+            found: super::plain_line(&found),
+        })
     };
     let kind = fs::symlink_metadata(dir).map_err(|error| disk(dir, "read", error))?;
     if !kind.is_dir() {
@@ -134,7 +171,9 @@ fn check(cache: &Cache) -> Result<(), StateError> {
         return Err(cache.damaged("HEAD", git2::Error::from_str(NOT_OURS)));
     }
     let repo = cache.repo()?;
-    let settings = repo.config().map_err(|error| cache.damaged("config", error))?;
+    let settings = repo
+        .config()
+        .map_err(|error| cache.damaged("config", error))?;
     for &(name, value) in SETTINGS {
         if settings.get_bool(name).ok() != Some(value) {
             return Err(cache.damaged(format!("config: {name}"), git2::Error::from_str(NOT_OURS)));
@@ -145,13 +184,18 @@ fn check(cache: &Cache) -> Result<(), StateError> {
         Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(()),
         Err(error) => return Err(cache.damaged(TIP, error)),
     };
-    let tip = tip.peel_to_commit().map_err(|error| cache.damaged(TIP, error))?;
+    let tip = tip
+        .peel_to_commit()
+        .map_err(|error| cache.damaged(TIP, error))?;
     for id in cache.history(&repo, tip.id(), None)? {
         let id = id.map_err(|error| cache.damaged("history", error))?;
-        repo.find_commit(id).map_err(|error| cache.damaged(format!("commit {id}"), error))?;
+        repo.find_commit(id)
+            .map_err(|error| cache.damaged(format!("commit {id}"), error))?;
     }
     let mut folders = vec![tip.tree_id()];
-    let odb = repo.odb().map_err(|error| cache.damaged("objects", error))?;
+    let odb = repo
+        .odb()
+        .map_err(|error| cache.damaged("objects", error))?;
     while let Some(folder) = folders.pop() {
         let tree = repo
             .find_tree(folder)
@@ -160,15 +204,71 @@ fn check(cache: &Cache) -> Result<(), StateError> {
             match entry.kind() {
                 Some(ObjectType::Tree) => folders.push(entry.id()),
                 Some(ObjectType::Blob) => {
-                    odb.read(entry.id()).map(drop).map_err(|error| {
-                        cache.damaged(format!("file {}", entry.id()), error)
-                    })?;
+                    odb.read(entry.id())
+                        .map(drop)
+                        .map_err(|error| cache.damaged(format!("file {}", entry.id()), error))?;
                 }
                 _ => {}
             }
         }
     }
     Ok(())
+}
+
+/// Makes one pack of many and keeps every object, also those that no branch leads to any more: the
+/// commit applied last may be among them.
+pub(super) fn repack(cache: &Cache, limit: usize) -> Result<(), StateError> {
+    let folder = cache.dir.join("objects/pack");
+    let old = packs(&folder)?;
+    if old.len() <= limit {
+        return Ok(());
+    }
+    let repo = cache.repo()?;
+    let damaged = |error| cache.damaged("objects", error);
+    let mut ids = Vec::new();
+    repo.odb()
+        .and_then(|odb| {
+            odb.foreach(|&id| {
+                ids.push(id);
+                true
+            })
+        })
+        .map_err(damaged)?;
+    let mut builder = repo.packbuilder().map_err(damaged)?;
+    for id in ids {
+        builder.insert_object(id, None).map_err(damaged)?;
+    }
+    builder
+        .write(&folder, 0o444)
+        .map_err(|error| cache.disk("write", error))?;
+    cache.sync()?;
+    let Ok(Some(name)) = builder.name() else {
+        return Ok(());
+    };
+    let new = folder.join(format!("pack-{name}.pack"));
+    if !new.is_file() {
+        return Ok(());
+    }
+    for pack in old.into_iter().filter(|pack| *pack != new) {
+        for path in [pack.with_extension("idx"), pack] {
+            fs::remove_file(&path).map_err(|error| disk(&path, "remove", error))?;
+        }
+    }
+    Ok(())
+}
+
+fn packs(folder: &Path) -> Result<Vec<PathBuf>, StateError> {
+    let mut packs = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| disk(folder, "read", error))? {
+        let path = entry.map_err(|error| disk(folder, "read", error))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "pack")
+        {
+            packs.push(path);
+        }
+    }
+    Ok(packs)
 }
 
 /// The content, empty when there is no such file; what cannot be read for other reasons is not
@@ -190,7 +290,8 @@ impl Cache {
             ErrorClass::Config => disk(&self.dir, "read the Git configuration for", error),
             _ => self.damaged("the folder", error),
         })?;
-        repo.set_config(&config).map_err(|error| self.damaged("config", error))?;
+        repo.set_config(&config)
+            .map_err(|error| self.damaged("config", error))?;
         Ok(repo)
     }
 
@@ -199,12 +300,14 @@ impl Cache {
         repo: &'repo Repository,
         id: &CommitId,
     ) -> Result<git2::Commit<'repo>, StateError> {
-        repo.find_commit(id.oid()).map_err(|error| match error.code() {
-            git2::ErrorCode::NotFound => {
-                StateError::CommitMissing { commit: id.clone(), path: self.dir.clone() }
-            }
-            _ => self.damaged(format!("commit {id}"), error),
-        })
+        repo.find_commit(id.oid())
+            .map_err(|error| match error.code() {
+                git2::ErrorCode::NotFound => StateError::CommitMissing {
+                    commit: id.clone(),
+                    path: self.dir.clone(),
+                },
+                _ => self.damaged(format!("commit {id}"), error),
+            })
     }
 
     /// The commits reachable from `tip` and not from `without`, oldest first.
@@ -245,7 +348,9 @@ impl Cache {
                     thread::sleep(Duration::from_millis(20));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(StateError::Busy { path: self.dir.clone() });
+                    return Err(StateError::Busy {
+                        path: self.dir.clone(),
+                    });
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
@@ -271,15 +376,23 @@ impl Cache {
             Ok(entries) => {
                 for entry in entries {
                     let path = entry.map_err(failed)?.path();
-                    File::open(&path).and_then(|file| file.sync_all()).map_err(failed)?;
+                    File::open(&path)
+                        .and_then(|file| file.sync_all())
+                        .map_err(failed)?;
                 }
             }
         }
-        File::open(&packs).and_then(|file| file.sync_all()).map_err(failed)
+        File::open(&packs)
+            .and_then(|file| file.sync_all())
+            .map_err(failed)
     }
 
     pub(super) fn damaged(&self, what: impl Into<String>, source: git2::Error) -> StateError {
-        StateError::Damaged { path: self.dir.clone(), what: what.into(), source }
+        StateError::Damaged {
+            path: self.dir.clone(),
+            what: what.into(),
+            source,
+        }
     }
 
     pub(super) fn disk(&self, doing: &'static str, source: git2::Error) -> StateError {
@@ -304,7 +417,9 @@ fn sweep(dir: &Path, depth: usize, doomed: &dyn Fn(&str) -> bool) -> Result<(), 
     };
     for entry in entries {
         let entry = entry.map_err(|error| disk(dir, "read", error))?;
-        let kind = entry.file_type().map_err(|error| disk(dir, "read", error))?;
+        let kind = entry
+            .file_type()
+            .map_err(|error| disk(dir, "read", error))?;
         let path = entry.path();
         if kind.is_dir() && depth > 0 {
             sweep(&path, depth - 1, doomed)?;

@@ -67,7 +67,7 @@ pub enum StateError {
     /// The remote answers, but has no such repo (or hides it).
     #[error(
         "{place} answers, but does not offer this repo: check the path in the URL and whether \
-         the credentials may read it (redirects are not followed)"
+         the credentials may read it (redirects to another host are not followed)"
     )]
     NoRepo {
         /// The remote.
@@ -217,7 +217,13 @@ impl std::error::Error for HostKey {}
 
 impl fmt::Display for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, problem, known_hosts, fingerprint, line } = self;
+        let Self {
+            place,
+            problem,
+            known_hosts,
+            fingerprint,
+            line,
+        } = self;
         let file = known_hosts.display();
         write!(f, "the SSH host key {fingerprint} of {place} ")?;
         let check = "compare the fingerprint with that of the server \
@@ -249,7 +255,10 @@ fn branches_text(branches: &[String]) -> String {
     if branches.is_empty() {
         "the repo is empty: push a first commit".to_owned()
     } else {
-        format!("check the name in the settings; there is: {}", branches.join(", "))
+        format!(
+            "check the name in the settings; there is: {}",
+            branches.join(", ")
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use git2::{
 };
 
 use super::error::StateError;
-use super::remote::{self, Credentials, Remote, Target};
+use super::remote::{self, Credentials, Place, Remote, Target};
 use super::{Cache, CommitId, TIP, trust};
 
 const SIZE_LIMIT: usize = 2 << 30;
@@ -58,33 +58,27 @@ pub(super) fn fetch(cache: &Cache, remote: &Remote) -> Result<CommitId, StateErr
     let repo = cache.repo()?;
     let id = CommitId::from_oid(tip);
     cache.commit(&repo, &id)?;
-    repo.reference(TIP, tip, true, "fetch").map_err(|error| cache.disk("write", error))?;
+    repo.reference(TIP, tip, true, "fetch")
+        .map_err(|error| cache.disk("write", error))?;
     drop(lock);
     Ok(id)
 }
 
-fn wait<T>(
-    remote: &Remote,
-    watch: &Watch,
-    receiver: &mpsc::Receiver<T>,
-) -> Result<T, StateError> {
-    let gave_up = |what, after| StateError::TimedOut { place: remote.place(), what, after };
+fn wait<T>(remote: &Remote, watch: &Watch, receiver: &mpsc::Receiver<T>) -> Result<T, StateError> {
+    let gave_up = |what, after| StateError::TimedOut {
+        place: remote.place(),
+        what,
+        after,
+    };
     loop {
-        let silent = watch.silent();
-        let (left, what, limit) = match (
-            remote.stall.checked_sub(silent),
-            remote.deadline.checked_sub(watch.start.elapsed()),
-        ) {
-            (Some(stall), Some(deadline)) if stall <= deadline => {
-                (stall, "nothing arrived", remote.stall)
-            }
-            (_, Some(deadline)) if !deadline.is_zero() && silent < remote.stall => {
-                (deadline, "the fetch was not done", remote.deadline)
-            }
-            (None, _) => (Duration::ZERO, "nothing arrived", remote.stall),
-            _ => (Duration::ZERO, "the fetch was not done", remote.deadline),
+        let deadline = remote.deadline.saturating_sub(watch.start.elapsed());
+        let stall = remote.stall.saturating_sub(watch.silent());
+        let (what, limit) = if deadline < stall {
+            ("the fetch was not done", remote.deadline)
+        } else {
+            ("nothing arrived", remote.stall)
         };
-        match receiver.recv_timeout(left) {
+        match receiver.recv_timeout(deadline.min(stall)) {
             Ok(result) => return Ok(result),
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(gave_up("the fetch broke off", watch.start.elapsed()));
@@ -110,7 +104,11 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        Self { start: Instant::now(), alive: AtomicU64::new(0), stopped: AtomicBool::new(false) }
+        Self {
+            start: Instant::now(),
+            alive: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// Notes a sign of life; false when the transfer should stop.
@@ -143,14 +141,16 @@ impl Transfer {
             .remote_anonymous(&self.remote.url)
             .map_err(|error| self.transport(error, &fault))?;
 
-        let connected = git_remote.connect_auth(
-            Direction::Fetch,
-            Some(self.callbacks(&fault)),
-            None,
-        );
+        let connected =
+            git_remote.connect_auth(Direction::Fetch, Some(self.callbacks(&fault)), None);
         let mut connection = connected.map_err(|error| self.transport(error, &fault))?;
-        let heads = connection.list().map_err(|error| self.transport(error, &fault))?;
-        let tip = heads.iter().find(|head| head.name() == wanted).map(git2::RemoteHead::oid);
+        let heads = connection
+            .list()
+            .map_err(|error| self.transport(error, &fault))?;
+        let tip = heads
+            .iter()
+            .find(|head| head.name() == wanted)
+            .map(git2::RemoteHead::oid);
         let Some(tip) = tip else {
             let branches = heads
                 .iter()
@@ -158,7 +158,10 @@ impl Transfer {
                 .map(super::plain_line)
                 .take(BRANCHES_SHOWN)
                 .collect();
-            return Err(StateError::BranchMissing { place: self.remote.place(), branches });
+            return Err(StateError::BranchMissing {
+                place: self.remote.place(),
+                branches,
+            });
         };
         if repo.refname_to_id(TIP).is_ok_and(|have| have == tip) {
             return Ok(tip);
@@ -183,7 +186,8 @@ impl Transfer {
         let mut callbacks = RemoteCallbacks::new();
         callbacks
             .credentials(move |_url, user, allowed| {
-                self.credentials(user, allowed, &offered).map_err(|error| keep(fault, error))
+                self.credentials(user, allowed, &offered)
+                    .map_err(|error| keep(fault, error))
             })
             .certificate_check(move |cert, _host| {
                 self.watch.go_on();
@@ -193,7 +197,13 @@ impl Transfer {
             .transfer_progress(move |progress| {
                 if progress.received_bytes() > SIZE_LIMIT {
                     let place = self.remote.place();
-                    keep(fault, StateError::TooLarge { place, limit: SIZE_LIMIT });
+                    keep(
+                        fault,
+                        StateError::TooLarge {
+                            place,
+                            limit: SIZE_LIMIT,
+                        },
+                    );
                     return false;
                 }
                 self.watch.go_on()
@@ -210,7 +220,9 @@ impl Transfer {
     ) -> Result<Cred, StateError> {
         self.watch.go_on();
         let ssh_user = match &self.target {
-            Target::Ssh { user: Some(user), .. } => user,
+            Target::Ssh {
+                user: Some(user), ..
+            } => user,
             _ => user.unwrap_or("git"),
         };
         if allowed.contains(CredentialType::USERNAME) {
@@ -241,7 +253,10 @@ impl Transfer {
             }
             Credentials::Key { key_file, .. } => format!("SSH key {}", key_file.display()),
         };
-        StateError::Authentication { place: self.remote.place(), credentials }
+        StateError::Authentication {
+            place: self.remote.place(),
+            credentials,
+        }
     }
 
     /// Sorts what went wrong while talking to the remote.
@@ -252,21 +267,41 @@ impl Transfer {
         let place = self.remote.place();
         match (error.code(), error.class()) {
             (ErrorCode::Auth, _) => self.refused(),
-            (ErrorCode::Certificate, _) => {
-                StateError::Certificate { place, problem: error.message().to_owned() }
+            (ErrorCode::Certificate, _) => certificate(place, &error),
+            (_, ErrorClass::Ssl) if error.message().contains("certificate") => {
+                certificate(place, &error)
             }
             (_, ErrorClass::Http) => match error.message().rsplit(' ').next() {
                 Some("401" | "403") => self.refused(),
-                Some(status) if status.starts_with('5') => {
-                    StateError::Unreachable { place, source: error }
-                }
-                _ => StateError::NoRepo { place, source: error },
+                Some(status) if status.starts_with('5') => StateError::Unreachable {
+                    place,
+                    source: error,
+                },
+                _ => StateError::NoRepo {
+                    place,
+                    source: error,
+                },
             },
-            (ErrorCode::Owner, _) => StateError::NoRepo { place, source: error },
-            (_, ErrorClass::Ssh) if error.message().contains("does not appear to be a git") => {
-                StateError::NoRepo { place, source: error }
+            (_, ErrorClass::Net) if error.message().starts_with("cannot redirect") => {
+                StateError::NoRepo {
+                    place,
+                    source: error,
+                }
             }
-            _ => StateError::Unreachable { place, source: error },
+            (ErrorCode::Owner, _) => StateError::NoRepo {
+                place,
+                source: error,
+            },
+            (_, ErrorClass::Ssh) if error.message().contains("does not appear to be a git") => {
+                StateError::NoRepo {
+                    place,
+                    source: error,
+                }
+            }
+            _ => StateError::Unreachable {
+                place,
+                source: error,
+            },
         }
     }
 
@@ -283,9 +318,68 @@ impl Transfer {
     }
 }
 
+fn certificate(place: Place, error: &git2::Error) -> StateError {
+    StateError::Certificate {
+        place,
+        problem: error.message().to_owned(),
+    }
+}
+
 /// Keeps the typed error where it can be found again, and makes one that stops libgit2.
 fn keep(fault: &RefCell<Option<StateError>>, error: StateError) -> git2::Error {
     let stop = git2::Error::new(ErrorCode::User, ErrorClass::Callback, "stopped");
     fault.borrow_mut().get_or_insert(error);
     stop
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::panic, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn patience_ends_and_the_transfer_is_told_so() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(600));
+        for (stall, deadline, expected) in [
+            (short, long, "nothing arrived"),
+            (long, short, "the fetch was not done"),
+        ] {
+            let remote = Remote {
+                stall,
+                deadline,
+                ..Remote::new("/x", "main", Credentials::None)
+            };
+            let watch = Watch::new();
+            let (_sender, receiver) = mpsc::channel::<()>();
+            match wait(&remote, &watch, &receiver) {
+                Err(StateError::TimedOut { what, after, .. }) => {
+                    assert_eq!((what, after), (expected, short));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(!watch.go_on());
+        }
+    }
+
+    #[test]
+    fn signs_of_life_are_waited_for() {
+        let remote = Remote {
+            stall: Duration::from_millis(500),
+            ..Remote::new("/x", "main", Credentials::None)
+        };
+        let watch = Watch::new();
+        let (sender, receiver) = mpsc::channel();
+        let result = thread::scope(|scope| {
+            scope.spawn(|| {
+                while watch.start.elapsed() < remote.stall * 2 {
+                    thread::yield_now();
+                    watch.go_on();
+                }
+                sender.send(7).ok();
+            });
+            wait(&remote, &watch, &receiver)
+        });
+        assert!(matches!(result, Ok(7)), "{result:?}");
+    }
 }

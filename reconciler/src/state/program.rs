@@ -47,10 +47,7 @@ impl Outcome {
 }
 
 /// Runs `ssh-keygen` with `input` as its standard input.
-pub(super) fn ssh_keygen(
-    args: &[&OsStr],
-    input: Option<File>,
-) -> Result<Outcome, ProgramError> {
+pub(super) fn ssh_keygen(args: &[&OsStr], input: Option<File>) -> Result<Outcome, ProgramError> {
     run("ssh-keygen", args, input, DEADLINE)
 }
 
@@ -93,7 +90,11 @@ fn run(
     };
     let stdout = text(&mut stdout).map_err(failed)?;
     let stderr = text(&mut stderr).map_err(failed)?;
-    Ok(Outcome { status, stdout, stderr })
+    Ok(Outcome {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 fn text(file: &mut File) -> io::Result<String> {
@@ -111,8 +112,16 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_ended() {
-        let outcome = run("sleep", &[OsStr::new("60")], None, Duration::from_millis(50));
-        assert!(matches!(outcome, Err(ProgramError::Late { .. })), "{outcome:?}");
+        let outcome = run(
+            "sleep",
+            &[OsStr::new("60")],
+            None,
+            Duration::from_millis(50),
+        );
+        assert!(
+            matches!(outcome, Err(ProgramError::Late { .. })),
+            "{outcome:?}"
+        );
     }
 
     #[test]
@@ -127,6 +136,9 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = run("no-such-program-here", &[], None, DEADLINE).unwrap_err();
-        assert!(error.to_string().contains("no-such-program-here"), "{error}");
+        assert!(
+            error.to_string().contains("no-such-program-here"),
+            "{error}"
+        );
     }
 }

@@ -33,7 +33,14 @@ pub struct Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, branch, credentials, ca_file, stall, deadline } = self;
+        let Self {
+            url,
+            branch,
+            credentials,
+            ca_file,
+            stall,
+            deadline,
+        } = self;
         f.debug_struct("Remote")
             .field("url", &redact(url))
             .field("branch", branch)
@@ -66,12 +73,18 @@ impl Remote {
     /// The name of this remote in messages: URL without user and password, and branch.
     #[must_use]
     pub fn place(&self) -> Place {
-        Place { url: redact(&self.url), branch: self.branch.clone() }
+        Place {
+            url: redact(&self.url),
+            branch: self.branch.clone(),
+        }
     }
 
     /// Parses URL and branch, and checks that the credentials fit.
     pub(super) fn target(&self) -> Result<Target, StateError> {
-        let wrong = |problem| StateError::Settings { place: self.place(), problem };
+        let wrong = |problem| StateError::Settings {
+            place: self.place(),
+            problem,
+        };
         let target = Target::parse(&self.url).map_err(wrong)?;
         let branch = format!("refs/heads/{}", self.branch);
         if self.branch.starts_with('-') || !git2::Reference::is_valid_name(&branch) {
@@ -89,9 +102,9 @@ impl Remote {
             }
         }
         match (&target, &self.credentials) {
-            (Target::Ssh { .. }, Credentials::None) => {
-                Err(wrong("an ssh:// URL needs an SSH key file and a known_hosts file"))
-            }
+            (Target::Ssh { .. }, Credentials::None) => Err(wrong(
+                "an ssh:// URL needs an SSH key file and a known_hosts file",
+            )),
             _ => Ok(target),
         }
     }
@@ -137,8 +150,14 @@ impl fmt::Display for Place {
 /// A parsed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    Https { host: String },
-    Ssh { host: String, port: u16, user: Option<String> },
+    Https {
+        host: String,
+    },
+    Ssh {
+        host: String,
+        port: u16,
+        user: Option<String>,
+    },
     Local,
 }
 
@@ -169,9 +188,11 @@ impl Target {
                 let host = checked_host(host)?;
                 match scheme {
                     "https" => Ok(Self::Https { host }),
-                    _ => {
-                        Ok(Self::Ssh { host, port: port.unwrap_or(22), user: checked_user(user)? })
-                    }
+                    _ => Ok(Self::Ssh {
+                        host,
+                        port: port.unwrap_or(22),
+                        user: checked_user(user)?,
+                    }),
                 }
             }
             "http" | "git" => Err("this protocol is not encrypted: use https:// or ssh://"),
@@ -193,12 +214,19 @@ impl Target {
             Some((user, host)) => (Some(user), host),
             None => (None, address),
         };
-        Ok(Self::Ssh { host: checked_host(host)?, port: 22, user: checked_user(user)? })
+        Ok(Self::Ssh {
+            host: checked_host(host)?,
+            port: 22,
+            user: checked_user(user)?,
+        })
     }
 }
 
 fn split_port(address: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (host, port) = match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         Some((host, "")) => (host, None),
         Some((host, port)) => (host, port.strip_prefix(':')),
         None => match address.split_once(':') {
@@ -236,7 +264,9 @@ fn checked_user(user: Option<&str>) -> Result<Option<String>, &'static str> {
 #[must_use]
 pub fn redact(url: &str) -> String {
     let shown = |text: &str| -> String {
-        text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        text.chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect()
     };
     let bare = url.split(['?', '#']).next().unwrap_or_default();
     // A secret may itself hold `?` or `#`: then the part with the host was cut off, and the rest
@@ -259,8 +289,10 @@ pub fn redact(url: &str) -> String {
 /// Reads a one-line secret and refuses a file that other users can read.
 pub(super) fn read_secret(path: &Path) -> Result<String, StateError> {
     check_closed(path)?;
-    let text = fs::read_to_string(path)
-        .map_err(|source| StateError::Secret { path: path.into(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| StateError::Secret {
+        path: path.into(),
+        source,
+    })?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() || secret.chars().any(char::is_control) {
         return Err(StateError::SecretUnfit {
@@ -273,14 +305,21 @@ pub(super) fn read_secret(path: &Path) -> Result<String, StateError> {
 
 /// Refuses a secret file that is not a file or that other users can read.
 pub(super) fn check_closed(path: &Path) -> Result<(), StateError> {
-    let meta =
-        fs::metadata(path).map_err(|source| StateError::Secret { path: path.into(), source })?;
-    let unfit = |problem| StateError::SecretUnfit { path: path.into(), problem };
+    let meta = fs::metadata(path).map_err(|source| StateError::Secret {
+        path: path.into(),
+        source,
+    })?;
+    let unfit = |problem| StateError::SecretUnfit {
+        path: path.into(),
+        problem,
+    };
     if !meta.is_file() || meta.len() > 64 * 1024 {
         return Err(unfit("is not a small plain file"));
     }
     if meta.permissions().mode() & 0o007 != 0 {
-        return Err(unfit("is open to every user of this machine: run chmod 600 on it"));
+        return Err(unfit(
+            "is open to every user of this machine: run chmod 600 on it",
+        ));
     }
     Ok(())
 }
@@ -296,16 +335,35 @@ mod tests {
     #[test]
     fn urls_are_parsed_or_refused_with_the_reason() {
         let ssh = |host: &str, port, user: Option<&str>| {
-            Ok(Target::Ssh { host: host.into(), port, user: user.map(str::to_owned) })
+            Ok(Target::Ssh {
+                host: host.into(),
+                port,
+                user: user.map(str::to_owned),
+            })
         };
         let https = |host: &str| Ok(Target::Https { host: host.into() });
         let table = [
             ("https://git.example/fleet.git", https("git.example")),
-            ("https://bot@Git.Example:8443/fleet.git", https("git.example")),
-            ("ssh://git@git.example/f.git", ssh("git.example", 22, Some("git"))),
-            ("ssh://git.example:2222/f.git", ssh("git.example", 2222, None)),
-            ("ssh://git@[fd00::1]:2222/f.git", ssh("fd00::1", 2222, Some("git"))),
-            ("git@git.example:school/f.git", ssh("git.example", 22, Some("git"))),
+            (
+                "https://bot@Git.Example:8443/fleet.git",
+                https("git.example"),
+            ),
+            (
+                "ssh://git@git.example/f.git",
+                ssh("git.example", 22, Some("git")),
+            ),
+            (
+                "ssh://git.example:2222/f.git",
+                ssh("git.example", 2222, None),
+            ),
+            (
+                "ssh://git@[fd00::1]:2222/f.git",
+                ssh("fd00::1", 2222, Some("git")),
+            ),
+            (
+                "git@git.example:school/f.git",
+                ssh("git.example", 22, Some("git")),
+            ),
             ("file:///srv/f.git", Ok(Target::Local)),
             ("/srv/f.git", Ok(Target::Local)),
             (
@@ -316,22 +374,40 @@ mod tests {
                 "http://git.example/f.git",
                 Err("this protocol is not encrypted: use https:// or ssh://"),
             ),
-            ("git://git.example/f", Err("this protocol is not encrypted: use https:// or ssh://")),
+            (
+                "git://git.example/f",
+                Err("this protocol is not encrypted: use https:// or ssh://"),
+            ),
             (
                 "ext::sh -c whoami",
                 Err("the URL contains a space or control character"),
             ),
-            ("fleet.git", Err("this is neither a URL nor an absolute path")),
+            (
+                "fleet.git",
+                Err("this is neither a URL nor an absolute path"),
+            ),
             ("./a:b", Err("this is neither a URL nor an absolute path")),
-            ("ssh://-oProxyCommand=x/f", Err("the host name in the URL is not valid")),
-            ("-oProxyCommand=x:f", Err("the host name in the URL is not valid")),
-            ("ssh://-l@git.example/f", Err("the user name in the URL is not valid")),
+            (
+                "ssh://-oProxyCommand=x/f",
+                Err("the host name in the URL is not valid"),
+            ),
+            (
+                "-oProxyCommand=x:f",
+                Err("the host name in the URL is not valid"),
+            ),
+            (
+                "ssh://-l@git.example/f",
+                Err("the user name in the URL is not valid"),
+            ),
             ("https://git.example", Err("the URL has no path")),
             (
                 "ssh://git.example:0/f",
                 Err("the port in the URL is not a number from 1 to 65535"),
             ),
-            ("file://srv/f", Err("a file:// URL needs three slashes and an absolute path")),
+            (
+                "file://srv/f",
+                Err("a file:// URL needs three slashes and an absolute path"),
+            ),
         ];
         for (url, expected) in table {
             assert_eq!(Target::parse(url), expected, "{url}");
@@ -340,8 +416,14 @@ mod tests {
 
     #[test]
     fn credentials_must_fit_the_url() {
-        let token = Credentials::Token { user: "x".into(), token_file: "/t".into() };
-        let key = Credentials::Key { key_file: "/k".into(), known_hosts: "/h".into() };
+        let token = Credentials::Token {
+            user: "x".into(),
+            token_file: "/t".into(),
+        };
+        let key = Credentials::Key {
+            key_file: "/k".into(),
+            known_hosts: "/h".into(),
+        };
         let table = [
             ("https://h/x", token.clone(), true),
             ("https://h/x", Credentials::None, true),
@@ -365,12 +447,27 @@ mod tests {
     #[test]
     fn redaction_keeps_what_helps() {
         let table = [
-            ("https://bot:s3cret@git.example/f.git", "https://git.example/f.git"),
-            ("https://bot:s3@cret@git.example/f.git", "https://git.example/f.git"),
-            ("https://bot:s3/cret@git.example/f.git", "https://git.example/f.git"),
+            (
+                "https://bot:s3cret@git.example/f.git",
+                "https://git.example/f.git",
+            ),
+            (
+                "https://bot:s3@cret@git.example/f.git",
+                "https://git.example/f.git",
+            ),
+            (
+                "https://bot:s3/cret@git.example/f.git",
+                "https://git.example/f.git",
+            ),
             ("https://bot:s3?cr#et@git.example/f.git", "https://***"),
-            ("https://git.example/f.git?private_token=x", "https://git.example/f.git"),
-            ("ssh://git@git.example:22/f.git", "ssh://git.example:22/f.git"),
+            (
+                "https://git.example/f.git?private_token=x",
+                "https://git.example/f.git",
+            ),
+            (
+                "ssh://git@git.example:22/f.git",
+                "ssh://git.example:22/f.git",
+            ),
             ("git@git.example:f.git", "git.example:f.git"),
             ("/srv/f.git", "/srv/f.git"),
             ("/srv/\u{1b}[31mf.git", "/srv/\u{fffd}[31mf.git"),

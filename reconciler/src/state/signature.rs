@@ -74,7 +74,10 @@ impl Signers {
     /// Takes a private copy, so that all commits are judged by the same lines.
     pub(super) fn load(&self) -> Result<LoadedSigners, SignersProblem> {
         let path = || self.0.clone();
-        let unreadable = |source| SignersProblem::Unreadable { path: path(), source };
+        let unreadable = |source| SignersProblem::Unreadable {
+            path: path(),
+            source,
+        };
         let meta = fs::metadata(&self.0).map_err(unreadable)?;
         if !meta.is_file() || meta.len() > SIGNERS_LIMIT {
             return Err(SignersProblem::NotAFile { path: path() });
@@ -88,9 +91,15 @@ impl Signers {
         if !text.lines().any(named) {
             return Err(SignersProblem::Empty { path: path() });
         }
-        let copy = temporary(&bytes)
-            .map_err(|source| SignersProblem::Copy { path: path(), source })?;
-        Ok(LoadedSigners { original: path(), copy, text })
+        let copy = temporary(&bytes).map_err(|source| SignersProblem::Copy {
+            path: path(),
+            source,
+        })?;
+        Ok(LoadedSigners {
+            original: path(),
+            copy,
+            text,
+        })
     }
 }
 
@@ -189,19 +198,28 @@ impl fmt::Display for SignatureFault {
                 "has a signature of {fingerprint} that does not belong to it: it was changed \
                  after it was signed; do not trust it before you know by whom"
             ),
-            Self::UnknownKey { fingerprint, signers } => write!(
+            Self::UnknownKey {
+                fingerprint,
+                signers,
+            } => write!(
                 f,
                 "is signed by {fingerprint}, which is not in {}: if that person may sign, add \
                  their key there; if not, find out who pushed it",
                 signers.display()
             ),
-            Self::OutsideValidity { fingerprint, detail } => write!(
+            Self::OutsideValidity {
+                fingerprint,
+                detail,
+            } => write!(
                 f,
                 "is signed by {fingerprint}, which was not allowed at the time of the commit \
                  ({detail}): sign it with a key that is valid, or correct the dates in the \
                  allowed-signers file"
             ),
-            Self::NotPermitted { fingerprint, detail } => write!(
+            Self::NotPermitted {
+                fingerprint,
+                detail,
+            } => write!(
                 f,
                 "is signed by {fingerprint}, which the allowed-signers file lists, but not for \
                  this ({detail}): correct that line (namespaces=\"git\")"
@@ -236,13 +254,17 @@ pub(super) fn judge(
     }
 
     let prepare = || Ok((temporary(&armored)?, temporary(&signed)?));
-    let (signature, content) =
-        prepare().map_err(|source: io::Error| StateError::Disk {
-            path: std::env::temp_dir(),
-            doing: "write a temporary file in",
-            source: source.into(),
-        })?;
-    let check = Check { signature, content, time: verify_time(commit), signers };
+    let (signature, content) = prepare().map_err(|source: io::Error| StateError::Disk {
+        path: std::env::temp_dir(),
+        doing: "write a temporary file in",
+        source: source.into(),
+    })?;
+    let check = Check {
+        signature,
+        content,
+        time: verify_time(commit),
+        signers,
+    };
     Ok(check.run(&claim.key)?)
 }
 
@@ -263,22 +285,34 @@ impl Check<'_> {
         let found = self.call("find-principals", &[&self.time], true)?;
         if !found.status.success() {
             return Ok(Some(if self.signers.lists(key) {
-                SignatureFault::OutsideValidity { fingerprint, detail: found.complaint() }
+                SignatureFault::OutsideValidity {
+                    fingerprint,
+                    detail: found.complaint(),
+                }
             } else {
                 let signers = self.signers.original.clone();
-                SignatureFault::UnknownKey { fingerprint, signers }
+                SignatureFault::UnknownKey {
+                    fingerprint,
+                    signers,
+                }
             }));
         }
         let mut detail = String::new();
         for principal in found.stdout.lines().filter(|line| !line.is_empty()) {
-            let verified =
-                self.call("verify", &["-n", NAMESPACE, "-I", principal, &self.time], true)?;
+            let verified = self.call(
+                "verify",
+                &["-n", NAMESPACE, "-I", principal, &self.time],
+                true,
+            )?;
             if verified.status.success() {
                 return Ok(None);
             }
             detail = verified.complaint();
         }
-        Ok(Some(SignatureFault::NotPermitted { fingerprint, detail }))
+        Ok(Some(SignatureFault::NotPermitted {
+            fingerprint,
+            detail,
+        }))
     }
 
     fn call(&self, action: &str, more: &[&str], signers: bool) -> Result<Outcome, ProgramError> {
@@ -291,7 +325,10 @@ impl Check<'_> {
         let input = self
             .content
             .reopen()
-            .map_err(|source| ProgramError::Start { program: "ssh-keygen", source })?;
+            .map_err(|source| ProgramError::Start {
+                program: "ssh-keygen",
+                source,
+            })?;
         program::ssh_keygen(&args, Some(input))
     }
 }
@@ -315,14 +352,20 @@ impl Claim {
         let rest = blob.strip_prefix(b"SSHSIG\0\0\0\x01")?;
         let (key, rest) = trust::ssh_string(rest)?;
         let (namespace, _) = trust::ssh_string(rest)?;
-        Some(Self { key: key.to_vec(), namespace: namespace.to_vec() })
+        Some(Self {
+            key: key.to_vec(),
+            namespace: namespace.to_vec(),
+        })
     }
 }
 
 /// `None`: not an SSH signature; `Some(None)`: one that is broken.
 fn unarmor(text: &str) -> Option<Option<Vec<u8>>> {
     let body = text.trim().strip_prefix("-----BEGIN SSH SIGNATURE-----")?;
-    Some(body.strip_suffix("-----END SSH SIGNATURE-----").and_then(base64::decode))
+    Some(
+        body.strip_suffix("-----END SSH SIGNATURE-----")
+            .and_then(base64::decode),
+    )
 }
 
 /// A file that only we can read and that is gone when dropped.

@@ -23,8 +23,14 @@ struct Lab {
 impl Lab {
     /// With one commit on `main`.
     fn new() -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap() };
-        lab.run("git", &["init", "-q", "--bare", "-b", "main", "remote.git"], ".");
+        let lab = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        lab.run(
+            "git",
+            &["init", "-q", "--bare", "-b", "main", "remote.git"],
+            ".",
+        );
         lab.run("git", &["init", "-q", "-b", "main", "work"], ".");
         lab.git(&["remote", "add", "origin", "../remote.git"]);
         lab.commit("fleet.yaml", "name: a\n");
@@ -37,7 +43,10 @@ impl Lab {
     }
 
     fn run(&self, program: &str, args: &[&str], dir: &str) -> String {
-        let output = command(program, &self.path(dir)).args(args).output().unwrap();
+        let output = command(program, &self.path(dir))
+            .args(args)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{program} {args:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -86,7 +95,10 @@ fn command(program: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).stdin(Stdio::null()).env_clear();
     for (name, value) in [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         ("LC_ALL", "C"),
         ("HOME", "/nonexistent"),
         ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -118,7 +130,13 @@ fn commit_ids_are_checked() {
     assert_eq!((id.as_str(), id.short()), (good, "0123456789"));
     assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{good}\""));
     let upper = good.to_uppercase();
-    for bad in ["", "main", &good[1..], &upper, "../../../../../../../../../../../../../x"] {
+    for bad in [
+        "",
+        "main",
+        &good[1..],
+        &upper,
+        "../../../../../../../../../../../../../x",
+    ] {
         assert!(bad.parse::<CommitId>().is_err(), "{bad}");
     }
 }

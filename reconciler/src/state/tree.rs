@@ -80,11 +80,7 @@ fn is_state_file(name: &str) -> bool {
     matches!(extension, Some("yaml" | "yml" | "ics"))
 }
 
-pub(super) fn read(
-    cache: &Cache,
-    commit: &CommitId,
-    limits: Limits,
-) -> Result<Files, StateError> {
+pub(super) fn read(cache: &Cache, commit: &CommitId, limits: Limits) -> Result<Files, StateError> {
     let repo = cache.repo()?;
     let tree = cache.commit(&repo, commit)?.tree_id();
     let mut reading = Reading {
@@ -100,7 +96,10 @@ pub(super) fn read(
     if reading.problems.is_empty() {
         Ok(reading.files)
     } else {
-        Err(StateError::Tree { commit: commit.clone(), problems: reading.problems })
+        Err(StateError::Tree {
+            commit: commit.clone(),
+            problems: reading.problems,
+        })
     }
 }
 
@@ -116,18 +115,23 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn folder(&mut self, id: Oid, prefix: &str, depth: usize) -> Result<(), StateError> {
-        let tree = self.repo.find_tree(id).map_err(|error| {
-            self.cache.damaged(format!("folder {prefix}{id}"), error)
-        })?;
+        let tree = self
+            .repo
+            .find_tree(id)
+            .map_err(|error| self.cache.damaged(format!("folder {prefix}{id}"), error))?;
         let mut previous: Option<Vec<u8>> = None;
         for entry in &tree {
             if self.full() {
                 return Ok(());
             }
-            let path = format!("{prefix}{}", super::plain_line(&String::from_utf8_lossy(entry.name_bytes())));
+            let path = format!(
+                "{prefix}{}",
+                super::plain_line(&String::from_utf8_lossy(entry.name_bytes()))
+            );
             self.entries += 1;
             if self.entries > self.limits.entries {
-                self.problems.push(TreeProblem::Entries(path, self.limits.entries));
+                self.problems
+                    .push(TreeProblem::Entries(path, self.limits.entries));
                 return Ok(());
             }
             if previous.as_deref() == Some(entry.name_bytes()) {
@@ -167,7 +171,8 @@ impl Reading<'_> {
         }
         self.bytes += size;
         if self.bytes > self.limits.total_bytes {
-            self.problems.push(TreeProblem::Total(path, self.limits.total_bytes));
+            self.problems
+                .push(TreeProblem::Total(path, self.limits.total_bytes));
             return Ok(());
         }
         let blob = odb.read(id).map_err(damaged)?;

@@ -75,11 +75,22 @@ fn judge_host_key(
     port: u16,
     key: &[u8],
 ) -> Result<(), StateError> {
-    fs::File::open(known_hosts)
-        .map_err(|source| StateError::Secret { path: known_hosts.into(), source })?;
-    let name = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+    fs::File::open(known_hosts).map_err(|source| StateError::Secret {
+        path: known_hosts.into(),
+        source,
+    })?;
+    let name = if port == 22 {
+        host.to_owned()
+    } else {
+        format!("[{host}]:{port}")
+    };
     let found = program::ssh_keygen(
-        &[OsStr::new("-F"), OsStr::new(&name), OsStr::new("-f"), known_hosts.as_os_str()],
+        &[
+            OsStr::new("-F"),
+            OsStr::new(&name),
+            OsStr::new("-f"),
+            known_hosts.as_os_str(),
+        ],
         None,
     )?;
     let kind = ssh_string(key).map_or_else(String::new, |(kind, _)| {
@@ -135,10 +146,14 @@ fn judge_certificate(
     host: &str,
     presented: &[u8],
 ) -> Result<(), StateError> {
-    let pem = fs::read(ca_file)
-        .map_err(|source| StateError::Secret { path: ca_file.into(), source })?;
-    let untrusted =
-        |problem: String| StateError::Certificate { place: remote.place(), problem };
+    let pem = fs::read(ca_file).map_err(|source| StateError::Secret {
+        path: ca_file.into(),
+        source,
+    })?;
+    let untrusted = |problem: String| StateError::Certificate {
+        place: remote.place(),
+        problem,
+    };
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(&pem) {
         let cert = cert.map_err(|error| {
@@ -148,7 +163,10 @@ fn judge_certificate(
             return Ok(());
         }
         roots.add(cert).map_err(|error| {
-            untrusted(format!("a certificate in {} is unfit: {error}", ca_file.display()))
+            untrusted(format!(
+                "a certificate in {} is unfit: {error}",
+                ca_file.display()
+            ))
         })?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -177,12 +195,21 @@ mod tests {
         let table = [
             ("", Some(HostKeyProblem::Unknown)),
             ("# Host h found: line 1\nh ssh-ed25519 AAAA\n", None),
-            ("h ssh-ed25519 BBBB comment\n", Some(HostKeyProblem::Changed)),
+            (
+                "h ssh-ed25519 BBBB comment\n",
+                Some(HostKeyProblem::Changed),
+            ),
             ("h ssh-ed25519 BBBB\nh ssh-ed25519 AAAA\n", None),
             ("h ssh-rsa CCCC\n", Some(HostKeyProblem::OtherType)),
-            ("h ssh-ed25519 AAAA\n@revoked h ssh-ed25519 AAAA\n", Some(HostKeyProblem::Revoked)),
+            (
+                "h ssh-ed25519 AAAA\n@revoked h ssh-ed25519 AAAA\n",
+                Some(HostKeyProblem::Revoked),
+            ),
             ("@revoked h ssh-ed25519 BBBB\nh ssh-ed25519 AAAA\n", None),
-            ("@cert-authority h ssh-ed25519 AAAA\n", Some(HostKeyProblem::Unknown)),
+            (
+                "@cert-authority h ssh-ed25519 AAAA\n",
+                Some(HostKeyProblem::Unknown),
+            ),
             ("h ssh-ed25519\n", Some(HostKeyProblem::Unknown)),
         ];
         for (found, expected) in table {

@@ -6,7 +6,11 @@ const NOON_2026: &str = "2026-06-01T12:00:00Z";
 
 impl Lab {
     fn key(&self, name: &str) -> String {
-        self.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name], ".");
+        self.run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name],
+            ".",
+        );
         let public = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
         public.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
@@ -46,14 +50,21 @@ impl Lab {
         let parent = repo.head().unwrap().peel_to_commit().unwrap();
         let author = git2::Signature::now("Ada", "ada@school.example").unwrap();
         let tree = parent.tree().unwrap();
-        let content =
-            repo.commit_create_buffer(&author, &author, "forged\n", &tree, &[&parent]).unwrap();
+        let content = repo
+            .commit_create_buffer(&author, &author, "forged\n", &tree, &[&parent])
+            .unwrap();
         let content = std::str::from_utf8(&content).unwrap().to_owned();
         fs::write(self.path("content"), &content).unwrap();
-        self.run("ssh-keygen", &["-q", "-Y", "sign", "-n", namespace, "-f", key, "content"], ".");
+        self.run(
+            "ssh-keygen",
+            &["-q", "-Y", "sign", "-n", namespace, "-f", key, "content"],
+            ".",
+        );
         let signature = fs::read_to_string(self.path("content.sig")).unwrap();
         fs::remove_file(self.path("content.sig")).unwrap();
-        let id = repo.commit_signed(&change(&content), signature.trim_end(), None).unwrap();
+        let id = repo
+            .commit_signed(&change(&content), signature.trim_end(), None)
+            .unwrap();
         self.git(&["reset", "-q", "--hard", &id.to_string()]);
         self.head()
     }
@@ -63,9 +74,10 @@ impl Lab {
 fn faults(result: Result<(), Refusal>) -> Vec<(CommitId, SignatureFault)> {
     match result {
         Ok(()) => Vec::new(),
-        Err(Refusal::Signatures { bad }) => {
-            bad.into_iter().map(|bad| (bad.commit.id, bad.fault)).collect()
-        }
+        Err(Refusal::Signatures { bad }) => bad
+            .into_iter()
+            .map(|bad| (bad.commit.id, bad.fault))
+            .collect(),
         Err(other) => panic!("{}", chain(&other)),
     }
 }
@@ -91,7 +103,12 @@ fn each_fault_has_its_name() {
             format!("a valid-after=\"20260501\",valid-before=\"20260701\" {ada}\n"),
             None,
         ),
-        ("two lines", good, format!("a valid-before=\"2025\" {ada}\nb {ada}\n"), None),
+        (
+            "two lines",
+            good,
+            format!("a valid-before=\"2025\" {ada}\nb {ada}\n"),
+            None,
+        ),
         (
             "unsigned",
             |lab| {
@@ -105,7 +122,10 @@ fn each_fault_has_its_name() {
             "unknown key",
             |lab| lab.commit_signed("eve"),
             allowed.clone(),
-            Some(SignatureFault::UnknownKey { fingerprint: eve, signers: path.clone() }),
+            Some(SignatureFault::UnknownKey {
+                fingerprint: eve,
+                signers: path.clone(),
+            }),
         ),
         (
             "listed in a comment only",
@@ -120,13 +140,17 @@ fn each_fault_has_its_name() {
             "made for something else",
             |lab| lab.forged("ada", "file", str::to_owned),
             allowed.clone(),
-            Some(SignatureFault::WrongNamespace { namespace: "file".into() }),
+            Some(SignatureFault::WrongNamespace {
+                namespace: "file".into(),
+            }),
         ),
         (
             "tampered",
             |lab| lab.forged("ada", "git", |text| text.replace("forged", "changed")),
             allowed.clone(),
-            Some(SignatureFault::Tampered { fingerprint: fingerprint.clone() }),
+            Some(SignatureFault::Tampered {
+                fingerprint: fingerprint.clone(),
+            }),
         ),
         (
             "expired",
@@ -172,7 +196,10 @@ fn each_fault_has_its_name() {
             if let (Some((_, fault)), Some(expected)) = (found.first_mut(), &expected) {
                 shorten(fault, expected);
             }
-            let wanted: Vec<_> = expected.iter().map(|fault| (tip.clone(), fault.clone())).collect();
+            let wanted: Vec<_> = expected
+                .iter()
+                .map(|fault| (tip.clone(), fault.clone()))
+                .collect();
             assert_eq!(found, wanted, "{name}, {last_applied:?}");
         }
         let without = lab.cache().accept(&tip, Some(&base), None);
@@ -206,13 +233,16 @@ fn every_new_commit_counts() {
     lab.push();
     lab.fetch();
     let cache = lab.cache();
-    let judged = |tip: &CommitId, last: Option<&CommitId>| {
-        faults(cache.accept(tip, last, Some(&signers)))
-    };
+    let judged =
+        |tip: &CommitId, last: Option<&CommitId>| faults(cache.accept(tip, last, Some(&signers)));
     let bad = vec![(unsigned.clone(), SignatureFault::Unsigned)];
     assert_eq!(judged(&tip, Some(&base)), bad, "in the middle");
     assert_eq!(judged(&tip, Some(&unsigned)), [], "it was applied before");
-    assert_eq!(judged(&tip, None), [], "the first time the tip speaks for what led to it");
+    assert_eq!(
+        judged(&tip, None),
+        [],
+        "the first time the tip speaks for what led to it"
+    );
 
     lab.git(&["checkout", "-q", "-b", "side", tip.as_str()]);
     let side = lab.commit("side.yaml", "x: 1\n");
@@ -224,7 +254,16 @@ fn every_new_commit_counts() {
     let bad = vec![(side, SignatureFault::Unsigned)];
     assert_eq!(judged(&merge, Some(&tip)), bad, "on a merged branch");
 
-    let merged = lab.git(&["commit-tree", "-p", "HEAD", "-p", "side", "-m", "x", "HEAD^{tree}"]);
+    let merged = lab.git(&[
+        "commit-tree",
+        "-p",
+        "HEAD",
+        "-p",
+        "side",
+        "-m",
+        "x",
+        "HEAD^{tree}",
+    ]);
     lab.git(&["reset", "-q", "--hard", &merged]);
     lab.push();
     let tip = lab.fetch();
@@ -270,19 +309,27 @@ fn other_kinds_of_signatures_are_told_apart() {
         lab.git(&["rev-parse", "HEAD^{tree}"]),
         lab.head()
     );
-    let ssh = |body: &str| {
-        format!("-----BEGIN SSH SIGNATURE-----\n{body}\n-----END SSH SIGNATURE-----")
-    };
+    let ssh =
+        |body: &str| format!("-----BEGIN SSH SIGNATURE-----\n{body}\n-----END SSH SIGNATURE-----");
     let table = [
-        ("-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----".to_owned(), SignatureFault::NotSsh),
+        (
+            "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----".to_owned(),
+            SignatureFault::NotSsh,
+        ),
         ("x".to_owned(), SignatureFault::NotSsh),
         (ssh("!"), SignatureFault::Malformed),
         (ssh(""), SignatureFault::Malformed),
         (ssh("U1NIU0lHAAAAAQ=="), SignatureFault::Malformed),
-        ("-----BEGIN SSH SIGNATURE-----".to_owned(), SignatureFault::Malformed),
+        (
+            "-----BEGIN SSH SIGNATURE-----".to_owned(),
+            SignatureFault::Malformed,
+        ),
     ];
     for (signature, expected) in table {
-        let id = repo.commit_signed(&content, &signature, None).unwrap().to_string();
+        let id = repo
+            .commit_signed(&content, &signature, None)
+            .unwrap()
+            .to_string();
         lab.git(&["reset", "-q", "--hard", &id]);
         lab.push();
         let tip = lab.fetch();

@@ -16,7 +16,10 @@ fn yaml_and_calendars_are_read_from_any_commit() {
     let cache = lab.cache();
     let files = cache.read(&tip).unwrap();
     let paths: Vec<_> = files.keys().map(String::as_str).collect();
-    assert_eq!(paths, ["calendars/bw.ics", "fleet.yaml", "schools/ä/rooms/r 1.yml"]);
+    assert_eq!(
+        paths,
+        ["calendars/bw.ics", "fleet.yaml", "schools/ä/rooms/r 1.yml"]
+    );
     assert_eq!(files["fleet.yaml"], b"name: b\n");
     assert_eq!(cache.read(&first).unwrap()["fleet.yaml"], b"name: a\n");
 }
@@ -37,7 +40,9 @@ fn everything_unfit_is_named_at_once() {
     let tip = lab.fetch();
     let error = lab.cache().read(&tip).unwrap_err();
     let text = error.to_string();
-    let StateError::Tree { problems, .. } = error else { panic!("{text}") };
+    let StateError::Tree { problems, .. } = error else {
+        panic!("{text}")
+    };
     assert_eq!(
         problems,
         [
@@ -66,7 +71,9 @@ fn a_forged_tree_does_not_hide_a_file() {
         }
         let tree = odb.write(git2::ObjectType::Tree, &tree).unwrap();
         let text = format!("tree {tree}\nauthor A <a> 0 +0000\ncommitter A <a> 0 +0000\n\nx\n");
-        let commit = odb.write(git2::ObjectType::Commit, text.as_bytes()).unwrap();
+        let commit = odb
+            .write(git2::ObjectType::Commit, text.as_bytes())
+            .unwrap();
         let error = lab.cache().read(&CommitId::from_oid(commit)).unwrap_err();
         assert!(
             matches!(error, StateError::Tree { .. } | StateError::Damaged { .. }),
@@ -82,12 +89,29 @@ fn every_bound_names_the_path_that_broke_it() {
     lab.commit("a/d.yaml", "0123456789\n");
     lab.push();
     let tip = lab.fetch();
-    let wide = Limits { entries: 100, depth: 10, file_bytes: 100, total_bytes: 100 };
+    let wide = Limits {
+        entries: 100,
+        depth: 10,
+        file_bytes: 100,
+        total_bytes: 100,
+    };
     let table = [
         (wide, None),
-        (Limits { entries: 3, ..wide }, Some(TreeProblem::Entries("a/d.yaml".into(), 3))),
-        (Limits { depth: 2, ..wide }, Some(TreeProblem::Depth("a/b".into()))),
-        (Limits { total_bytes: 20, ..wide }, Some(TreeProblem::Total("a/d.yaml".into(), 20))),
+        (
+            Limits { entries: 3, ..wide },
+            Some(TreeProblem::Entries("a/d.yaml".into(), 3)),
+        ),
+        (
+            Limits { depth: 2, ..wide },
+            Some(TreeProblem::Depth("a/b".into())),
+        ),
+        (
+            Limits {
+                total_bytes: 20,
+                ..wide
+            },
+            Some(TreeProblem::Total("a/d.yaml".into(), 20)),
+        ),
     ];
     for (limits, expected) in table {
         match (tree::read(&lab.cache(), &tip, limits), expected) {
@@ -98,7 +122,10 @@ fn every_bound_names_the_path_that_broke_it() {
             other => panic!("{other:?}"),
         }
     }
-    let limits = Limits { file_bytes: 10, ..wide };
+    let limits = Limits {
+        file_bytes: 10,
+        ..wide
+    };
     let Err(StateError::Tree { problems, .. }) = tree::read(&lab.cache(), &tip, limits) else {
         panic!("accepted")
     };
