@@ -11,6 +11,7 @@ use super::*;
 
 mod clone;
 mod https;
+mod remote;
 mod signing;
 mod ssh;
 mod trees;

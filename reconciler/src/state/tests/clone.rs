@@ -170,16 +170,16 @@ fn a_damaged_clone_is_set_aside_and_made_anew() {
         ("no HEAD", |dir| fs::remove_file(dir.join("HEAD")).unwrap()),
         ("empty HEAD", |dir| fs::write(dir.join("HEAD"), "").unwrap()),
         ("config is noise", |dir| {
-            fs::write(dir.join("config"), "\0[[[").unwrap()
+            fs::write(dir.join("config"), "\0[[[").unwrap();
         }),
         ("config allows redirects", |dir| {
             fs::write(dir.join("config"), "[core]\nbare = true\n").unwrap();
         }),
         ("empty reference", |dir| {
-            fs::write(dir.join(TIP), "").unwrap()
+            fs::write(dir.join(TIP), "").unwrap();
         }),
         ("no objects", |dir| {
-            fs::remove_dir_all(dir.join("objects")).unwrap()
+            fs::remove_dir_all(dir.join("objects")).unwrap();
         }),
         ("objects are noise", |dir| {
             for file in files_below(&dir.join("objects")) {
