@@ -64,7 +64,5 @@ pub fn document<T: DeserializeOwned>(file: &str, node: &Node) -> (Option<T>, Vec
             None
         }
     };
-    let mut diagnostics = scope.close();
-    sort(&mut diagnostics);
-    (document, diagnostics)
+    (document, scope.close())
 }
