@@ -10,10 +10,12 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+mod found;
 mod suggest;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use found::Found;
 pub use suggest::suggest;
 
 /// Lines longer than this many bytes are not shown as an excerpt.
@@ -145,10 +147,11 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Brings diagnostics into the order of their files and of the places in them.
+/// Brings diagnostics into the order of their files and of the places in them; those without a
+/// place are the last of their file.
 pub fn sort(diagnostics: &mut [Diagnostic]) {
     diagnostics.sort_by(|a, b| {
-        let place = |d: &Diagnostic| d.at.map(|at| at.start);
+        let place = |d: &Diagnostic| d.at.map_or(usize::MAX, |at| at.start);
         a.file.cmp(&b.file).then(place(a).cmp(&place(b)))
     });
 }

@@ -8,7 +8,8 @@
 //! What is read is what was typed. Text is taken verbatim (`no`, `1.10` and `010` stay as they
 //! are), a truth value is `true` or `false`, a number is decimal digits, and nothing is made of a
 //! key without a value: it is an error, so an optional field is `#[serde(default)] x: At<T>`
-//! rather than `At<Option<T>>`. Unknown keys are always errors. Not for `flatten`, `untagged` and
+//! rather than `At<Option<T>>`. What a newtype says about a text that it refuses is the message; what
+//! it says after a line break is the hint. Unknown keys are always errors. Not for `flatten`, `untagged` and
 //! internally tagged enums, which lose the places.
 
 use serde::de::DeserializeOwned;
@@ -64,7 +65,5 @@ pub fn document<T: DeserializeOwned>(file: &str, node: &Node) -> (Option<T>, Vec
             None
         }
     };
-    let mut diagnostics = scope.close();
-    sort(&mut diagnostics);
-    (document, diagnostics)
+    (document, scope.close())
 }

@@ -100,7 +100,7 @@ impl Default for Budget {
     /// Far above any file that a person maintains.
     fn default() -> Self {
         Self {
-            bytes: 8 << 20,
+            bytes: 4 << 20,
             depth: 64,
             aliases: 4 << 20,
         }

@@ -135,7 +135,11 @@ impl std::error::Error for Error {
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Problem::new("invalid-value", message.to_string()).into()
+        let text = message.to_string();
+        match text.split_once('\n') {
+            Some((message, hint)) => Problem::new("invalid-value", message).hint(hint).into(),
+            None => Problem::new("invalid-value", text).into(),
+        }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -6,11 +6,11 @@
 use std::cell::RefCell;
 
 use super::error::Problem;
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Found, Span};
 
 struct Scope {
     file: String,
-    diagnostics: Vec<Diagnostic>,
+    found: Found,
     /// The place to name for a key that is missing in the mapping being read.
     mapping: Span,
     /// The place of the value that is about to be read, for the `At` that reads it.
@@ -34,7 +34,7 @@ impl Open {
     pub(super) fn new(file: &str) -> Self {
         let scope = Scope {
             file: file.into(),
-            diagnostics: Vec::new(),
+            found: Found::default(),
             mapping: Span::START,
             value: None,
         };
@@ -44,7 +44,7 @@ impl Open {
     }
 
     pub(super) fn close(self) -> Vec<Diagnostic> {
-        with(|scope| std::mem::take(&mut scope.diagnostics)).unwrap_or_default()
+        with(|scope| std::mem::take(&mut scope.found).finish(&scope.file)).unwrap_or_default()
     }
 }
 
@@ -58,7 +58,7 @@ impl Drop for Open {
 pub(super) fn record(problem: &Problem, otherwise: Span) {
     with(|scope| {
         let at = problem.at.unwrap_or(otherwise);
-        scope.diagnostics.push(Diagnostic {
+        scope.found.push(Diagnostic {
             hint: problem.hint.clone(),
             ..Diagnostic::error(
                 problem.code,

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry as MapEntry;
 use granit_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{Budget, Entry, Key, NODE_COST, Node, Parsed, Scalar, Value, quote, syntax};
-use crate::diagnostic::{Diagnostic, Span, sort};
+use crate::diagnostic::{Diagnostic, Found, Span};
 
 /// Reads the first document of a text whose size is within the budget.
 pub(super) fn tree(file: &str, text: &str, budget: Budget) -> Parsed {
@@ -25,15 +25,13 @@ pub(super) fn tree(file: &str, text: &str, budget: Budget) -> Parsed {
         documents: 0,
         anchors: HashMap::new(),
         aliased: 0,
-        diagnostics: Vec::new(),
+        found: Found::default(),
     };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
-                builder
-                    .diagnostics
-                    .push(syntax::diagnostic(file, text, &error));
+                builder.found.push(syntax::diagnostic(file, text, &error));
                 Err(Stop::Unreadable)
             }
         };
@@ -46,11 +44,10 @@ pub(super) fn tree(file: &str, text: &str, budget: Budget) -> Parsed {
             }
         }
     }
-    sort(&mut builder.diagnostics);
     let node = builder.root.map(|built| built.node);
     Parsed {
         node: node.filter(|node| !node.is_null()),
-        diagnostics: builder.diagnostics,
+        diagnostics: builder.found.finish(file),
     }
 }
 
@@ -100,7 +97,7 @@ struct Builder<'a> {
     documents: usize,
     anchors: HashMap<usize, Built>,
     aliased: usize,
-    diagnostics: Vec<Diagnostic>,
+    found: Found,
 }
 
 impl Builder<'_> {
@@ -113,17 +110,21 @@ impl Builder<'_> {
             let tag = at
                 .tag_span()
                 .map_or(span, |tag| self::span(tag.start, tag.end));
-            self.error("unsupported-tag", tag, "tags (`!…`) are not used here")
-                .hint("remove the tag; put the value in quotes if it has to begin with `!`");
+            let hint = "remove the tag; put the value in quotes if it has to begin with `!`";
+            self.error(
+                "unsupported-tag",
+                tag,
+                "tags (`!…`) are not used here",
+                hint,
+            );
         }
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.error("several-documents", span, "a second document begins here")
-                        .hint(
-                            "one file holds one document: move what follows into a file of its own",
-                        );
+                    let message = "a second document begins here";
+                    let hint = "one file holds one document: move what follows into another one";
+                    self.error("several-documents", span, message, hint);
                     return Err(Stop::Enough);
                 }
             }
@@ -218,11 +219,8 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Stop> {
         let Some(target) = self.anchors.get(&id) else {
-            self.error(
-                "syntax",
-                span,
-                "this alias stands inside the value that it refers to",
-            );
+            let message = "this alias stands inside the value that it refers to";
+            self.error("syntax", span, message, "write the value out");
             return Err(Stop::Unreadable);
         };
         if self.open.len() + target.depth > self.budget.depth {
@@ -243,12 +241,9 @@ impl Builder<'_> {
         if self.aliased <= self.budget.aliases {
             return Ok(());
         }
-        self.error(
-            "too-large",
-            at,
-            "the anchors and aliases of this file repeat too much",
-        )
-        .hint("write the repeated values out, or keep them in one place");
+        let message = "the anchors and aliases of this file repeat too much";
+        let hint = "write the repeated values out, or keep them in one place";
+        self.error("too-large", at, message, hint);
         Err(Stop::Unreadable)
     }
 
@@ -289,20 +284,21 @@ impl Builder<'_> {
 
     fn refuse_key(&mut self, (refused, at): (RefusedKey, Span)) {
         match refused {
-            RefusedKey::Merge => self
-                .error("merge-key", at, "merge keys (`<<`) are not used here")
-                .hint("write the keys out"),
-            RefusedKey::Empty => self
-                .error("syntax", at, "a key is missing")
-                .hint("write `key: value`; if `~` or `null` is meant as a name, put it in quotes"),
-            RefusedKey::Collection => self
-                .error(
-                    "syntax",
-                    at,
-                    "a key has to be text, not a list or a mapping",
-                )
-                .hint("text that begins with `[` or `{` must be put in quotes"),
-        };
+            RefusedKey::Merge => {
+                let message = "merge keys (`<<`) are not used here";
+                self.error("merge-key", at, message, "write the keys out");
+            }
+            RefusedKey::Empty => {
+                let hint =
+                    "write `key: value`; if `~` or `null` is meant as a name, put it in quotes";
+                self.error("syntax", at, "a key is missing", hint);
+            }
+            RefusedKey::Collection => {
+                let message = "a key has to be text, not a list or a mapping";
+                let hint = "text that begins with `[` or `{` must be put in quotes";
+                self.error("syntax", at, message, hint);
+            }
+        }
     }
 
     /// The entries without those whose key came before, which are reported.
@@ -314,8 +310,7 @@ impl Builder<'_> {
             };
             let name = quote(&key.scalar.text);
             let message = format!("the key {name} is given twice, first in line {first_line}");
-            self.error("duplicate-key", key.span, message)
-                .hint("remove one of the two");
+            self.error("duplicate-key", key.span, message, "remove one of the two");
         }
         let (mut index, mut repeats) = (0.., repeats.iter().map(|(repeat, _)| *repeat).peekable());
         entries.retain(|_| {
@@ -326,25 +321,13 @@ impl Builder<'_> {
     }
 
     fn too_deep(&mut self, at: Span) -> Stop {
-        self.diagnostics.push(too_deep(self.file, at));
+        self.found.push(too_deep(self.file, at));
         Stop::Unreadable
     }
 
-    fn error(&mut self, code: &'static str, at: Span, message: impl Into<String>) -> Hint<'_> {
-        self.diagnostics
-            .push(Diagnostic::error(code, self.file, at, message));
-        Hint(self.diagnostics.last_mut())
-    }
-}
-
-/// The diagnostic just made, to which a hint may be added.
-struct Hint<'a>(Option<&'a mut Diagnostic>);
-
-impl Hint<'_> {
-    fn hint(self, text: &str) {
-        if let Some(diagnostic) = self.0 {
-            diagnostic.hint = Some(text.into());
-        }
+    fn error(&mut self, code: &'static str, at: Span, message: impl Into<String>, hint: &str) {
+        self.found
+            .push(Diagnostic::error(code, self.file, at, message).with_hint(hint));
     }
 }
 
