@@ -21,7 +21,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-const HEADER: &str = "# Written by reconcile from hardware-classes/";
+const HEADER: &str = "# Written by reconcile from ";
 
 /// The label of the partition that holds the cached images.
 pub const CACHE_LABEL: &str = "cache";
@@ -29,7 +29,8 @@ pub const CACHE_LABEL: &str = "cache";
 /// The whole text of `start.conf.<class>`.
 #[must_use]
 pub fn render(class: &ClassName, hw: &HardwareClass) -> String {
-    let mut text = format!("{HEADER}{class}.yaml. Changes here are overwritten.\n");
+    let mut text =
+        format!("{HEADER}hardware-classes/{class}.yaml. Changes here are overwritten.\n");
     section(&mut text, "LINBO", &linbo_keys(class, hw));
     for (index, partition) in hw.partitions.iter().enumerate() {
         section(
