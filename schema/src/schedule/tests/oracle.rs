@@ -185,6 +185,7 @@ fn agree(windows: &Windows, table: &Table, samples: &[Index]) -> Result<(), Test
         let now = table.minutes[at];
         let found = windows.opening_at(now, &table.zone);
         prop_assert_eq!(found.is_some(), open[at], "{} at {}", windows, now);
+        prop_assert_eq!(windows.is_open(now, &table.zone), open[at]);
         prop_assert!(found.is_none_or(|found| found.contains(now)));
         let wanted = table.run(&open, at);
         if open[at] && wanted.is_some() {
