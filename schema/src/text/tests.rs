@@ -168,7 +168,10 @@ fn what_yaml_takes_for_a_number_is_text_here() {
     let stamp: ImageStamp = serde_saphyr::from_str("202601101930").unwrap();
     assert_eq!(stamp.as_str(), "202601101930");
     for id in ["83", "0c01", "ef", "07"] {
-        assert_eq!(serde_saphyr::from_str::<PlainText>(id).unwrap().as_str(), id);
+        assert_eq!(
+            serde_saphyr::from_str::<PlainText>(id).unwrap().as_str(),
+            id
+        );
     }
 }
 
