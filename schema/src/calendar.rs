@@ -100,11 +100,7 @@ pub fn read(text: &str) -> Result<FreeDays, CalendarError> {
                     );
                 }
                 if begun == "VEVENT" {
-                    let read = std::mem::take(&mut event).finish();
-                    spans.extend(read.map_err(|(place, message)| CalendarError {
-                        line: place.unwrap_or(at),
-                        message,
-                    })?);
+                    spans.extend(std::mem::take(&mut event).finish(at)?);
                     if spans.len() > MOST_EVENTS {
                         return fail(line, format!("more than {MOST_EVENTS} events"));
                     }
@@ -244,54 +240,35 @@ impl Event {
         Ok(())
     }
 
-    /// First and last day; none where it was cancelled.
-    fn finish(self) -> Result<Option<(Date, Date, String)>, (Option<usize>, String)> {
+    /// First and last day, both included, and name; none where it was cancelled.
+    fn finish(self, begun: usize) -> Result<Option<(Date, Date, String)>, CalendarError> {
+        let fail = |line, message| CalendarError { line, message };
+        let outside = || fail(begun, "the event leaves the calendar".to_owned());
         let Some(Moment { date: first, .. }) = self.start else {
-            return Err((None, "an event without DTSTART".to_owned()));
+            return Err(fail(begun, "an event without DTSTART".to_owned()));
         };
-        let outside = |place| (place, "the event leaves the calendar".to_owned());
-        let (last, place) = match (self.end, self.days) {
-            (Some((end, line)), _) => {
-                if end.date < first {
-                    return Err((
-                        Some(line),
-                        format!(
-                            "the event ends on {}, before it begins on {first}",
-                            end.date
-                        ),
-                    ));
-                }
-                // The end is the first moment after the event, so midnight leaves its day out.
-                let inside = end.within || end.date == first;
-                let last = if inside {
-                    Ok(end.date)
-                } else {
-                    end.date.yesterday()
-                };
-                (last.map_err(|_| outside(Some(line)))?, Some(line))
+        let last = match (self.end, self.days) {
+            (Some((end, line)), _) if end.date < first => {
+                let end = end.date;
+                let message = format!("the event ends on {end}, before it begins on {first}");
+                return Err(fail(line, message));
             }
+            // The end is the first moment after the event, so midnight leaves its day out.
+            (Some((end, _)), _) if end.within || end.date == first => end.date,
+            (Some((end, _)), _) => end.date.yesterday().map_err(|_| outside())?,
             (None, Some(days)) => {
-                let after = first.checked_add(days).map_err(|_| outside(None))?;
-                (
-                    after.yesterday().map_err(|_| outside(None))?.max(first),
-                    None,
-                )
+                let after = first.checked_add(days).map_err(|_| outside())?;
+                after.yesterday().map_err(|_| outside())?.max(first)
             }
-            (None, None) => (first, None),
+            (None, None) => first,
         };
-        let longest = first.checked_add(LONGEST_DAYS.days()).unwrap_or(Date::MAX);
-        if last > longest {
-            return Err((
-                place,
-                format!(
-                    "the event lasts from {first} to {last}, more than {LONGEST_DAYS} days: a mistake?"
-                ),
-            ));
+        if last > first.checked_add(LONGEST_DAYS.days()).unwrap_or(Date::MAX) {
+            let message =
+                format!("the event lasts from {first} to {last}: more than a year, a mistake?");
+            return Err(fail(self.end.map_or(begun, |(_, line)| line), message));
         }
-        let name = self
-            .name
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "holiday".to_owned());
+        let name = self.name.filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| "holiday".to_owned());
         Ok((!self.cancelled).then_some((first, last, name)))
     }
 }

@@ -100,9 +100,15 @@ impl Window {
     const ACCEPTED: &'static str =
         "days and two times, as in `daily 22:00–05:00` or `mon–fri 17:30–22:00`";
 
-    /// Its opening on a day; none where the change to daylight saving leaves nothing of it.
-    fn on(&self, day: Date, zone: &TimeZone) -> Option<Opening> {
+    /// Its opening on a day, if it begins by `latest`; none where the change to daylight saving
+    /// leaves nothing of it.
+    fn on(&self, day: Date, zone: &TimeZone, latest: Timestamp) -> Option<Opening> {
         if !self.days.contains(day.weekday()) {
+            return None;
+        }
+        let opens = instant(day, self.start, zone, Occurrence::First)?;
+        // Most begin later than is asked for: to find their end would be half of all the work.
+        if opens > latest {
             return None;
         }
         let last_day = if self.end <= self.start {
@@ -110,7 +116,6 @@ impl Window {
         } else {
             day
         };
-        let opens = instant(day, self.start, zone, Occurrence::First)?;
         let closes = instant(last_day, self.end, zone, Occurrence::Last)?;
         (opens < closes).then_some(Opening { opens, closes })
     }
@@ -162,13 +167,18 @@ impl Windows {
         }])
     }
 
+    /// Whether any is open: [`opening_at`](Self::opening_at) for those who need not know how long.
+    #[must_use]
+    pub fn is_open(&self, at: Timestamp, zone: &TimeZone) -> bool {
+        self.holding(at, zone).next().is_some()
+    }
+
     /// The opening that holds `at`; where several do, the one that closes last. Windows that touch
     /// or overlap count as one. It is followed for eight days to either side: what never closes
     /// gives an opening with ends that far away, which move with `at`.
     #[must_use]
     pub fn opening_at(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        let held = self.around(at, zone).filter(|opening| opening.contains(at));
-        let held = held.reduce(|a, b| Opening {
+        let held = self.holding(at, zone).reduce(|a, b| Opening {
             opens: a.opens.min(b.opens),
             closes: a.closes.max(b.closes),
         })?;
@@ -195,7 +205,7 @@ impl Windows {
             let later = |opening: &Opening| opening.opens > from;
             self.0
                 .iter()
-                .filter_map(|window| window.on(day, zone))
+                .filter_map(|window| window.on(day, zone, Timestamp::MAX))
                 .filter(later)
                 .min()
         })?;
@@ -206,21 +216,26 @@ impl Windows {
         })
     }
 
-    /// All openings that may hold or touch an instant.
-    fn around(&self, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Opening> {
+    /// The openings that hold an instant.
+    fn holding(&self, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Opening> {
         let today = zone.to_datetime(at).date();
+        // Where clocks are set back over midnight, a window of tomorrow can already be open.
         let days = [today.yesterday().ok(), Some(today), today.tomorrow().ok()];
         days.into_iter()
             .flatten()
-            .flat_map(move |day| self.0.iter().filter_map(move |window| window.on(day, zone)))
+            .flat_map(move |day| {
+                self.0
+                    .iter()
+                    .filter_map(move |window| window.on(day, zone, at))
+            })
+            .filter(move |opening| at < opening.closes)
     }
 
     /// Where the chain of openings that hold `at` or begin with it ends, at or after `limit` if it
     /// goes on there; `at` itself where there is none.
     fn on_from(&self, mut at: Timestamp, limit: Timestamp, zone: &TimeZone) -> Timestamp {
         while at < limit {
-            let holds = self.around(at, zone).filter(|opening| opening.contains(at));
-            match holds.map(|opening| opening.closes).max() {
+            match self.holding(at, zone).map(|opening| opening.closes).max() {
                 Some(closes) => at = closes,
                 None => break,
             }
@@ -234,10 +249,11 @@ impl Windows {
             let Ok(before) = at.checked_sub(SignedDuration::from_nanos(1)) else {
                 break;
             };
-            let holds = self
-                .around(before, zone)
-                .filter(|opening| opening.contains(before));
-            match holds.map(|opening| opening.opens).min() {
+            match self
+                .holding(before, zone)
+                .map(|opening| opening.opens)
+                .min()
+            {
                 Some(opens) => at = opens,
                 None => break,
             }

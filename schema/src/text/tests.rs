@@ -164,6 +164,18 @@ fn blanks_around_a_line_of_text_are_dropped_and_only_its_default_is_empty() {
 }
 
 #[test]
+fn what_yaml_takes_for_a_number_is_text_here() {
+    let stamp: ImageStamp = serde_saphyr::from_str("202601101930").unwrap();
+    assert_eq!(stamp.as_str(), "202601101930");
+    for id in ["83", "0c01", "ef", "07"] {
+        assert_eq!(
+            serde_saphyr::from_str::<PlainText>(id).unwrap().as_str(),
+            id
+        );
+    }
+}
+
+#[test]
 fn the_error_shows_what_is_accepted_and_not_the_whole_text() {
     let error = "sda\n".parse::<DevicePath>().unwrap_err().to_string();
     assert_eq!(
