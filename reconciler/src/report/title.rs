@@ -92,7 +92,7 @@ fn words(action: &Action) -> (String, String) {
         Action::ImportDevices { classes } => {
             ("devices".to_owned(), format!("import, so that the boot configuration of {} follows", few(classes)))
         }
-        Action::Download { image, version, bytes, .. } => (format!("image {image}"), format!("download {version}, {bytes}")),
+        Action::Download { image, version, bytes, .. } => (format!("image {image}"), format!("download {version}, {bytes:.1}")),
         Action::Activate { image, version, .. } => (format!("image {image}"), format!("activate {version}")),
         Action::Seed { image, file } => (format!("image {image}"), format!("make the torrent of {file} anew and seed it")),
         Action::ResetRoom { room, hosts, commands, images, .. } => (
@@ -152,7 +152,7 @@ fn gate(gate: &Gate) -> Vec<String> {
             "it belongs to another domain, and moving it into the school's is not automated yet".to_owned()
         }
         Gate::NoSpace { needed, free } => {
-            format!("the store has {free} free, {needed} are needed: delete something or enlarge the disk")
+            format!("the store has {free:.1} free, {needed:.1} are needed: delete something or enlarge the disk")
         }
         Gate::NotOurs(class) => format!(
             "start.conf.{class} was not written by reconcile: move it away, or begin it with the header line of reconcile to hand it over"
@@ -200,5 +200,5 @@ pub fn diff(name: &str, before: &str, after: &str) -> String {
 /// Bytes for people.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
-    Bytes(bytes).to_string()
+    format!("{:.1}", Bytes(bytes))
 }
