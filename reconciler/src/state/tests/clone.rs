@@ -385,3 +385,28 @@ fn trees_that_name_each_other_a_billion_times_take_no_time() {
     let error = cache.read(&CommitId::from_oid(bomb)).unwrap_err();
     assert!(matches!(error, StateError::Tree { .. }), "{error:?}");
 }
+
+#[test]
+fn the_users_git_configuration_has_no_say() {
+    let lab = Lab::new();
+    let hostile = "[url \"file:///nonexistent/\"]\ninsteadOf = file:///\n\
+                   [core]\nhooksPath = /nonexistent\n[init]\ndefaultBranch = x\n";
+    fs::write(lab.path(".gitconfig"), hostile).unwrap();
+    let output = command(
+        std::env::current_exe().unwrap().to_str().unwrap(),
+        lab.dir.path(),
+    )
+    .args([
+        "--exact",
+        "state::tests::clone::clones_then_fetches_what_is_new",
+    ])
+    .env("HOME", lab.dir.path())
+    .env_remove("GIT_CONFIG_NOSYSTEM")
+    .output()
+    .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
