@@ -87,7 +87,10 @@ impl Manifest {
         files.sort();
         let mut problems = Vec::new();
         if files.len() > MOST_FILES {
-            problems.push(format!("it names {} files; {MOST_FILES} are the most", files.len()));
+            problems.push(format!(
+                "it names {} files; {MOST_FILES} are the most",
+                files.len()
+            ));
         }
         for pair in files.windows(2) {
             if pair[0].name == pair[1].name {
@@ -96,14 +99,23 @@ impl Manifest {
         }
         for file in &files {
             if !belongs(&image, &file.name) {
-                problems.push(format!("{} is no file that a version of {image} may have", file.name));
+                problems.push(format!(
+                    "{} is no file that a version of {image} may have",
+                    file.name
+                ));
             }
         }
-        let base = files.iter().position(|file| ending(&image, &file.name) == Some("qcow2"));
+        let base = files
+            .iter()
+            .position(|file| ending(&image, &file.name) == Some("qcow2"));
         match base {
-            Some(base) if problems.is_empty() => {
-                Ok(Self { format_version: FORMAT_VERSION, image, version, files, base })
-            }
+            Some(base) if problems.is_empty() => Ok(Self {
+                format_version: FORMAT_VERSION,
+                image,
+                version,
+                files,
+                base,
+            }),
             _ => {
                 if base.is_none() {
                     problems.push(format!("the base {image}.qcow2 is missing"));
@@ -120,7 +132,9 @@ impl Manifest {
     /// When it is no manifest of this format, or not a sound one.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > LONGEST {
-            return Err(ManifestError::TooLong { length: bytes.len() });
+            return Err(ManifestError::TooLong {
+                length: bytes.len(),
+            });
         }
         let document: Document = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
         if document.format_version != FORMAT_VERSION {
@@ -128,7 +142,9 @@ impl Manifest {
                 "its format_version is {}, and this program knows {FORMAT_VERSION} only",
                 document.format_version
             );
-            return Err(ManifestError::Wrong { problems: vec![problem] });
+            return Err(ManifestError::Wrong {
+                problems: vec![problem],
+            });
         }
         Self::new(document.image, document.version, document.files)
     }
@@ -177,19 +193,25 @@ impl Manifest {
     /// `<image>.qdiff`
     #[must_use]
     pub fn diff(&self) -> Option<&ManifestFile> {
-        self.files.iter().find(|file| ending(&self.image, &file.name) == Some("qdiff"))
+        self.files
+            .iter()
+            .find(|file| ending(&self.image, &file.name) == Some("qdiff"))
     }
 
     /// The sum of all sizes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+        self.files
+            .iter()
+            .fold(0, |sum, file| sum.saturating_add(file.size))
     }
 }
 
 /// What follows the image's stem and a dot.
 fn ending<'a>(image: &ImageName, name: &'a FileName) -> Option<&'a str> {
-    name.as_str().strip_prefix(image.as_str())?.strip_prefix('.')
+    name.as_str()
+        .strip_prefix(image.as_str())?
+        .strip_prefix('.')
 }
 
 /// Whether a version of the image may hold a file of this name.
