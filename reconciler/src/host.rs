@@ -2,3 +2,4 @@
 //!
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
+pub mod process;
