@@ -3,3 +3,5 @@
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
 pub mod process;
+pub mod relay;
+pub mod reset;
