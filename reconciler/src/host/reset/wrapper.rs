@@ -28,11 +28,13 @@ use crate::planning::action::Wake;
 /// What runs LINBO's commands on a client.
 const WRAPPER: &str = "/usr/bin/linbo_wrapper";
 /// How many hosts are looked at together.
-const LOOKS: usize = 16;
+const LOOKS: usize = 32;
 /// How old a look may be for a host to be woken after it.
 const FRESH: Duration = Duration::from_secs(10);
 /// How long a command may take whose answer is not waited for.
 const BRIEF: Duration = Duration::from_secs(10);
+/// How much longer a command may run than anybody waits for it.
+const AFTERWARDS: Duration = Duration::from_secs(60);
 /// How long a host may take to go off.
 const GOING_OFF: Duration = Duration::from_secs(30);
 /// How often a host that goes off is looked at, at least.
@@ -134,10 +136,7 @@ async fn bring_up(
     mut presence: Presence,
     seen: Instant,
 ) -> anyhow::Result<Result<(), String>> {
-    if matches!(presence, Presence::Off { .. }) && wake.mac.is_some() {
-        budget.turn().await;
-    }
-    // Somebody may have switched it on, or off, while it waited.
+    // Somebody may have switched it on, or off, while it waited for its place.
     if seen.elapsed() > FRESH {
         presence = desk.look(wake).await?;
     }
@@ -149,6 +148,9 @@ async fn bring_up(
             return Ok(Err(why.to_owned()));
         }
         (Presence::Off { .. }, Some(mac)) => {
+            // No look comes between the turn and the packet, so that the pace is kept exactly; a
+            // packet to a host that runs by now does nothing.
+            budget.turn().await;
             let program = Program::new("wakeonlan", &desk.config.commands.wakeonlan);
             let sent = program.arg(mac.to_string()).deadline(BRIEF).run().await?;
             if !sent.is_success() {
@@ -168,7 +170,8 @@ async fn bring_up(
         match desk.look(wake).await? {
             Presence::Linbo => return Ok(Ok(())),
             Presence::System => {
-                let why = "it was woken, but its operating system came up instead of LINBO";
+                let why =
+                    "it was woken, but an operating system answers instead of LINBO; not touched";
                 return Ok(Err(why.to_owned()));
             }
             Presence::Off { said: last } => said = last.or(said),
@@ -201,14 +204,18 @@ async fn run(desk: &Desk<'_>, host: &HostName, log: &File) -> anyhow::Result<Hos
         }
         let output = log.try_clone();
         let output = output.with_context(|| host_log(desk.config, host).display().to_string())?;
-        let mut running = program.start_detached(output)?;
+        let mut running = limited(desk, &program, ends).start_detached(output)?;
         let Ok(finished) = timeout_at(ends, running.wait()).await else {
             running.stop().await;
             end = End::Lost;
             overdue = Some(command);
             break;
         };
-        end = finished?.code.map_or(End::Lost, End::Exit);
+        end = match finished?.code {
+            // What a shell makes of a signal is above 128; 124 is that of `timeout`. 255 is SSH's own.
+            Some(124 | 129..=254) | None => End::Lost,
+            Some(code) => End::Exit(code),
+        };
         if !matches!(end, End::Exit(0)) {
             break;
         }
@@ -222,6 +229,16 @@ async fn run(desk: &Desk<'_>, host: &HostName, log: &File) -> anyhow::Result<Hos
         )),
         (outcome, _) => outcome,
     })
+}
+
+/// The same command, which ends a little after its time also when nobody waits for it any more: a
+/// download without a seed would hang for ever, and with it the lock of the host.
+fn limited(desk: &Desk<'_>, program: &Program, ends: Instant) -> Program {
+    let limit = ends.saturating_duration_since(Instant::now()) + AFTERWARDS;
+    Program::new("timeout", "timeout")
+        .args(["--kill-after=5", &limit.as_secs().to_string()])
+        .arg(&desk.config.commands.ssh)
+        .args(program.arguments())
 }
 
 /// Switches a host off. Returns when LINBO no longer answers, or when that takes too long.

@@ -250,11 +250,81 @@ async fn a_host_that_comes_up_with_its_operating_system_is_left_alone() {
     let room = Room::new(&[("pc01", APPLIED)]);
     let port = room.config.reset.os_port.get();
     room.write("net/pc01/dead", "");
-    let reset = room.check(&[("pc01", "unreachable", "came up instead of LINBO")]);
+    let reset = room.check(&[("pc01", "unreachable", "answers instead of LINBO")]);
     let boots = async {
         becomes("it is woken", || !room.calls_of("pc01").is_empty()).await;
         TcpListener::bind((Room::address(0), port)).unwrap()
     };
     let ((), _os) = tokio::join!(reset, boots);
     assert_eq!(room.calls_of("pc01"), ["wake"]);
+}
+
+/// The same over OpenSSH itself, whose arguments, exit status and endurance the stand-in only guesses.
+#[tokio::test]
+async fn openssh_passes_commands_and_their_exit_status() {
+    use std::process::Command as Tool;
+
+    let sshd = Path::new("/usr/sbin/sshd");
+    assert!(
+        exists(sshd) && exists(Path::new("/run/sshd")),
+        "install openssh-server"
+    );
+    let wait = "until [ -e $root/go ]; do sleep 0.05; done; exit 1";
+    let mut room = Room::new(&[("pc01", APPLIED), ("pc02", "exit 1"), ("pc03", wait)]);
+    for key in ["host_key", "key"] {
+        let mut keygen = Tool::new("ssh-keygen");
+        keygen
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(room.path(key));
+        assert!(keygen.status().unwrap().success());
+    }
+    let at = |name: &str| room.path(name).display().to_string();
+    // What answers is the stand-in for a client, by the name that the user of the key asks for.
+    let client = SSH
+        .lines()
+        .filter(|line| !line.contains("shift"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    room.program(
+        "client",
+        &format!("host=$1\nset -- $SSH_ORIGINAL_COMMAND\n{client}"),
+    );
+    for host in ["pc01", "pc02", "pc03"] {
+        let (key, keys, client) = (at("host_key"), at("key.pub"), at("client"));
+        let config = format!(
+            "HostKey {key}\nAuthorizedKeysFile {keys}\nStrictModes no\nUsePAM no\nPidFile none\n\
+             PermitRootLogin yes\nForceCommand {client} {host}\n"
+        );
+        room.write(&format!("sshd_{host}"), &config);
+        room.write(&format!("net/{host}/linbo"), "");
+    }
+    let config = format!(
+        "Host *\n ProxyCommand {} -i -f {} 2>/dev/null\n IdentityFile {}\n IdentitiesOnly yes\n\
+         StrictHostKeyChecking no\n UserKnownHostsFile {}\n LogLevel ERROR\n",
+        sshd.display(),
+        at("sshd_%h"),
+        at("key"),
+        at("known")
+    );
+    room.write("ssh_config", &config);
+    room.config.paths.ssh_config = room.path("ssh_config");
+    room.config.commands.ssh = "ssh".into();
+    let waits = || room.calls_of("pc03").contains(&"sync:1".to_owned());
+    tokio::select! {
+        _ = room.reset() => unreachable!("pc03 waits"),
+        () = becomes("all were begun", || waits() && room.calls_of("pc02").contains(&"halt".to_owned())) => {}
+    }
+    becomes("pc01 ends", || !room.is_busy("pc01")).await;
+    assert!(room.is_busy("pc03"));
+    room.write("go", "");
+    becomes("the lock is free", || !room.is_busy("pc03")).await;
+    for host in ["pc01", "pc02"] {
+        room.write(&format!("net/{host}/linbo"), "");
+    }
+    room.check(&[
+        ("pc01", "applied", "ubuntu.qcow2 of 202611010800"),
+        ("pc02", "failed", "exit status 1"),
+        ("pc03", "failed", "exit status 1"),
+    ])
+    .await;
 }
