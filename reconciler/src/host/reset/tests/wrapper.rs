@@ -293,7 +293,7 @@ async fn openssh_passes_commands_and_their_exit_status() {
         let (key, keys, client) = (at("host_key"), at("key.pub"), at("client"));
         let config = format!(
             "HostKey {key}\nAuthorizedKeysFile {keys}\nStrictModes no\nUsePAM no\nPidFile none\n\
-             PermitRootLogin yes\nForceCommand {client} {host}\n"
+             PermitRootLogin yes\nSetEnv HOME=/nowhere\nForceCommand {client} {host}\n"
         );
         room.write(&format!("sshd_{host}"), &config);
         room.write(&format!("net/{host}/linbo"), "");
