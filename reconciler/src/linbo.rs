@@ -15,6 +15,9 @@ pub mod start_conf;
 pub mod status;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use jiff::civil::DateTime;

@@ -416,3 +416,6 @@ fn noted<T, E: fmt::Display>(parsed: Result<T, E>, problems: &mut Vec<String>) -
         .map_err(|error| problems.push(error.to_string()))
         .ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -297,3 +297,6 @@ fn wrapper_header(line: &str) -> Option<(DateTime, &str)> {
     let at = civil(&format!("{day}{time}")).filter(|_| day.len() == 8 && time.len() == 6)?;
     Some((at, words))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -176,3 +176,6 @@ pub fn busy_hosts(list: &[u8]) -> BTreeSet<HostName> {
         .filter_map(|name| name.strip_suffix(REMOTE)?.parse().ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

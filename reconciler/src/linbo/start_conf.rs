@@ -21,7 +21,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-const HEADER: &str = "# Written by reconcile from hardware-classes/";
+const HEADER: &str = "# Written by reconcile from ";
 
 /// The label of the partition that holds the cached images.
 pub const CACHE_LABEL: &str = "cache";
@@ -29,7 +29,8 @@ pub const CACHE_LABEL: &str = "cache";
 /// The whole text of `start.conf.<class>`.
 #[must_use]
 pub fn render(class: &ClassName, hw: &HardwareClass) -> String {
-    let mut text = format!("{HEADER}{class}.yaml. Changes here are overwritten.\n");
+    let mut text =
+        format!("{HEADER}hardware-classes/{class}.yaml. Changes here are overwritten.\n");
     section(&mut text, "LINBO", &linbo_keys(class, hw));
     for (index, partition) in hw.partitions.iter().enumerate() {
         section(
@@ -81,13 +82,13 @@ pub fn render(class: &ClassName, hw: &HardwareClass) -> String {
 /// The `[LINBO]` section. A setting of the class replaces a default of ours, but none of the keys
 /// that the class has a word of its own for: those would contradict it.
 fn linbo_keys<'a>(class: &ClassName, hw: &'a HardwareClass) -> Vec<(&'a str, String)> {
-    let owned = [
-        ("Group", class.to_string()),
-        ("Cache", device_labelled(hw, CACHE_LABEL)),
-        ("DownloadType", download_type(hw.download).to_owned()),
-        ("SystemType", firmware(hw.firmware).to_owned()),
-        ("KernelOptions", hw.kernel_options.as_str().to_owned()),
-    ];
+    let owned = OWNED_KEYS.into_iter().zip([
+        class.to_string(),
+        device_labelled(hw, CACHE_LABEL),
+        download_type(hw.download).to_owned(),
+        firmware(hw.firmware).to_owned(),
+        hw.kernel_options.as_str().to_owned(),
+    ]);
     let defaults = [
         ("AutoPartition", "no"),
         ("AutoFormat", "no"),
@@ -96,7 +97,7 @@ fn linbo_keys<'a>(class: &ClassName, hw: &'a HardwareClass) -> Vec<(&'a str, Str
         ("UseMinimalLayout", "no"),
         ("Locale", "de-de"),
     ];
-    let mut keys: Vec<(&str, String)> = owned.into_iter().collect();
+    let mut keys: Vec<(&str, String)> = owned.collect();
     keys.extend(defaults.map(|(key, value)| (key, value.to_owned())));
     for (key, value) in &hw.extra {
         let (key, value) = (key.as_str(), value.as_str().to_owned());

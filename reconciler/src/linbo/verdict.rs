@@ -226,3 +226,6 @@ fn only_ssh_speaks(output: &[u8]) -> bool {
             || (line.starts_with("Connection to ") && line.ends_with(" timed out"))
     })
 }
+
+#[cfg(test)]
+mod tests;
