@@ -35,6 +35,7 @@ esac
 const WAKEONLAN: &str = r#"
 dir=$(dirname $(grep -l $1 $root/net/*/mac))
 echo "${dir##*/} wake" >> $root/calls
+date +%s%3N >> $root/wakes
 [ -e $dir/dead ] || touch $dir/linbo
 "#;
 

@@ -29,8 +29,6 @@ use crate::planning::action::Wake;
 const WRAPPER: &str = "/usr/bin/linbo_wrapper";
 /// How many hosts are looked at together.
 const LOOKS: usize = 32;
-/// How old a look may be for a host to be woken after it.
-const FRESH: Duration = Duration::from_secs(10);
 /// How long a command may take whose answer is not waited for.
 const BRIEF: Duration = Duration::from_secs(10);
 /// How much longer a command may run than anybody waits for it.
@@ -137,7 +135,7 @@ async fn bring_up(
     seen: Instant,
 ) -> anyhow::Result<Result<(), String>> {
     // Somebody may have switched it on, or off, while it waited for its place.
-    if seen.elapsed() > FRESH {
+    if seen.elapsed() > desk.config.reset.poll * 2 {
         presence = desk.look(wake).await?;
     }
     match (&presence, wake.mac) {
