@@ -28,6 +28,7 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
             ),
         ),
         ("pc13", "echo half; kill -9 $$"),
+        ("pc14", "echo half; exit 137"),
     ]);
     room.config.reset.command_timeout = Duration::from_secs(4);
     room.write("net/pc06/dead", "");
@@ -67,6 +68,7 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
         ("pc11", "unknown", "did not report"),
         ("pc12", "failed", "202610010800"),
         ("pc13", "unknown", "nothing shows"),
+        ("pc14", "unknown", "nothing shows"),
     ])
     .await;
     let all = ["wake", "gui_ctl disable", "sync:1", "halt"];
