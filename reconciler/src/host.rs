@@ -2,4 +2,7 @@
 //!
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
+pub mod download;
+pub mod files;
 pub mod process;
+pub mod store;
