@@ -2,6 +2,7 @@
 //!
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
+pub mod activate;
 pub mod download;
 pub mod files;
 pub mod process;

@@ -48,7 +48,7 @@ pub struct Line<'a, D> {
     /// How to log in there.
     pub login: Option<&'a ReleaseLogin>,
     /// Digests of the files in LINBO's folder.
-    pub digests: &'a D,
+    pub digests: &'a Arc<D>,
     /// How long to wait for signs of life.
     pub limits: Limits,
 }
@@ -230,7 +230,7 @@ impl DownloadError {
 /// # Errors
 ///
 /// [`Failure::Paused`] when it had to stop before all of it was there, and whatever went wrong.
-pub async fn download<D: KnownDigests>(
+pub async fn download<D: KnownDigests + Send + Sync + 'static>(
     line: &Line<'_, D>,
     wanted: &Wanted<'_>,
     tell: &mut dyn FnMut(Progress),
@@ -250,7 +250,7 @@ pub async fn download<D: KnownDigests>(
     Ok(())
 }
 
-impl<D: KnownDigests> Line<'_, D> {
+impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
     fn url(&self, wanted: &Wanted<'_>, name: &str) -> String {
         let Central { server, port, release_module, .. } = self.central;
         let user = self.login.map(|login| format!("{}@", login.user)).unwrap_or_default();
@@ -345,7 +345,7 @@ impl<D: KnownDigests> Line<'_, D> {
         if object.exists() {
             return Ok(());
         }
-        if self.link_live(wanted.image, file, &object).map_err(|source| DownloadError::file(&object, source))? {
+        if self.take_live(wanted.image, file, &object).await.map_err(|source| DownloadError::file(&object, source))? {
             grown(file.size);
             return Ok(());
         }
@@ -389,30 +389,41 @@ impl<D: KnownDigests> Line<'_, D> {
     }
 
     /// Takes the file from LINBO's folder, if that has one with the same content; whether it did.
-    fn link_live(&self, image: &ImageName, file: &ManifestFile, object: &Path) -> io::Result<bool> {
+    async fn take_live(&self, image: &ImageName, file: &ManifestFile, object: &Path) -> io::Result<bool> {
         let folder = self.paths.linbo.join("images").join(image.as_str());
-        let Some(entries) = files::if_there(fs::read_dir(folder))? else { return Ok(false) };
-        for entry in entries {
-            let path = entry?.path();
-            // A file that is being written or taken away is not what is looked for.
-            let Ok(before) = fs::symlink_metadata(&path) else { continue };
-            if !before.is_file() || before.len() != file.size || file.size == 0 {
-                continue;
-            }
-            if self.digests.of(&path).ok() != Some(file.sha256) || fs::hard_link(&path, object).is_err() {
-                continue;
-            }
-            let after = fs::metadata(object)?;
-            let identity = |found: &fs::Metadata| (found.ino(), found.len(), found.mtime(), found.mtime_nsec());
-            if identity(&before) == identity(&after) {
-                self.digests.adopt(&path, object);
-                files::sync_folder(files::parent(object))?;
-                return Ok(true);
-            }
-            files::remove_if_there(object)?;
-        }
-        Ok(false)
+        let (digests, file, object) = (Arc::clone(self.digests), file.clone(), object.to_owned());
+        let taken = tokio::task::spawn_blocking(move || link_same(&*digests, &folder, &file, &object));
+        taken.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
+}
+
+fn link_same(
+    digests: &impl KnownDigests,
+    folder: &Path,
+    file: &ManifestFile,
+    object: &Path,
+) -> io::Result<bool> {
+    let Some(entries) = files::if_there(fs::read_dir(folder))? else { return Ok(false) };
+    for entry in entries {
+        let path = entry?.path();
+        // A file that is being written or taken away is not what is looked for.
+        let Ok(before) = fs::symlink_metadata(&path) else { continue };
+        if !before.is_file() || before.len() != file.size || file.size == 0 {
+            continue;
+        }
+        if digests.of(&path).ok() != Some(file.sha256) || fs::hard_link(&path, object).is_err() {
+            continue;
+        }
+        let after = fs::metadata(object)?;
+        let identity = |found: &fs::Metadata| (found.ino(), found.len(), found.mtime(), found.mtime_nsec());
+        if identity(&before) == identity(&after) {
+            digests.adopt(&path, object);
+            files::sync_folder(files::parent(object))?;
+            return Ok(true);
+        }
+        files::remove_if_there(object)?;
+    }
+    Ok(false)
 }
 
 /// Size and digest of a file that is on the disk when this returns. Stops reading when dropped.

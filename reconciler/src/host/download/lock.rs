@@ -28,6 +28,8 @@ pub(super) enum Attempt {
 pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
     let file = File::options().write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
+        // Whoever had it before may have removed it together with its transfer.
+        Ok(()) if !is_still(&file, path) => attempt(path),
         Ok(()) => Ok(Attempt::Locked(file)),
         Err(TryLockError::Error(error)) => Err(error),
         Err(TryLockError::WouldBlock) => {
@@ -35,6 +37,11 @@ pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
             Ok(if orphans.is_empty() { Attempt::Taken } else { Attempt::Orphans(orphans) })
         }
     }
+}
+
+fn is_still(file: &File, path: &Path) -> bool {
+    let same = |(one, two): (fs::Metadata, fs::Metadata)| (one.dev(), one.ino()) == (two.dev(), two.ino());
+    file.metadata().ok().zip(fs::metadata(path).ok()).is_some_and(same)
 }
 
 /// The groups of processes that have the file as their standard input, and whose parents do not have
