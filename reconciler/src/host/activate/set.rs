@@ -225,11 +225,15 @@ impl<D: KnownDigests> Exchange<D> {
         self.step("removing", &staging)?;
         at("removing", &staging, remove_folder(&staging))?;
         at("forgetting", &note, files::remove_if_there(&note))?;
-        self.step("making", &staging)?;
-        at("making", &staging, files::make_folder(&staging, 0o755))?;
-        let made = at("looking at", &staging, fs::metadata(&staging))?;
+        // Under its name it is known by its note from the beginning.
+        let new = staging.with_extension("new");
+        self.step("making", &new)?;
+        at("making", &new, remove_folder(&new).and_then(|()| files::make_folder(&new, 0o755)))?;
+        let made = at("looking at", &new, fs::metadata(&new))?;
         self.step("noting", &note)?;
         at("noting", &note, files::write_atomically(&note, made.ino().to_string().as_bytes(), 0o600))?;
+        self.step("naming", &staging)?;
+        at("naming", &staging, fs::rename(&new, &staging))?;
         for file in self.manifest.files() {
             let (object, to) = (self.store.object(&file.sha256), staging.join(file.name.as_str()));
             self.step("placing", &to)?;
