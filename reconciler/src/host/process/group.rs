@@ -11,8 +11,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A process group, by the id of the process that leads it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Group(Pid);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group(u32);
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,14 +41,13 @@ impl Group {
     /// The group with this id; none for 0 and 1, which would be our own group and everything.
     #[must_use]
     pub fn new(id: u32) -> Option<Self> {
-        let id = i32::try_from(id).ok().filter(|id| *id > 1)?;
-        Pid::from_raw(id).map(Self)
+        i32::try_from(id).is_ok_and(|id| id > 1).then_some(Self(id))
     }
 
     /// Its id.
     #[must_use]
-    pub fn id(self) -> u32 {
-        self.0.as_raw_nonzero().get().unsigned_abs()
+    pub const fn id(self) -> u32 {
+        self.0
     }
 
     /// Whether a process of it lives. One that has ended and was not yet waited for does not.
@@ -83,7 +82,8 @@ impl Group {
     }
 
     fn signal(self, signal: Signal) {
-        if let Err(error) = kill_process_group(self.0, signal)
+        if let Some(id) = i32::try_from(self.0).ok().and_then(Pid::from_raw)
+            && let Err(error) = kill_process_group(id, signal)
             && error != rustix::io::Errno::SRCH
         {
             tracing::warn!(group = %self, ?signal, %error, "could not be signalled");
