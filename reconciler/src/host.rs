@@ -2,3 +2,12 @@
 //!
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
+pub mod activate;
+pub mod classes;
+pub mod download;
+pub mod files;
+pub mod process;
+pub mod relay;
+pub mod reset;
+pub mod store;
+pub mod torrent;
