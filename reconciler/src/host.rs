@@ -2,3 +2,8 @@
 //!
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
+pub mod digests;
+pub mod journal_file;
+pub mod lock;
+pub mod observe;
+mod state_file;
