@@ -98,7 +98,10 @@ impl Digests {
                 (BTreeMap::new(), Some(format!("{file} cannot be used ({why}); {done}, and the files are read again")))
             }
         };
-        let known = files.into_iter().map(|(path, known)| (PathBuf::from(path), known)).collect();
+        let files = files.into_iter().map(|(path, known)| (PathBuf::from(path), known));
+        // What is gone would otherwise stay for ever. Later on it may have got another name just now.
+        let is_gone = |path: &Path| look(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let known = files.filter(|(path, _)| !is_gone(path)).collect();
         let readers = Arc::new(Semaphore::new(AT_ONCE));
         (Self(Arc::new(Inner { file, known: Mutex::new(known), readers })), warning.into_iter().collect())
     }
@@ -179,8 +182,7 @@ impl Digests {
 
     /// Written at once, since reading the files again takes far longer.
     fn save(&self) {
-        let mut known = self.lock();
-        known.retain(|path, _| !look(path).is_err_and(|error| error.kind() == ErrorKind::NotFound));
+        let known = self.lock();
         let files = known.iter().filter_map(|(path, known)| Some((path.to_str()?.to_owned(), *known)));
         let document = Document { format_version: FORMAT_VERSION, files: files.collect() };
         let path = &self.0.file;
