@@ -2,9 +2,10 @@
 
 pub mod config;
 pub mod engine;
+pub mod host;
 pub mod linbo;
 pub mod manifest;
 pub mod planning;
 pub mod report;
+pub mod state;
 pub mod world;
-pub mod host;

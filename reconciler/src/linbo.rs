@@ -15,6 +15,9 @@ pub mod start_conf;
 pub mod status;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use jiff::civil::DateTime;
@@ -31,7 +34,10 @@ pub struct RowProblem {
 
 impl RowProblem {
     fn new(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into() }
+        Self {
+            line,
+            message: message.into(),
+        }
     }
 }
 
@@ -41,9 +47,16 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
     // What follows the last line end is a line of its own only when it holds something.
     let ended = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let some = if bytes.is_empty() { 0 } else { usize::MAX };
-    ended.split(|byte| *byte == b'\n').take(some).enumerate().map(|(index, line)| {
-        (index + 1, String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)))
-    })
+    ended
+        .split(|byte| *byte == b'\n')
+        .take(some)
+        .enumerate()
+        .map(|(index, line)| {
+            (
+                index + 1,
+                String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)),
+            )
+        })
 }
 
 /// A point in local time from its digits: `YYYYMMDDhhmm`, or with `ss` behind.
@@ -51,8 +64,21 @@ fn civil(digits: &str) -> Option<DateTime> {
     if !matches!(digits.len(), 12 | 14) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let part = |from, to| digits.get(from..to).and_then(|part| part.parse::<i8>().ok());
+    let part = |from, to| {
+        digits
+            .get(from..to)
+            .and_then(|part| part.parse::<i8>().ok())
+    };
     let year = digits.get(..4)?.parse().ok()?;
     let second = if digits.len() == 14 { part(12, 14)? } else { 0 };
-    DateTime::new(year, part(4, 6)?, part(6, 8)?, part(8, 10)?, part(10, 12)?, second, 0).ok()
+    DateTime::new(
+        year,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        second,
+        0,
+    )
+    .ok()
 }

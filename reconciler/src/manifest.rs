@@ -87,7 +87,10 @@ impl Manifest {
         files.sort();
         let mut problems = Vec::new();
         if files.len() > MOST_FILES {
-            problems.push(format!("it names {} files; {MOST_FILES} are the most", files.len()));
+            problems.push(format!(
+                "it names {} files; {MOST_FILES} are the most",
+                files.len()
+            ));
         }
         for pair in files.windows(2) {
             if pair[0].name == pair[1].name {
@@ -96,14 +99,23 @@ impl Manifest {
         }
         for file in &files {
             if !belongs(&image, &file.name) {
-                problems.push(format!("{} is no file that a version of {image} may have", file.name));
+                problems.push(format!(
+                    "{} is no file that a version of {image} may have",
+                    file.name
+                ));
             }
         }
-        let base = files.iter().position(|file| ending(&image, &file.name) == Some("qcow2"));
+        let base = files
+            .iter()
+            .position(|file| ending(&image, &file.name) == Some("qcow2"));
         match base {
-            Some(base) if problems.is_empty() => {
-                Ok(Self { format_version: FORMAT_VERSION, image, version, files, base })
-            }
+            Some(base) if problems.is_empty() => Ok(Self {
+                format_version: FORMAT_VERSION,
+                image,
+                version,
+                files,
+                base,
+            }),
             _ => {
                 if base.is_none() {
                     problems.push(format!("the base {image}.qcow2 is missing"));
@@ -120,7 +132,9 @@ impl Manifest {
     /// When it is no manifest of this format, or not a sound one.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > LONGEST {
-            return Err(ManifestError::TooLong { length: bytes.len() });
+            return Err(ManifestError::TooLong {
+                length: bytes.len(),
+            });
         }
         let document: Document = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
         if document.format_version != FORMAT_VERSION {
@@ -128,7 +142,9 @@ impl Manifest {
                 "its format_version is {}, and this program knows {FORMAT_VERSION} only",
                 document.format_version
             );
-            return Err(ManifestError::Wrong { problems: vec![problem] });
+            return Err(ManifestError::Wrong {
+                problems: vec![problem],
+            });
         }
         Self::new(document.image, document.version, document.files)
     }
@@ -177,19 +193,25 @@ impl Manifest {
     /// `<image>.qdiff`
     #[must_use]
     pub fn diff(&self) -> Option<&ManifestFile> {
-        self.files.iter().find(|file| ending(&self.image, &file.name) == Some("qdiff"))
+        self.files
+            .iter()
+            .find(|file| ending(&self.image, &file.name) == Some("qdiff"))
     }
 
     /// The sum of all sizes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+        self.files
+            .iter()
+            .fold(0, |sum, file| sum.saturating_add(file.size))
     }
 }
 
 /// What follows the image's stem and a dot.
 fn ending<'a>(image: &ImageName, name: &'a FileName) -> Option<&'a str> {
-    name.as_str().strip_prefix(image.as_str())?.strip_prefix('.')
+    name.as_str()
+        .strip_prefix(image.as_str())?
+        .strip_prefix('.')
 }
 
 /// Whether a version of the image may hold a file of this name.
@@ -211,4 +233,139 @@ fn belongs(image: &ImageName, name: &FileName) -> bool {
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::new(Sha256::digest(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn file(name: &str, size: u64) -> ManifestFile {
+        ManifestFile {
+            name: name.parse().unwrap(),
+            size,
+            sha256: digest_of(name.as_bytes()),
+        }
+    }
+
+    fn manifest(names: &[&str]) -> Result<Manifest, ManifestError> {
+        let files = names.iter().map(|name| file(name, 10)).collect();
+        Manifest::new(
+            "ubuntu".parse().unwrap(),
+            "2026.11.1".parse().unwrap(),
+            files,
+        )
+    }
+
+    #[test]
+    fn a_manifest_is_read_as_it_is_written() {
+        let whole = manifest(&[
+            "ubuntu.qdiff",
+            "ubuntu.qcow2",
+            "ubuntu.qcow2.info",
+            "ubuntu.postsync",
+        ])
+        .unwrap();
+        let json = whole.to_json().unwrap();
+        let read = Manifest::parse(json.as_bytes()).unwrap();
+        assert_eq!(read, whole);
+        assert_eq!(read.to_json().unwrap(), json);
+        assert!(json.starts_with("{\n  \"format_version\": 1,\n  \"image\": \"ubuntu\",\n  \"version\": \"2026.11.1\",\n  \"files\": [\n"));
+        let names: Vec<&str> = read.files().iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "ubuntu.postsync",
+                "ubuntu.qcow2",
+                "ubuntu.qcow2.info",
+                "ubuntu.qdiff"
+            ]
+        );
+        assert_eq!(read.base().name.as_str(), "ubuntu.qcow2");
+        assert_eq!(read.diff().unwrap().name.as_str(), "ubuntu.qdiff");
+        assert_eq!(read.total_bytes(), 40);
+        assert_eq!(read.file("ubuntu.qdiff.info"), None);
+        assert_eq!(manifest(&["ubuntu.qcow2"]).unwrap().diff(), None);
+    }
+
+    #[test]
+    fn files_that_no_other_server_may_have_are_refused() {
+        for name in [
+            "ubuntu.qcow2.macct",
+            "ubuntu.qdiff.macct",
+            "ubuntu.qcow2.torrent",
+            "ubuntu.qcow2.hash",
+            "ubuntu.qcow2.BAK",
+            "ubuntu.vdi",
+            "ubuntu.iso",
+            "ubuntu.info",
+            "ubuntu.qcow2.qcow2",
+            "ubuntu.qcow2.info.info",
+            "debian.qcow2",
+            "ubuntu-src.qcow2",
+            "ubuntuqcow2",
+            "ubuntu.qcow2.INFO",
+            "manifest.json",
+        ] {
+            let error = manifest(&["ubuntu.qcow2", name]).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("{name} is no file")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let error = manifest(&["ubuntu.qdiff", "ubuntu.qdiff", "x"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the manifest is wrong: ubuntu.qdiff stands there twice; x is no file that a version of ubuntu may have; \
+             the base ubuntu.qcow2 is missing"
+        );
+        let many: Vec<String> = (0..=MOST_FILES).map(|n| format!("f{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(
+            manifest(&many)
+                .unwrap_err()
+                .to_string()
+                .contains("51 files; 50 are the most")
+        );
+    }
+
+    #[test]
+    fn a_document_of_another_kind_is_refused() {
+        let json = manifest(&["ubuntu.qcow2"]).unwrap().to_json().unwrap();
+        for text in [
+            String::new(),
+            "[]".to_owned(),
+            json.replace("\"format_version\": 1", "\"format_version\": 2"),
+            json.replace("\"size\"", "\"length\""),
+            json.replace("\"image\"", "\"url\": \"x\", \"image\""),
+            json.replace("\"size\": 10", "\"size\": 10, \"mode\": 1"),
+            json.replace("\"size\": 10", "\"size\": -1"),
+            json.replace("\"size\": 10", "\"size\": 10, \"size\": 11"),
+            json.replace("ubuntu.qcow2", "../ubuntu.qcow2"),
+            json.replace("sha256:", "sha1:"),
+            json.replace("2026.11.1", "2026/11"),
+            format!("{json}{json}"),
+            json[..json.len() / 2].to_owned(),
+        ] {
+            assert!(Manifest::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(matches!(
+            Manifest::parse(&[b' '; LONGEST + 1]),
+            Err(ManifestError::TooLong { .. })
+        ));
+        assert!(Manifest::parse(b"\xff\xfe").is_err());
+    }
+
+    #[test]
+    fn the_digest_is_sha_256() {
+        assert_eq!(
+            digest_of(b"abc").to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
 }

@@ -1,5 +1,10 @@
 //! What people read: plans, progress, results, letters. Pure: data in, text out.
 
+pub mod json;
 pub mod mail;
+pub mod markdown;
+pub mod style;
+pub mod summary;
+pub mod text;
 pub mod title;
 pub mod trouble;

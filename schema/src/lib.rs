@@ -1,13 +1,21 @@
 //! The language of the state repo: what its documents say, whether they are right, and the fleet
 //! that they resolve to.
 //!
+//! A file becomes a tree of values that know their place ([`yaml`]), then a typed document
+//! ([`read`]); whatever is wrong with it becomes a [`diagnostic::Diagnostic`].
+//!
 //! # Invariants
 //!
-//! Nothing here reads a file, asks the clock or starts a process: [`load()`] is a function of texts.
+//! Nothing here reads a file, asks the clock or starts a process: a fleet is a function of texts.
 
+pub mod calendar;
+pub mod diagnostic;
 pub mod digest;
 pub mod fleet;
 pub mod name;
+pub mod read;
 pub mod schedule;
 pub mod text;
+pub mod tree;
 pub mod units;
+pub mod yaml;

@@ -41,7 +41,12 @@ pub struct ScheduleError {
 
 impl fmt::Display for ScheduleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, kind, why, accepted } = self;
+        let Self {
+            text,
+            kind,
+            why,
+            accepted,
+        } = self;
         write!(f, "`{text}` is no {kind}: {why}; accepted is {accepted}")
     }
 }
@@ -58,7 +63,12 @@ struct Kind {
 impl Kind {
     fn error(self, text: &str, why: impl Into<String>) -> ScheduleError {
         let Self { name, accepted } = self;
-        ScheduleError { text: excerpt(text), kind: name, why: why.into(), accepted }
+        ScheduleError {
+            text: excerpt(text),
+            kind: name,
+            why: why.into(),
+            accepted,
+        }
     }
 }
 
@@ -83,12 +93,16 @@ fn clock(text: &str) -> Result<Clock, String> {
     let (Ok(hour), Ok(minute)) = (hour.parse(), minute.parse()) else {
         return Err(wrong());
     };
-    Time::new(hour, minute, 0, 0).map(Clock::At).map_err(|_| wrong())
+    Time::new(hour, minute, 0, 0)
+        .map(Clock::At)
+        .map_err(|_| wrong())
 }
 
 /// Parts `mon, wed 18:00` into days and times: where the first digit is.
 fn days_and_times(text: &str) -> (&str, &str) {
-    let at = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+    let at = text
+        .find(|c: char| c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (days, times) = text.split_at(at);
     (days.trim(), times.trim())
 }
@@ -106,13 +120,19 @@ fn instant(day: Date, time: Time, zone: &TimeZone, which: Occurrence) -> Option<
     match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(civil).ok(),
         AmbiguousOffset::Fold { before, after } => {
-            let offset = if which == Occurrence::First { before } else { after };
+            let offset = if which == Occurrence::First {
+                before
+            } else {
+                after
+            };
             offset.to_timestamp(civil).ok()
         }
         AmbiguousOffset::Gap { after, .. } => {
             // Read with the later offset, a time within the gap lies just before the gap.
             let within = after.to_timestamp(civil).ok()?;
-            zone.following(within).next().map(|transition| transition.timestamp())
+            zone.following(within)
+                .next()
+                .map(|transition| transition.timestamp())
         }
     }
 }
@@ -205,3 +225,6 @@ macro_rules! one_or_many {
     };
 }
 use one_or_many;
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,12 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
+/// Whether a character breaks a line, or turns the writing direction: that could make a mail or a
+/// plan read as something that it does not say.
+pub(crate) fn disturbs(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Why a text is not one of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextError {
@@ -136,9 +142,6 @@ text!(
 
 fn plain(text: &str) -> Option<&str> {
     let text = text.trim();
-    // Line separators break a line like a control character does; what turns the writing direction
-    // could make a mail or a plan read as something that it does not say.
-    let disturbs = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (!text.is_empty() && !text.contains(disturbs) && text.chars().count() <= 500).then_some(text)
 }
 
@@ -157,7 +160,10 @@ fn stamp(text: &str) -> Option<&str> {
 fn mail(text: &str) -> Option<&str> {
     let (local, domain) = text.split_once('@')?;
     let atom = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+%-".contains(c))
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_+%-".contains(c))
     };
     let label = |part: &str| {
         let edge = |c: char| c.is_ascii_alphanumeric();
@@ -185,7 +191,9 @@ impl PlainText {
     /// Whether it may stand in a `start.conf`: only letters, digits and ` ._:/=,+@%-`.
     #[must_use]
     pub fn is_safe_in_start_conf(&self) -> bool {
-        self.0.chars().all(|c| c.is_ascii_alphanumeric() || " ._:/=,+@%-".contains(c))
+        self.0
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || " ._:/=,+@%-".contains(c))
     }
 
     /// Whether it is the default, which alone is empty.
@@ -200,7 +208,11 @@ impl DevicePath {
     /// where the disk's name ends in a digit.
     #[must_use]
     pub fn partition(&self, number: usize) -> String {
-        let between = if self.0.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+        let between = if self.0.ends_with(|c: char| c.is_ascii_digit()) {
+            "p"
+        } else {
+            ""
+        };
         format!("{}{between}{number}", self.0)
     }
 }
@@ -215,3 +227,6 @@ impl ImageStamp {
         jiff::civil::DateTime::new(year, month, day, small(8)?, small(10)?, 0, 0).ok()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

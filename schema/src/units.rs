@@ -21,7 +21,12 @@ pub struct UnitError {
 
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, kind, why, accepted } = self;
+        let Self {
+            text,
+            kind,
+            why,
+            accepted,
+        } = self;
         write!(f, "`{text}` is no {kind}: {why}; accepted is {accepted}")
     }
 }
@@ -51,7 +56,10 @@ const TOO_LARGE: &str = "the number is too large";
 
 /// Takes the number off the text; gives the unit that is left.
 fn number(text: &str) -> Result<(Number, &str), &'static str> {
-    let digits_end = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits_end = |text: &str| {
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len())
+    };
     let (whole, rest) = text.split_at(digits_end(text));
     if whole.is_empty() {
         return Err("a number has to come first");
@@ -69,20 +77,32 @@ fn number(text: &str) -> Result<(Number, &str), &'static str> {
     let whole: u64 = whole.parse().map_err(|_| TOO_LARGE)?;
     let decimals: u64 = format!("{fraction:0<3}").parse().map_err(|_| TOO_LARGE)?;
     let thousandths = u128::from(whole) * 1000 + u128::from(decimals);
-    let number = Number { thousandths, whole: !text.contains('.') };
+    let number = Number {
+        thousandths,
+        whole: !text.contains('.'),
+    };
     Ok((number, rest.trim_start_matches(' ')))
 }
 
 impl Grammar {
     fn error(&self, text: &str, why: &'static str) -> UnitError {
-        UnitError { text: excerpt(text), kind: self.kind, why, accepted: self.accepted }
+        UnitError {
+            text: excerpt(text),
+            kind: self.kind,
+            why,
+            accepted: self.accepted,
+        }
     }
 
     /// The quantity in the smallest unit, rounded to the nearest where it is no whole one.
     fn read(&self, text: &str) -> Result<u64, UnitError> {
         let (number, name) = number(text).map_err(|why| self.error(text, why))?;
         let Some(&(_, scale)) = self.units.iter().find(|(unit, _)| *unit == name) else {
-            let why = if name.is_empty() { "the unit is missing" } else { (self.hint)(name) };
+            let why = if name.is_empty() {
+                "the unit is missing"
+            } else {
+                (self.hint)(name)
+            };
             return Err(self.error(text, why));
         };
         if scale == 1 && !number.whole {
@@ -101,7 +121,15 @@ impl Grammar {
             let scale = u128::from(*scale);
             let steps = (u128::from(value) * 1000 + scale * step / 2) / (scale * step);
             if steps * step >= 1000 || scale == 1 {
-                return write_number(if scale == 1 { u128::from(value) * 1000 } else { steps * step }, name, f);
+                return write_number(
+                    if scale == 1 {
+                        u128::from(value) * 1000
+                    } else {
+                        steps * step
+                    },
+                    name,
+                    f,
+                );
             }
         }
         Ok(())
@@ -110,7 +138,10 @@ impl Grammar {
     /// With decimals in the largest unit that fits, if that is exact; else in the largest unit that
     /// needs none.
     fn write_exactly(&self, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fitting = self.units.iter().filter(|(_, scale)| *scale <= value.max(1));
+        let fitting = self
+            .units
+            .iter()
+            .filter(|(_, scale)| *scale <= value.max(1));
         for (at, &(name, scale)) in fitting.enumerate() {
             let wide = u128::from(scale);
             let thousandths = (u128::from(value) * 1000 + wide / 2) / wide;
@@ -143,7 +174,13 @@ pub struct Bytes(pub u64);
 const BYTES: Grammar = Grammar {
     kind: "size",
     accepted: "a number with TiB, GiB, MiB, KiB or B, as in `15.1 GiB`",
-    units: &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)],
+    units: &[
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("B", 1),
+    ],
     hint: |unit| match unit.to_ascii_lowercase().as_str() {
         "tb" | "t" | "tib" => "write TiB",
         "gb" | "g" | "gib" => "write GiB",
@@ -181,7 +218,12 @@ pub struct Rate(NonZeroU64);
 const RATE: Grammar = Grammar {
     kind: "data rate",
     accepted: "a number with Gbit/s, Mbit/s, kbit/s or bit/s, as in `100 Mbit/s`",
-    units: &[("Gbit/s", 1_000_000_000), ("Mbit/s", 1_000_000), ("kbit/s", 1000), ("bit/s", 1)],
+    units: &[
+        ("Gbit/s", 1_000_000_000),
+        ("Mbit/s", 1_000_000),
+        ("kbit/s", 1000),
+        ("bit/s", 1),
+    ],
     hint: |unit| match unit.to_ascii_lowercase().as_str() {
         "gb/s" | "gib/s" | "mb/s" | "mib/s" | "kb/s" | "kib/s" | "b/s" => {
             "rates are in bits, a byte has 8 of them; write Mbit/s"
@@ -242,7 +284,11 @@ impl Percent {
     /// That share; none above 100.
     #[must_use]
     pub const fn new(percent: u8) -> Option<Self> {
-        if percent <= 100 { Some(Self(percent)) } else { None }
+        if percent <= 100 {
+            Some(Self(percent))
+        } else {
+            None
+        }
     }
 
     /// The number before the sign, 0 to 100.
@@ -368,7 +414,9 @@ impl fmt::Display for Length {
         // Nobody calls seven days a week where a number is asked for, but 21 days are three weeks.
         let (scale, one, many) = match seconds {
             0 => (1, "s", "s"),
-            _ if seconds.is_multiple_of(7 * DAY) && seconds >= 14 * DAY => (7 * DAY, "week", "weeks"),
+            _ if seconds.is_multiple_of(7 * DAY) && seconds >= 14 * DAY => {
+                (7 * DAY, "week", "weeks")
+            }
             _ if seconds.is_multiple_of(DAY) => (DAY, "day", "days"),
             _ if seconds.is_multiple_of(3600) => (3600, "h", "h"),
             _ if seconds.is_multiple_of(60) => (60, "min", "min"),
@@ -384,3 +432,6 @@ written!(
     "^[0-9]+ *(s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?)$",
     "A length of time: a whole number with s, min, h, days or weeks, as in `7 days`."
 );
+
+#[cfg(test)]
+mod tests;

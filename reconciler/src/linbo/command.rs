@@ -29,7 +29,10 @@ impl OsNumber {
     /// The number of the operating system at `index` of a class, counted from 0; none beyond 254.
     #[must_use]
     pub fn at_index(index: usize) -> Option<Self> {
-        index.checked_add(1).and_then(|number| u8::try_from(number).ok()).and_then(Self::new)
+        index
+            .checked_add(1)
+            .and_then(|number| u8::try_from(number).ok())
+            .and_then(Self::new)
     }
 
     /// The number, counted from 1.
@@ -107,11 +110,16 @@ impl FromStr for Command {
     type Err = CommandError;
 
     fn from_str(text: &str) -> Result<Self, CommandError> {
-        let error = || CommandError { text: text.to_owned() };
+        let error = || CommandError {
+            text: text.to_owned(),
+        };
         let (word, argument) = match text.split_once(':') {
             Some((word, number)) => {
                 // `u8::from_str` would admit a plus sign and leading zeros.
-                let number = number.parse::<NonZeroU8>().ok().filter(|n| n.to_string() == number);
+                let number = number
+                    .parse::<NonZeroU8>()
+                    .ok()
+                    .filter(|n| n.to_string() == number);
                 (word, Some(OsNumber(number.ok_or_else(error)?)))
             }
             None => (text, None),
@@ -171,7 +179,10 @@ impl FromStr for CommandLine {
     type Err = CommandError;
 
     fn from_str(text: &str) -> Result<Self, CommandError> {
-        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -193,3 +204,69 @@ macro_rules! serde_as_text {
 }
 
 serde_as_text!(Command, CommandLine);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn commands_are_read_as_they_are_written() {
+        for text in [
+            "sync:1",
+            "new:12",
+            "start:255",
+            "initcache",
+            "label",
+            "halt",
+            "reboot",
+        ] {
+            assert_eq!(text.parse::<Command>().unwrap().to_string(), text);
+            let json = format!("\"{text}\"");
+            assert_eq!(
+                serde_json::from_str::<Command>(&json).unwrap().to_string(),
+                text
+            );
+        }
+        let line = CommandLine::new(Command::Sync(OsNumber::FIRST)).then(Command::Halt);
+        assert_eq!(line.to_string(), "sync:1,halt");
+        assert_eq!("sync:1,halt".parse(), Ok(line));
+    }
+
+    #[test]
+    fn what_is_never_sent_is_not_a_command() {
+        for text in [
+            "",
+            "partition",
+            "format",
+            "format:1",
+            "sync",
+            "sync:0",
+            "sync:+1",
+            "sync:01",
+            "sync:256",
+            "halt:1",
+            "sync:1 ",
+            "Sync:1",
+            "sync:1,halt",
+            "create_image:1",
+            "initcache:torrent",
+            "sync:1;halt",
+        ] {
+            assert!(text.parse::<Command>().is_err(), "{text}");
+        }
+        for text in ["", "sync:1,", "sync:1, halt", "sync:1,format"] {
+            assert!(text.parse::<CommandLine>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_count_from_one_and_indices_from_zero() {
+        assert_eq!(OsNumber::at_index(0), Some(OsNumber::FIRST));
+        assert_eq!(OsNumber::at_index(254).map(OsNumber::index), Some(254));
+        assert_eq!(OsNumber::at_index(255), None);
+        assert_eq!(OsNumber::at_index(usize::MAX), None);
+        assert_eq!(OsNumber::new(0), None);
+    }
+}

@@ -55,7 +55,9 @@ impl FromStr for Mac {
     type Err = MacError;
 
     fn from_str(text: &str) -> Result<Self, MacError> {
-        let error = || MacError { text: text.to_owned() };
+        let error = || MacError {
+            text: text.to_owned(),
+        };
         let separator = if text.contains('-') { '-' } else { ':' };
         let mut bytes = [0; 6];
         let mut pairs = text.split(separator);
@@ -66,7 +68,11 @@ impl FromStr for Mac {
             }
             *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
         }
-        if pairs.next().is_some() { Err(error()) } else { Ok(Self(bytes)) }
+        if pairs.next().is_some() {
+            Err(error())
+        } else {
+            Ok(Self(bytes))
+        }
     }
 }
 
@@ -125,13 +131,38 @@ pub struct Device {
 }
 
 /// All rows of a `devices.csv`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Saved", into = "Saved")]
 pub struct Devices {
     rows: Vec<Device>,
     problems: Vec<RowProblem>,
     by_host: BTreeMap<HostName, usize>,
     by_room: BTreeMap<RoomName, Vec<usize>>,
     by_class: BTreeMap<ClassName, Vec<usize>>,
+}
+
+/// What of [`Devices`] is saved: the rest follows from it.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    rows: Vec<Device>,
+    problems: Vec<RowProblem>,
+}
+
+impl From<Devices> for Saved {
+    fn from(Devices { rows, problems, .. }: Devices) -> Self {
+        Self { rows, problems }
+    }
+}
+
+impl From<Saved> for Devices {
+    fn from(Saved { rows, problems }: Saved) -> Self {
+        let mut devices = Self {
+            problems,
+            ..Self::default()
+        };
+        rows.into_iter().for_each(|device| devices.push(device));
+        devices
+    }
 }
 
 impl Devices {
@@ -147,7 +178,9 @@ impl Devices {
                 Ok(None) => continue,
                 Ok(Some(device)) => device,
                 Err(messages) => {
-                    devices.problems.extend(messages.into_iter().map(|m| RowProblem::new(line, m)));
+                    devices
+                        .problems
+                        .extend(messages.into_iter().map(|m| RowProblem::new(line, m)));
                     continue;
                 }
             };
@@ -179,8 +212,14 @@ impl Devices {
     fn push(&mut self, device: Device) {
         let index = self.rows.len();
         self.by_host.insert(device.host.clone(), index);
-        self.by_room.entry(device.room.clone()).or_default().push(index);
-        self.by_class.entry(device.class.clone()).or_default().push(index);
+        self.by_room
+            .entry(device.room.clone())
+            .or_default()
+            .push(index);
+        self.by_class
+            .entry(device.class.clone())
+            .or_default()
+            .push(index);
         self.rows.push(device);
     }
 
@@ -201,7 +240,9 @@ impl Devices {
     pub fn get(&self, host: &HostName) -> Option<&Device> {
         let index = match self.by_host.get(host) {
             Some(index) => index,
-            None => self.by_host.get(host.as_str().to_ascii_lowercase().as_str())?,
+            None => self
+                .by_host
+                .get(host.as_str().to_ascii_lowercase().as_str())?,
         };
         self.rows.get(*index)
     }
@@ -227,7 +268,10 @@ impl Devices {
     }
 
     fn indexed(&self, indices: Option<&Vec<usize>>) -> impl Iterator<Item = &Device> {
-        indices.into_iter().flatten().filter_map(|index| self.rows.get(*index))
+        indices
+            .into_iter()
+            .flatten()
+            .filter_map(|index| self.rows.get(*index))
     }
 }
 
@@ -241,24 +285,37 @@ pub fn with_classes(
     classes: &BTreeMap<HostName, ClassName>,
 ) -> Result<Vec<u8>, Vec<HostName>> {
     let known = Devices::parse(text);
-    let missing: Vec<HostName> =
-        classes.keys().filter(|host| known.get(host).is_none()).cloned().collect();
+    let missing: Vec<HostName> = classes
+        .keys()
+        .filter(|host| known.get(host).is_none())
+        .cloned()
+        .collect();
     if !missing.is_empty() {
         return Err(missing);
     }
-    let wanted: BTreeMap<String, &ClassName> =
-        classes.iter().map(|(host, class)| (host.as_str().to_ascii_lowercase(), class)).collect();
+    let wanted: BTreeMap<String, &ClassName> = classes
+        .iter()
+        .map(|(host, class)| (host.as_str().to_ascii_lowercase(), class))
+        .collect();
     let mut out = Vec::with_capacity(text.len());
     for row in text.split_inclusive(|byte| *byte == b'\n') {
         let device = read_row(&String::from_utf8_lossy(row)).ok().flatten();
-        match device.and_then(|device| wanted.get(device.host.as_str())) {
+        let changed = device.and_then(|device| {
+            let class = wanted.get(device.host.as_str())?;
+            (**class != device.class).then_some(class)
+        });
+        match changed {
             None => out.extend_from_slice(row),
             Some(class) => {
                 for (column, field) in row.split(|byte| *byte == b';').enumerate() {
                     if column > 0 {
                         out.push(b';');
                     }
-                    out.extend_from_slice(if column == CLASS { class.as_str().as_bytes() } else { field });
+                    out.extend_from_slice(if column == CLASS {
+                        class.as_str().as_bytes()
+                    } else {
+                        field
+                    });
                 }
             }
         }
@@ -288,7 +345,10 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
     }
     let mut problems = Vec::new();
     let room = noted(fields[0].parse::<RoomName>(), &mut problems);
-    let host = noted(fields[1].to_ascii_lowercase().parse::<HostName>(), &mut problems);
+    let host = noted(
+        fields[1].to_ascii_lowercase().parse::<HostName>(),
+        &mut problems,
+    );
     let class = noted(fields[CLASS].parse::<ClassName>(), &mut problems);
     let mac = match fields[3] {
         "-" => Some(None),
@@ -299,7 +359,10 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
         text => match text.parse::<Ipv4Addr>() {
             Ok(ip) => Some(Some(ip)),
             Err(_) => {
-                problems.push(format!("`{}` is no IPv4 address, nor DHCP", text.escape_debug()));
+                problems.push(format!(
+                    "`{}` is no IPv4 address, nor DHCP",
+                    text.escape_debug()
+                ));
                 None
             }
         },
@@ -310,7 +373,10 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
         "2" => Some(Pxe::LinboOpsi),
         "3" => Some(Pxe::LinksOnly),
         text => {
-            problems.push(format!("`{}` is no PXE flag: 0, 1, 2 and 3 are", text.escape_debug()));
+            problems.push(format!(
+                "`{}` is no PXE flag: 0, 1, 2 and 3 are",
+                text.escape_debug()
+            ));
             None
         }
     };
@@ -319,7 +385,10 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
         role => role,
     };
     if !role.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        problems.push(format!("`{}` is no role: letters, digits and dashes", role.escape_debug()));
+        problems.push(format!(
+            "`{}` is no role: letters, digits and dashes",
+            role.escape_debug()
+        ));
     }
     if mac == Some(None) && pxe.is_some_and(|pxe| pxe != Pxe::Off) {
         problems.push("a host that boots over the network needs a MAC address".to_owned());
@@ -328,12 +397,25 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
         (Some(room), Some(host), Some(class), Some(mac), Some(ip), Some(pxe))
             if problems.is_empty() =>
         {
-            Ok(Some(Device { room, host, class, mac, ip, role: role.to_owned(), pxe }))
+            Ok(Some(Device {
+                room,
+                host,
+                class,
+                mac,
+                ip,
+                role: role.to_owned(),
+                pxe,
+            }))
         }
         _ => Err(problems),
     }
 }
 
 fn noted<T, E: fmt::Display>(parsed: Result<T, E>, problems: &mut Vec<String>) -> Option<T> {
-    parsed.map_err(|error| problems.push(error.to_string())).ok()
+    parsed
+        .map_err(|error| problems.push(error.to_string()))
+        .ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,10 @@ impl ImageRecord {
                 continue;
             }
             let Some((key, value)) = line.split_once('=') else {
-                record.problem(number, format!("`{}` is no `key=\"value\"`", line.escape_debug()));
+                record.problem(
+                    number,
+                    format!("`{}` is no `key=\"value\"`", line.escape_debug()),
+                );
                 continue;
             };
             let value = unquoted(value.trim());
@@ -73,12 +76,23 @@ impl ImageRecord {
                 _ = writeln!(text, "{key}=\"{value}\"");
             }
         };
-        line("timestamp", self.timestamp.as_ref().map(|stamp| stamp.as_str().to_owned()));
+        line(
+            "timestamp",
+            self.timestamp
+                .as_ref()
+                .map(|stamp| stamp.as_str().to_owned()),
+        );
         line("image", self.image.as_ref().map(ToString::to_string));
         line("imagesize", self.size.map(|size| size.to_string()));
         line("partition", self.partition.clone());
-        line("partitionsize", self.partition_kib.map(|size| size.to_string()));
-        line("backingfile_timestamp", self.backing.as_ref().map(|stamp| stamp.as_str().to_owned()));
+        line(
+            "partitionsize",
+            self.partition_kib.map(|size| size.to_string()),
+        );
+        line(
+            "backingfile_timestamp",
+            self.backing.as_ref().map(|stamp| stamp.as_str().to_owned()),
+        );
         text
     }
 
@@ -99,4 +113,67 @@ fn set<T: std::str::FromStr>(field: &mut Option<T>, value: &str) -> bool {
         *field = value.parse().ok();
     }
     value.is_empty() || field.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    const DIFF: &str = "[\"ubuntu.qdiff\" Info File]\ntimestamp=\"202611222004\"\nimage=\"ubuntu.qdiff\"\n\
+        imagesize=\"3997696\"\npartition=\"/dev/vdb1\"\npartitionsize=\"307200\"\nbackingfile_timestamp=\"202611222003\"\n";
+
+    fn diff() -> ImageRecord {
+        ImageRecord {
+            timestamp: Some("202611222004".parse().unwrap()),
+            image: Some("ubuntu.qdiff".parse().unwrap()),
+            size: Some(3_997_696),
+            backing: Some("202611222003".parse().unwrap()),
+            partition: Some("/dev/vdb1".to_owned()),
+            partition_kib: Some(307_200),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_info_of_a_client_is_read_and_written() {
+        assert_eq!(ImageRecord::parse(DIFF.as_bytes()), diff());
+        assert_eq!(diff().render(), DIFF);
+    }
+
+    #[test]
+    fn other_shapes_say_the_same() {
+        let unquoted = DIFF.replace('"', "");
+        let headless = DIFF.split_once('\n').unwrap().1.to_owned();
+        let mut turned: Vec<&str> = DIFF.lines().collect();
+        turned.reverse();
+        for text in [
+            unquoted,
+            headless,
+            turned.join("\n"),
+            DIFF.replace('\n', "\r\n"),
+            DIFF.replace('=', " = "),
+        ] {
+            assert_eq!(ImageRecord::parse(text.as_bytes()), diff(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_stays_missing_and_what_is_wrong_is_reported() {
+        assert_eq!(ImageRecord::parse(b""), ImageRecord::default());
+        let server_made = ImageRecord::parse(
+            b"[x.iso Info File]\ntimestamp=202601101930\nimage=x.iso\nimagesize=5\n",
+        );
+        assert_eq!((server_made.size, server_made.partition), (Some(5), None));
+        let wrong = ImageRecord::parse(
+            b"timestamp=\"yesterday\"\nimagesize=\"-1\"\nimage=\"../x\"\nnonsense\ntimesta",
+        );
+        let lines: Vec<usize> = wrong.problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [1, 2, 3, 4, 5]);
+        assert_eq!(
+            (wrong.timestamp, wrong.size, wrong.image),
+            (None, None, None)
+        );
+    }
 }

@@ -66,9 +66,15 @@ enum Phrase {
 use Phrase::{Alone, Around, Holds};
 
 /// The first that fits counts, so what may be harmless comes first.
-const PHRASES: [(Phase, Phrase); 28] = [
-    (Phase::BootSetup, Holds("Failed to write EFI boot configuration")),
-    (Phase::BootSetup, Holds("Failed to update linux EFI boot configuration")),
+const PHRASES: [(Phase, Phrase); 29] = [
+    (
+        Phase::BootSetup,
+        Holds("Failed to write EFI boot configuration"),
+    ),
+    (
+        Phase::BootSetup,
+        Holds("Failed to update linux EFI boot configuration"),
+    ),
     (Phase::BootSetup, Around("Installing GRUB", "failed!")),
     (Phase::Download, Holds("could not be downloaded")),
     (Phase::Download, Holds("no multicast download possible")),
@@ -95,6 +101,7 @@ const PHRASES: [(Phase, Phrase); 28] = [
     (Phase::Upload, Holds("@ERROR")),
     (Phase::Upload, Holds("does not exist.")),
     (Phase::Abort, Holds("Aborted.")),
+    (Phase::Abort, Holds("Killing processes:")),
 ];
 
 /// Everything in a log that tells of a failure, in its order.
@@ -112,7 +119,10 @@ pub fn scan(text: &[u8]) -> Vec<FailurePhrase> {
     let mut found = Vec::new();
     for (index, (number, line)) in parts.iter().enumerate() {
         let next = parts.get(index + 1).map_or("", |(_, next)| next.trim());
-        let phase = PHRASES.iter().find(|(_, phrase)| fits(phrase, line, next)).map(|(p, _)| *p);
+        let phase = PHRASES
+            .iter()
+            .find(|(_, phrase)| fits(phrase, line, next))
+            .map(|(p, _)| *p);
         found.extend(phase.map(|phase| FailurePhrase {
             phase,
             number: *number,
@@ -138,7 +148,10 @@ fn fits(phrase: &Phrase, line: &str, next: &str) -> bool {
 pub fn tail(text: &[u8], count: usize) -> Vec<String> {
     let mut meaningful: Vec<String> = lines(text)
         .filter_map(|(_, line)| {
-            let shown = line.split('\r').map(plain).rfind(|part| !part.trim().is_empty())?;
+            let shown = line
+                .split('\r')
+                .map(plain)
+                .rfind(|part| !part.trim().is_empty())?;
             let shown = shown.trim();
             (!is_progress(shown)).then(|| shortened(shown))
         })
@@ -149,7 +162,12 @@ pub fn tail(text: &[u8], count: usize) -> Vec<String> {
 
 /// Whether a line is a bar or a percentage rather than a sentence.
 fn is_progress(line: &str) -> bool {
-    let bar = |c: char| matches!(c, '[' | ']' | '=' | '>' | '#' | '.' | '-' | ' ' | '(' | ')' | '%' | '/' | ',' | ':');
+    let bar = |c: char| {
+        matches!(
+            c,
+            '[' | ']' | '=' | '>' | '#' | '.' | '-' | ' ' | '(' | ')' | '%' | '/' | ',' | ':'
+        )
+    };
     !line.is_empty()
         && line.chars().all(|c| bar(c) || c.is_ascii_digit())
         && line.contains(['[', '%', '#', '='])
@@ -222,16 +240,27 @@ impl SessionLog {
     /// Reads `<host>.linbo-remote`, or the output of `linbo_wrapper` over SSH.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
-        let mut log = Self { failures: scan(text), text: text.to_vec(), ..Self::default() };
+        let mut log = Self {
+            failures: scan(text),
+            text: text.to_vec(),
+            ..Self::default()
+        };
         // A torn last line proves nothing.
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
         for (_, line) in lines(text.get(..whole).unwrap_or_default()) {
             for part in line.split('\r').map(plain) {
                 if let Some((at, words)) = wrapper_header(part.trim()) {
                     if let Some(last) = log.commands.last_mut() {
                         last.proven = true;
                     }
-                    log.commands.push(SentCommand { at, words: words.to_owned(), proven: false });
+                    log.commands.push(SentCommand {
+                        at,
+                        words: words.to_owned(),
+                        proven: false,
+                    });
                 } else if let Some(report) = HostReport::parse_line(&part)
                     && report.event == ImageEvent::Applied
                 {
@@ -246,7 +275,10 @@ impl SessionLog {
     /// Whether the command that printed this line returned 0 for certain.
     #[must_use]
     pub fn proves(&self, applied: &AppliedLine) -> bool {
-        applied.command.and_then(|index| self.commands.get(index)).is_some_and(|c| c.proven)
+        applied
+            .command
+            .and_then(|index| self.commands.get(index))
+            .is_some_and(|c| c.proven)
     }
 
     /// The last `count` lines that say something, for people.
@@ -265,3 +297,6 @@ fn wrapper_header(line: &str) -> Option<(DateTime, &str)> {
     let at = civil(&format!("{day}{time}")).filter(|_| day.len() == 8 && time.len() == 6)?;
     Some((at, words))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -65,19 +65,23 @@ impl Launches {
             } else if let Some((host, said)) = about_host(line) {
                 started = None;
                 let launch = launch(said);
-                if matches!(launch, Launch::Started { .. }) {
+                if matches!(launch, Launch::Started { .. }) && !said.contains("Log see") {
                     started = Some(host.clone());
                 }
                 // While waking, packets are reported in the same form.
                 if sending || launch == Launch::InvalidMac {
                     launches.note(host, launch);
                 }
-            } else if let Some(Launch::Started { pids }) =
-                started.as_ref().and_then(|host| launches.hosts.get_mut(host))
+            } else if let Some(Launch::Started { pids }) = started
+                .as_ref()
+                .and_then(|host| launches.hosts.get_mut(host))
             {
                 // tmux names the shells of all windows, a line each.
-                pids.extend(leading_number(line));
-                started = None;
+                let pid = leading_number(line);
+                if pid.is_none() || line.contains("Log see") {
+                    started = None;
+                }
+                pids.extend(pid);
             }
             if !line.is_empty() && !line.starts_with('#') {
                 last = Some(line.to_owned());
@@ -98,7 +102,9 @@ impl Launches {
 
 /// The host of `Skipping <host>, not a pxe host!`.
 fn skipped(line: &str) -> Option<HostName> {
-    let host = line.strip_prefix("Skipping ")?.strip_suffix(", not a pxe host!")?;
+    let host = line
+        .strip_prefix("Skipping ")?
+        .strip_suffix(", not a pxe host!")?;
     host.to_ascii_lowercase().parse().ok()
 }
 
@@ -110,18 +116,24 @@ fn about_host(line: &str) -> Option<(HostName, &str)> {
 
 fn launch(said: &str) -> Launch {
     if let Some(rest) = said.strip_prefix("Started with PID") {
-        Launch::Started { pids: leading_number(rest.trim()).into_iter().collect() }
+        Launch::Started {
+            pids: leading_number(rest.trim()).into_iter().collect(),
+        }
     } else if said.starts_with("Not online") {
         Launch::NotOnline
     } else if said.contains("is no valid mac address!") {
         Launch::InvalidMac
     } else {
-        Launch::Unrecognised { line: said.to_owned() }
+        Launch::Unrecognised {
+            line: said.to_owned(),
+        }
     }
 }
 
 fn leading_number(text: &str) -> Option<u32> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .map_or(text, |end| &text[..end]);
     digits.parse().ok()
 }
 
@@ -159,5 +171,11 @@ pub fn sessions(list: &[u8]) -> BTreeSet<String> {
 /// The hosts on which `linbo-remote` still runs commands, by a list of tmux sessions.
 #[must_use]
 pub fn busy_hosts(list: &[u8]) -> BTreeSet<HostName> {
-    sessions(list).iter().filter_map(|name| name.strip_suffix(REMOTE)?.parse().ok()).collect()
+    sessions(list)
+        .iter()
+        .filter_map(|name| name.strip_suffix(REMOTE)?.parse().ok())
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

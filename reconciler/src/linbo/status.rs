@@ -58,10 +58,18 @@ impl HostReport {
     /// When there is none, when it ends too early, or when it is something else.
     pub fn parse(text: &[u8]) -> Result<Self, StatusError> {
         let ended = text.ends_with(b"\n");
-        let line = lines(text).filter(|(_, line)| !blank(line)).last().ok_or(StatusError::Empty)?.1;
+        let line = lines(text)
+            .filter(|(_, line)| !blank(line))
+            .last()
+            .ok_or(StatusError::Empty)?
+            .1;
         Self::read(&line, ended).map_err(|torn| {
             let line = line.trim().to_owned();
-            if torn { StatusError::Torn { line } } else { StatusError::Garbage { line } }
+            if torn {
+                StatusError::Torn { line }
+            } else {
+                StatusError::Garbage { line }
+            }
         })
     }
 
@@ -76,9 +84,9 @@ impl HostReport {
         let torn = !ended;
         let line = line.trim_end_matches(['\r', '\0']);
         let mut words = line.trim_start_matches('\0').splitn(4, ' ');
-        let at = words.next().and_then(|digits| {
-            (digits.len() == 12).then(|| civil(digits)).flatten()
-        });
+        let at = words
+            .next()
+            .and_then(|digits| (digits.len() == 12).then(|| civil(digits)).flatten());
         let at = at.ok_or(torn && line.len() < 12 && line.bytes().all(|b| b.is_ascii_digit()))?;
         let event = match words.next().unwrap_or_default() {
             "applied:" => ImageEvent::Applied,
@@ -89,25 +97,125 @@ impl HostReport {
             }
         };
         let file = words.next().unwrap_or_default();
-        let whole = [".qcow2", ".qdiff", ".iso"].iter().any(|ending| file.ends_with(ending));
+        let whole = [".qcow2", ".qdiff", ".iso"]
+            .iter()
+            .any(|ending| file.ends_with(ending));
         let file = file.parse().ok().filter(|_| whole).ok_or(torn)?;
-        let rest = words.next();
-        let stamp = rest.unwrap_or_default().trim();
+        let stamp = words.next().unwrap_or_default().trim();
         let (stamp, open) = match stamp.strip_prefix('"') {
-            Some(inner) => (inner.trim_end_matches('"'), !(inner.ends_with('"') || ended)),
+            Some(inner) => (
+                inner.trim_end_matches('"'),
+                !(inner.ends_with('"') || ended),
+            ),
             None => (stamp, false),
         };
-        if open || (torn && stamp.len() < 12 && !(stamp.is_empty() && rest.is_some())) {
+        // Without its line end, a line without a timestamp may have been going to have one.
+        if open || (torn && stamp.len() < 12) {
             return Err(true);
         }
         let stamp = match stamp {
             "" => None,
             stamp => Some(stamp.parse().map_err(|_| torn)?),
         };
-        Ok(Self { at, event, file, stamp })
+        Ok(Self {
+            at,
+            event,
+            file,
+            stamp,
+        })
     }
 }
 
 fn blank(line: &str) -> bool {
     line.chars().all(|c| c.is_whitespace() || c == '\0')
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn the_recorded_lines_are_read() {
+        #[track_caller]
+        fn check(text: &str, event: ImageEvent, file: &str, stamp: Option<&str>) {
+            let report = HostReport::parse(text.as_bytes()).unwrap();
+            assert_eq!(report.at, date(2026, 1, 15).at(21, 35, 0, 0));
+            assert_eq!((report.event, report.file.as_str()), (event, file));
+            assert_eq!(report.stamp, stamp.map(|stamp| stamp.parse().unwrap()));
+        }
+        use ImageEvent::{Applied, Created};
+        check(
+            "202601152135 applied: ubuntu.qdiff \"202601101930\"\n",
+            Applied,
+            "ubuntu.qdiff",
+            Some("202601101930"),
+        );
+        check(
+            "202601152135 created: ubuntu.qcow2 202601101930\r\n",
+            Created,
+            "ubuntu.qcow2",
+            Some("202601101930"),
+        );
+        check(
+            "202601152135 applied: ubuntu.qcow2 \n",
+            Applied,
+            "ubuntu.qcow2",
+            None,
+        );
+        check(
+            "202601152135 applied: ubuntu.qcow2 \"\"\n\n",
+            Applied,
+            "ubuntu.qcow2",
+            None,
+        );
+        // A whole line without its line end: nothing can be missing.
+        check(
+            "202601152135 applied: ubuntu.qdiff \"202601101930\"",
+            Applied,
+            "ubuntu.qdiff",
+            Some("202601101930"),
+        );
+    }
+
+    #[test]
+    fn every_beginning_of_a_line_is_torn() {
+        let line = "202601152135 applied: ubuntu.qdiff \"202601101930\"";
+        assert_eq!(HostReport::parse(b""), Err(StatusError::Empty));
+        for end in 1..line.len() {
+            let error = HostReport::parse(&line.as_bytes()[..end]).unwrap_err();
+            assert_eq!(
+                error,
+                StatusError::Torn {
+                    line: line[..end].trim().to_owned()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn anything_else_is_garbage() {
+        for text in [
+            "hello\n",
+            "202613152135 applied: a.qcow2 \n",
+            "202601152135 deleted: a.qcow2 1\n",
+            "202601152135 applied: ../a.qcow2 \n",
+            "202601152135 applied: a.txt \n",
+            "202601152135 applied: a.qcow2 now\n",
+            "20260115 applied: a.qcow2\n",
+            "202601152135 applied: a.qcow2 202601101930 202601101930\n",
+        ] {
+            assert!(
+                matches!(
+                    HostReport::parse(text.as_bytes()),
+                    Err(StatusError::Garbage { .. })
+                ),
+                "{text}"
+            );
+        }
+        assert_eq!(HostReport::parse(b"\0\0\n \r\n"), Err(StatusError::Empty));
+    }
 }

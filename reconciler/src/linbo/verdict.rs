@@ -80,14 +80,25 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
             why: last.unwrap_or_else(|| "SSH could not reach LINBO on the host".to_owned()),
         };
     }
-    let failures: Vec<String> =
-        log.failures.iter().filter(|f| !f.is_warning()).map(|f| f.line.clone()).collect();
+    let failures: Vec<String> = log
+        .failures
+        .iter()
+        .filter(|f| !f.is_warning())
+        .map(|f| f.line.clone())
+        .collect();
     if let Some(first) = failures.first() {
-        return HostOutcome::Failed { why: format!("LINBO says: {first}"), evidence: failures };
+        return HostOutcome::Failed {
+            why: format!("LINBO says: {first}"),
+            evidence: failures,
+        };
     }
     match evidence.exit {
         Some(0) => {
-            let said = log.applied.iter().map(|applied| &applied.report).rfind(|r| evidence.concerns(r));
+            let said = log
+                .applied
+                .iter()
+                .map(|applied| &applied.report)
+                .rfind(|r| evidence.concerns(r));
             match said.or_else(|| evidence.fresh_status()) {
                 Some(report) => evidence.compare(report),
                 None => unknown(
@@ -97,17 +108,28 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
         }
         Some(255) => evidence.without_exit(&log, "the connection broke while the command ran"),
         None => evidence.without_exit(&log, "nothing shows that the command came to its end"),
-        Some(2) => failed(&log, "exit status 2: start.conf on the host has no operating system of this number"),
-        Some(status) => failed(&log, &format!("LINBO's command ended with exit status {status}")),
+        Some(2) => failed(
+            &log,
+            "exit status 2: start.conf on the host has no operating system of this number",
+        ),
+        Some(status) => failed(
+            &log,
+            &format!("LINBO's command ended with exit status {status}"),
+        ),
     }
 }
 
 fn unknown(why: &str) -> HostOutcome {
-    HostOutcome::Unknown { why: why.to_owned() }
+    HostOutcome::Unknown {
+        why: why.to_owned(),
+    }
 }
 
 fn failed(log: &SessionLog, why: &str) -> HostOutcome {
-    HostOutcome::Failed { why: why.to_owned(), evidence: log.tail(TAIL) }
+    HostOutcome::Failed {
+        why: why.to_owned(),
+        evidence: log.tail(TAIL),
+    }
 }
 
 impl Evidence<'_> {
@@ -123,7 +145,9 @@ impl Evidence<'_> {
         match said.iter().rfind(|applied| log.proves(applied)) {
             Some(applied) => self.compare(&applied.report),
             None if said.is_empty() => unknown(why),
-            None => unknown(&format!("{why}, although the host reported that it applied the image")),
+            None => unknown(&format!(
+                "{why}, although the host reported that it applied the image"
+            )),
         }
     }
 
@@ -137,7 +161,9 @@ impl Evidence<'_> {
     /// Whether a report speaks of the image that was to be applied, in whatever state.
     fn concerns(&self, report: &HostReport) -> bool {
         let stem = |file: &FileName| file.as_str().split('.').next().map(str::to_owned);
-        self.expected.as_ref().is_none_or(|(file, _)| stem(file) == stem(&report.file))
+        self.expected
+            .as_ref()
+            .is_none_or(|(file, _)| stem(file) == stem(&report.file))
     }
 
     /// Whether a report is of this run. A time in the hour that exists twice proves nothing.
@@ -171,7 +197,10 @@ impl Evidence<'_> {
                     wanted.as_str()
                 ),
             },
-            _ => HostOutcome::Applied { file: file.clone(), stamp: stamp.clone() },
+            _ => HostOutcome::Applied {
+                file: file.clone(),
+                stamp: stamp.clone(),
+            },
         }
     }
 }
@@ -192,6 +221,11 @@ fn only_ssh_speaks(output: &[u8]) -> bool {
         "No route to host",
     ];
     tail(output, usize::MAX).iter().all(|line| {
-        BEFORE.iter().any(|begin| line.starts_with(begin)) || line.contains(": Permission denied (")
+        BEFORE.iter().any(|begin| line.starts_with(begin))
+            || line.contains(": Permission denied (")
+            || (line.starts_with("Connection to ") && line.ends_with(" timed out"))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,17 @@
 //! Letters: one digest of what is new, with the evidence, and of what is good again.
+//!
+//! # Invariants
+//!
+//! What people were told stands in the journal, written after the relay took the letter. So news that
+//! could not be sent is news again in the next pass, and nothing is told twice but after a crash
+//! in the instant between the two.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::planning::{Entry, Journal};
+use crate::report::style::count;
+use crate::report::trouble::{Standing, Trouble};
 
 /// A letter to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,4 +20,61 @@ pub struct Letter {
     pub subject: String,
     /// The text.
     pub body: String,
+}
+
+/// What is to be written into the journal once a letter was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The letter.
+    pub letter: Letter,
+    /// The entry.
+    pub told: Entry,
+}
+
+/// The letter that is due, if there is news.
+#[must_use]
+pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News> {
+    let fresh: BTreeMap<&String, &Trouble> =
+        standing.open.iter().filter(|(key, _)| !journal.told().contains_key(*key)).collect();
+    if fresh.is_empty() && standing.over.is_empty() {
+        return None;
+    }
+    let still = standing.open.len() - fresh.len();
+    let told = Entry::Told {
+        opened: fresh.iter().map(|(key, trouble)| ((*key).clone(), trouble.title.clone())).collect(),
+        closed: standing.over.keys().cloned().collect(),
+    };
+    let letter = Letter { subject: subject(server, fresh.len(), standing.over.len()), body: body(&fresh, standing, still) };
+    Some(News { letter, told })
+}
+
+fn subject(server: &str, fresh: usize, over: usize) -> String {
+    let fresh = (fresh > 0).then(|| count(fresh, "new problem", "new problems"));
+    let over = (over > 0).then(|| format!("{over} good again"));
+    let parts: Vec<String> = fresh.into_iter().chain(over).collect();
+    format!("[reconcile] {server}: {}", parts.join(", "))
+}
+
+fn body(fresh: &BTreeMap<&String, &Trouble>, standing: &Standing, still: usize) -> String {
+    let mut body = String::new();
+    // Writing to a String cannot fail.
+    for trouble in fresh.values() {
+        _ = writeln!(body, "! {}", trouble.title);
+        for line in &trouble.details {
+            _ = writeln!(body, "    {line}");
+        }
+        body.push('\n');
+    }
+    if !standing.over.is_empty() {
+        _ = writeln!(body, "Good again:");
+        for title in standing.over.values() {
+            _ = writeln!(body, "  {title}");
+        }
+        body.push('\n');
+    }
+    if still > 0 {
+        _ = writeln!(body, "{} known before {} not over yet.\n", count(still, "problem", "problems"), if still == 1 { "is" } else { "are" });
+    }
+    _ = writeln!(body, "On the server, `reconcile status` shows how things stand, `reconcile --dry-run` what is to be done,\n`reconcile history` what was done.");
+    body
 }

@@ -1,1 +1,141 @@
-//! x
+//! Troubles: what is wrong and not known to be over. From them come the exit code and the letters.
+//!
+//! # Invariants
+//!
+//! A trouble is over only when its opposite was seen: a host that was applied, a goal that is no longer
+//! wanted of any plan. A gate that closed in between, or a host that is not tried just now, ends nothing.
+
+use std::collections::BTreeMap;
+
+use schema::name::HostName;
+
+use crate::engine::Summary;
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::{Gate, Goal, Hold, Observed, Plan, StepResult};
+use crate::report::title::{self, Clock};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Trouble {
+    /// In one line.
+    pub title: String,
+    /// Evidence: commands, last lines of logs.
+    pub details: Vec<String>,
+}
+
+/// How things stand: what is wrong, and of what was told before, what is over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// What is wrong, by a key that stays the same while it lasts.
+    pub open: BTreeMap<String, Trouble>,
+    /// What people were told of and is over, by key, with its title.
+    pub over: BTreeMap<String, String>,
+}
+
+/// How things stand at the end of a pass.
+#[must_use]
+pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
+    let mut open = BTreeMap::new();
+    for problem in summary.problems.iter().filter(|problem| problem.is_failure) {
+        let mut lines = problem.text.lines();
+        let title = lines.next().unwrap_or_default().to_owned();
+        open.insert(format!("repo/{title}"), Trouble { title, details: lines.map(str::to_owned).collect() });
+    }
+    for violation in &summary.violations {
+        let title = format!("a fault of reconcile itself, and nothing was begun: {violation}");
+        open.insert(format!("fault/{}", violation.step), Trouble { title, details: Vec::new() });
+    }
+    if let Some(error) = &summary.journal {
+        let title = format!("the journal cannot be written, and nothing was begun: {error:#}");
+        open.insert("journal".to_owned(), Trouble { title, details: Vec::new() });
+    }
+    let Some((observed, plan)) = &summary.last else {
+        return Standing { open, over: BTreeMap::new() };
+    };
+    for cause in observed.blind_spots() {
+        open.insert(format!("unseen/{cause}"), Trouble { title: format!("not seen: {cause}"), details: Vec::new() });
+    }
+    for hold in &plan.holds {
+        if let Some((key, trouble)) = of_hold(hold, summary, clock) {
+            open.insert(key, trouble);
+        }
+    }
+    for host in observed.reports.keys() {
+        if let Some(trouble) = of_host(host, observed, plan) {
+            open.insert(host_key(host), trouble);
+        }
+    }
+    let over = observed.journal.told().iter().filter(|(key, _)| !open.contains_key(*key) && is_over(key, observed, plan));
+    let over = over.map(|(key, title)| (key.clone(), title.clone())).collect();
+    Standing { open, over }
+}
+
+fn host_key(host: &HostName) -> String {
+    format!("host/{host}")
+}
+
+fn goal_key(goal: &Goal) -> String {
+    match goal {
+        Goal::StartConf(class) => format!("goal/start-conf/{class}"),
+        Goal::Import => "goal/import".to_owned(),
+        Goal::Downloaded(image, _) => format!("goal/download/{image}"),
+        Goal::Active(image, _) => format!("goal/activate/{image}"),
+        Goal::Seeded(file) => format!("goal/seed/{file}"),
+        Goal::Fresh(room, _) | Goal::Room(room) => format!("goal/reset/{room}"),
+    }
+}
+
+fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
+    // Hosts speak for themselves.
+    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_) | Gate::Unseen(_)) {
+        return None;
+    }
+    let item = title::held(hold, clock);
+    let mut details = item.notes;
+    let last = summary.finished.iter().rev().find(|(step, _)| goal_key(&Goal::from(&step.action)) == goal_key(&hold.goal));
+    if let Some((_, StepResult::Failed { evidence, .. })) = last {
+        details.extend(evidence.iter().cloned());
+    }
+    let title = format!("{}: {}", item.object, item.what);
+    Some((goal_key(&hold.goal), Trouble { title, details }))
+}
+
+fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
+    let last = observed.journal.attempts(host).last()?;
+    let room = observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| format!(" in room {}", device.room));
+    let room = room.unwrap_or_default();
+    let gave_up = || {
+        plan.holds.iter().any(|hold| match &hold.gate {
+            Gate::GaveUp { hosts } => hosts.iter().any(|(given_up, _)| given_up == host),
+            _ => false,
+        })
+    };
+    match &last.outcome {
+        HostOutcome::Applied { .. } => None,
+        HostOutcome::Failed { why, evidence } => {
+            Some(Trouble { title: format!("host {host}{room} failed: {why}"), details: evidence.clone() })
+        }
+        // A host that is off now and then is no news until all tries were in vain.
+        outcome @ (HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. }) => {
+            let told = observed.journal.told().contains_key(&host_key(host));
+            (told || gave_up()).then(|| Trouble { title: format!("host {host}{room} {outcome}"), details: Vec::new() })
+        }
+    }
+}
+
+fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
+    let Some((kind, name)) = key.split_once('/') else { return true };
+    match kind {
+        "host" => name.parse().is_ok_and(|host: HostName| {
+            let applied = observed.journal.attempts(&host).last();
+            // A host that left its room is nobody's trouble any more.
+            !observed.reports.contains_key(&host) || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
+        }),
+        "goal" => {
+            let steps = plan.steps.iter().map(|step| goal_key(&Goal::from(&step.action)));
+            let holds = plan.holds.iter().map(|hold| goal_key(&hold.goal));
+            !steps.chain(holds).any(|wanted| wanted == key)
+        }
+        _ => true,
+    }
+}

@@ -61,6 +61,8 @@ impl FreeDays {
 
     /// First day, last day (included) and name of each, by first day.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Date, Date, &str)> {
-        self.spans.iter().map(|span| (span.first, span.last, span.name.as_str()))
+        self.spans
+            .iter()
+            .map(|span| (span.first, span.last, span.name.as_str()))
     }
 }

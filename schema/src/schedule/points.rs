@@ -33,7 +33,10 @@ pub struct Point {
     pub at: Time,
 }
 
-const KIND: Kind = Kind { name: "line of a schedule", accepted: Point::ACCEPTED };
+const KIND: Kind = Kind {
+    name: "line of a schedule",
+    accepted: Point::ACCEPTED,
+};
 
 impl Point {
     const ACCEPTED: &'static str = "days and a time, as in `mon, wed 18:00`";
@@ -49,12 +52,16 @@ impl FromStr for Point {
             return Err(error("the time is missing".to_owned()));
         }
         if days.is_empty() {
-            return Err(error(format!("the days are missing; every day is `daily {time}`")));
+            return Err(error(format!(
+                "the days are missing; every day is `daily {time}`"
+            )));
         }
         if time.contains(['-', '–']) {
             return Err(error("one time is wanted, this is a span".to_owned()));
         }
-        let days = days.parse().map_err(|problem: ScheduleError| error(problem.why))?;
+        let days = days
+            .parse()
+            .map_err(|problem: ScheduleError| error(problem.why))?;
         match clock(time).map_err(error)? {
             Clock::At(at) => Ok(Self { days, at }),
             Clock::Midnight => Err(error("write 00:00 and the days after".to_owned())),
@@ -64,7 +71,13 @@ impl FromStr for Point {
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:02}:{:02}", self.days, self.at.hour(), self.at.minute())
+        write!(
+            f,
+            "{} {:02}:{:02}",
+            self.days,
+            self.at.hour(),
+            self.at.minute()
+        )
     }
 }
 
@@ -82,7 +95,9 @@ impl Schedule {
         // Where clocks are set back over midnight, tomorrow can already have begun once.
         let days = std::iter::successors(today.tomorrow().ok(), |day| day.yesterday().ok());
         self.search(days, free, |day| {
-            self.on(day, zone).filter(|&occurrence| occurrence <= at).max()
+            self.on(day, zone)
+                .filter(|&occurrence| occurrence <= at)
+                .max()
         })
     }
 
@@ -92,7 +107,9 @@ impl Schedule {
         let today = zone.to_datetime(at).date();
         let days = std::iter::successors(today.yesterday().ok(), |day| day.tomorrow().ok());
         self.search(days, free, |day| {
-            self.on(day, zone).filter(|&occurrence| occurrence > at).min()
+            self.on(day, zone)
+                .filter(|&occurrence| occurrence > at)
+                .min()
         })
     }
 

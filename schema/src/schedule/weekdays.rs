@@ -23,8 +23,10 @@ const NAMES: [(&str, &str, [&str; 2]); 7] = [
     ("sun", "sunday", ["so", "sonntag"]),
 ];
 
-const KIND: Kind =
-    Kind { name: "set of weekdays", accepted: "as in `daily`, `mon, wed` or `mon–fri`" };
+const KIND: Kind = Kind {
+    name: "set of weekdays",
+    accepted: "as in `daily`, `mon, wed` or `mon–fri`",
+};
 
 impl Weekdays {
     /// All seven.
@@ -44,11 +46,20 @@ fn number(name: &str) -> Result<usize, String> {
     if name.is_empty() {
         return Err("the name of a day is missing".to_owned());
     }
-    if let Some(day) = NAMES.iter().position(|(short, long, _)| is(short) || is(long)) {
+    if let Some(day) = NAMES
+        .iter()
+        .position(|(short, long, _)| is(short) || is(long))
+    {
         return Ok(day);
     }
-    let hint = match NAMES.iter().find(|(.., german)| german.iter().any(|known| is(known))) {
-        Some((short, ..)) => format!("write `{short}` for `{}`, days have English names", excerpt(name)),
+    let hint = match NAMES
+        .iter()
+        .find(|(.., german)| german.iter().any(|known| is(known)))
+    {
+        Some((short, ..)) => format!(
+            "write `{short}` for `{}`, days have English names",
+            excerpt(name)
+        ),
         None => format!("`{}` is no day", excerpt(name)),
     };
     Err(hint)
@@ -95,7 +106,11 @@ impl fmt::Display for Weekdays {
             let run = (day..7).take_while(|&day| holds(day)).count();
             // Two days in a row read better one by one.
             if run >= 3 {
-                write!(f, "–{}", NAMES.get(day + run - 1).map_or("", |(short, ..)| short))?;
+                write!(
+                    f,
+                    "–{}",
+                    NAMES.get(day + run - 1).map_or("", |(short, ..)| short)
+                )?;
                 day += run;
             } else {
                 day += 1;

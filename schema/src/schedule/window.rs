@@ -25,7 +25,10 @@ pub struct Window {
     pub end: Time,
 }
 
-const KIND: Kind = Kind { name: "window", accepted: Window::ACCEPTED };
+const KIND: Kind = Kind {
+    name: "window",
+    accepted: Window::ACCEPTED,
+};
 
 impl FromStr for Window {
     type Err = ScheduleError;
@@ -37,19 +40,27 @@ impl FromStr for Window {
             return Err(error("the times are missing".to_owned()));
         }
         if days.is_empty() {
-            return Err(error(format!("the days are missing; every day is `daily {times}`")));
+            return Err(error(format!(
+                "the days are missing; every day is `daily {times}`"
+            )));
         }
-        let days = days.parse().map_err(|problem: ScheduleError| error(problem.why))?;
+        let days = days
+            .parse()
+            .map_err(|problem: ScheduleError| error(problem.why))?;
         let Some((start, end)) = times.split_once(['-', '–']) else {
             return Err(error("the time at which it closes is missing".to_owned()));
         };
         let Clock::At(start) = clock(start.trim()).map_err(error)? else {
-            return Err(error("a window that opens at midnight begins at 00:00".to_owned()));
+            return Err(error(
+                "a window that opens at midnight begins at 00:00".to_owned(),
+            ));
         };
         let end = match clock(end.trim()).map_err(error)? {
             Clock::Midnight => Time::midnight(),
             Clock::At(end) if end == start => {
-                return Err(error("it ends when it begins; a whole day is 00:00–24:00".to_owned()));
+                return Err(error(
+                    "it ends when it begins; a whole day is 00:00–24:00".to_owned(),
+                ));
             }
             Clock::At(end) => end,
         };
@@ -60,7 +71,11 @@ impl FromStr for Window {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { days, start, end } = self;
-        let hour = if *end == Time::midnight() { 24 } else { end.hour() };
+        let hour = if *end == Time::midnight() {
+            24
+        } else {
+            end.hour()
+        };
         write!(
             f,
             "{days} {:02}:{:02}–{hour:02}:{:02}",
@@ -85,13 +100,22 @@ impl Window {
     const ACCEPTED: &'static str =
         "days and two times, as in `daily 22:00–05:00` or `mon–fri 17:30–22:00`";
 
-    /// Its opening on a day; none where the change to daylight saving leaves nothing of it.
-    fn on(&self, day: Date, zone: &TimeZone) -> Option<Opening> {
+    /// Its opening on a day, if it begins by `latest`; none where the change to daylight saving
+    /// leaves nothing of it.
+    fn on(&self, day: Date, zone: &TimeZone, latest: Timestamp) -> Option<Opening> {
         if !self.days.contains(day.weekday()) {
             return None;
         }
-        let last_day = if self.end <= self.start { day.tomorrow().ok()? } else { day };
         let opens = instant(day, self.start, zone, Occurrence::First)?;
+        // Most begin later than is asked for: to find their end would be half of all the work.
+        if opens > latest {
+            return None;
+        }
+        let last_day = if self.end <= self.start {
+            day.tomorrow().ok()?
+        } else {
+            day
+        };
         let closes = instant(last_day, self.end, zone, Occurrence::Last)?;
         (opens < closes).then_some(Opening { opens, closes })
     }
@@ -136,7 +160,17 @@ impl Windows {
     #[must_use]
     pub fn always() -> Self {
         let (start, end) = (Time::midnight(), Time::midnight());
-        Self(vec![Window { days: Weekdays::DAILY, start, end }])
+        Self(vec![Window {
+            days: Weekdays::DAILY,
+            start,
+            end,
+        }])
+    }
+
+    /// Whether any is open: [`opening_at`](Self::opening_at) for those who need not know how long.
+    #[must_use]
+    pub fn is_open(&self, at: Timestamp, zone: &TimeZone) -> bool {
+        self.holding(at, zone).next().is_some()
     }
 
     /// The opening that holds `at`; where several do, the one that closes last. Windows that touch
@@ -144,8 +178,7 @@ impl Windows {
     /// gives an opening with ends that far away, which move with `at`.
     #[must_use]
     pub fn opening_at(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        let held = self.around(at, zone).filter(|opening| opening.contains(at));
-        let held = held.reduce(|a, b| Opening {
+        let held = self.holding(at, zone).reduce(|a, b| Opening {
             opens: a.opens.min(b.opens),
             closes: a.closes.max(b.closes),
         })?;
@@ -157,7 +190,11 @@ impl Windows {
     /// The next opening that begins after `at`; none where windows never open, or never close.
     #[must_use]
     pub fn next_opening(&self, at: Timestamp, zone: &TimeZone) -> Option<Opening> {
-        let limit = at.checked_add(SignedDuration::from_hours(24 * i64::try_from(AHEAD_DAYS).ok()?)).ok()?;
+        let limit = at
+            .checked_add(SignedDuration::from_hours(
+                24 * i64::try_from(AHEAD_DAYS).ok()?,
+            ))
+            .ok()?;
         let from = self.on_from(at, limit, zone);
         if from >= limit {
             return None;
@@ -166,27 +203,39 @@ impl Windows {
         let days = std::iter::successors(yesterday, |day| day.tomorrow().ok());
         let next = days.take(AHEAD_DAYS).find_map(|day| {
             let later = |opening: &Opening| opening.opens > from;
-            self.0.iter().filter_map(|window| window.on(day, zone)).filter(later).min()
+            self.0
+                .iter()
+                .filter_map(|window| window.on(day, zone, Timestamp::MAX))
+                .filter(later)
+                .min()
         })?;
         let closes = self.on_from(next.closes, next.opens.checked_add(FOLLOWED).ok()?, zone);
-        Some(Opening { opens: next.opens, closes })
+        Some(Opening {
+            opens: next.opens,
+            closes,
+        })
     }
 
-    /// All openings that may hold or touch an instant.
-    fn around(&self, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Opening> {
+    /// The openings that hold an instant.
+    fn holding(&self, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Opening> {
         let today = zone.to_datetime(at).date();
+        // Where clocks are set back over midnight, a window of tomorrow can already be open.
         let days = [today.yesterday().ok(), Some(today), today.tomorrow().ok()];
         days.into_iter()
             .flatten()
-            .flat_map(move |day| self.0.iter().filter_map(move |window| window.on(day, zone)))
+            .flat_map(move |day| {
+                self.0
+                    .iter()
+                    .filter_map(move |window| window.on(day, zone, at))
+            })
+            .filter(move |opening| at < opening.closes)
     }
 
     /// Where the chain of openings that hold `at` or begin with it ends, at or after `limit` if it
     /// goes on there; `at` itself where there is none.
     fn on_from(&self, mut at: Timestamp, limit: Timestamp, zone: &TimeZone) -> Timestamp {
         while at < limit {
-            let holds = self.around(at, zone).filter(|opening| opening.contains(at));
-            match holds.map(|opening| opening.closes).max() {
+            match self.holding(at, zone).map(|opening| opening.closes).max() {
                 Some(closes) => at = closes,
                 None => break,
             }
@@ -197,8 +246,14 @@ impl Windows {
     /// Where the chain of openings that reach `at` begins, at or before `limit` if it goes on there.
     fn back_from(&self, mut at: Timestamp, limit: Timestamp, zone: &TimeZone) -> Timestamp {
         while at > limit {
-            let reach = self.around(at, zone).filter(|o| o.opens < at && at <= o.closes);
-            match reach.map(|opening| opening.opens).min() {
+            let Ok(before) = at.checked_sub(SignedDuration::from_nanos(1)) else {
+                break;
+            };
+            match self
+                .holding(before, zone)
+                .map(|opening| opening.opens)
+                .min()
+            {
                 Some(opens) => at = opens,
                 None => break,
             }

@@ -1,0 +1,204 @@
+//! The state repo as a target: pull, judge, load, and fall back to the last good commit.
+//!
+//! # Invariants
+//!
+//! The commit that was applied last stands in a file of its own, written when a pass takes a commit
+//! up. Only its descendants are accepted. Whatever is wrong with a newer one, the last good one stays
+//! in force, and what is wrong is said.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use schema::diagnostic::{self, Severity};
+use schema::fleet::Mail;
+use schema::text::MailAddress;
+use schema::tree::{Entry, Tree};
+
+use crate::config::{Config, Repo};
+use crate::host::files::write_atomically;
+use crate::planning::{Desired, Server};
+use crate::state::{Cache, CommitId, Credentials, Remote, Signers, StateError};
+use crate::world::{CommitLine, Problem, Target};
+
+/// The clone of the state repo, and what was last made of it.
+#[derive(Debug)]
+pub struct StateRepo {
+    cache: PathBuf,
+    applied: PathBuf,
+    remote: Remote,
+    signers: Option<Signers>,
+    server: Server,
+    loaded: Mutex<Option<Loaded>>,
+}
+
+/// What one commit says for this server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    commit: CommitId,
+    line: CommitLine,
+    /// What this server must make true.
+    pub desired: Desired,
+    /// Who hears of failures.
+    pub mail: Option<Mail>,
+    /// Who hears of them besides.
+    pub contact: Option<MailAddress>,
+}
+
+impl StateRepo {
+    /// The state repo of these settings; nothing is touched yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            cache: config.paths.state.join("state.git"),
+            applied: config.paths.state.join("applied-commit"),
+            remote: remote(&config.repo),
+            signers: config.signers.clone().map(Signers),
+            server: config.server.clone(),
+            loaded: Mutex::new(None),
+        }
+    }
+
+    /// What was loaded last.
+    #[must_use]
+    pub fn loaded(&self) -> Option<Loaded> {
+        self.loaded.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |loaded| loaded.clone())
+    }
+
+    /// Notes that a pass has taken `commit` up.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn set_applied(&self, commit: &str) -> anyhow::Result<()> {
+        if self.applied().is_some_and(|applied| applied.as_str() == commit) {
+            return Ok(());
+        }
+        write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)?;
+        Ok(())
+    }
+
+    fn applied(&self) -> Option<CommitId> {
+        std::fs::read_to_string(&self.applied).ok()?.trim().parse().ok()
+    }
+
+    /// Pulls and judges. Blocking.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let mut problems = Vec::new();
+        let mut say = |is_failure, text: String| problems.push(Problem { is_failure, text });
+        let cache = match Cache::open(&self.cache) {
+            Ok(cache) => cache,
+            Err(error) => {
+                say(true, chain(&error));
+                return Target { desired: None, commit: None, problems };
+            }
+        };
+        if let Some(aside) = cache.set_aside() {
+            say(false, format!("the clone of the state repo was damaged ({}); it was moved to {} and made anew", aside.reason, aside.path.display()));
+        }
+        let applied = self.applied();
+        let newest = match cache.fetch(&self.remote) {
+            Ok(tip) => Some(tip),
+            Err(error) => {
+                let stay = if applied.is_some() { "\nthe last good commit stays in force" } else { "" };
+                say(!error.is_unreachable() || applied.is_none(), format!("{}{stay}", chain(&error)));
+                None
+            }
+        };
+        let loaded = newest.and_then(|tip| {
+            if let Err(refusal) = cache.accept(&tip, applied.as_ref(), self.signers.as_ref()) {
+                say(true, chain(&refusal));
+                return None;
+            }
+            match self.load(&cache, &tip) {
+                Ok(loaded) => Some(loaded),
+                Err(text) => {
+                    say(true, text);
+                    None
+                }
+            }
+        });
+        let loaded = loaded.or_else(|| match self.load(&cache, &applied?) {
+            Ok(loaded) => Some(loaded),
+            Err(text) => {
+                say(true, format!("the commit applied last cannot be used either\n{text}"));
+                None
+            }
+        });
+        if let Ok(mut slot) = self.loaded.lock() {
+            slot.clone_from(&loaded);
+        }
+        let (desired, commit) = loaded.map(|loaded| (loaded.desired, loaded.line)).unzip();
+        Target { desired, commit, problems }
+    }
+
+    fn load(&self, cache: &Cache, commit: &CommitId) -> Result<Loaded, String> {
+        if let Some(loaded) = self.loaded().filter(|loaded| loaded.commit == *commit) {
+            return Ok(loaded);
+        }
+        let place = |error: StateError| chain(&error);
+        let line = cache.describe(commit).map_err(place)?;
+        let line = CommitLine { id: line.id.as_str().to_owned(), subject: line.subject };
+        let mut tree = Tree::default();
+        for (path, bytes) in cache.read(commit).map_err(place)? {
+            tree.insert(path, Entry::of(bytes));
+        }
+        let found = schema::load(&tree);
+        let Some(fleet) = found.fleet else {
+            return Err(broken(&line, &tree, &found.diagnostics));
+        };
+        let Some(desired) = Desired::of(&fleet, &self.server) else {
+            let known: Vec<&str> = fleet.schools.keys().map(|name| name.as_str()).collect();
+            return Err(format!(
+                "commit {} knows no school {}; it knows {}\nset `server` in the settings of this server, or add schools/{}/school.yaml",
+                short(&line), self.server, known.join(", "), self.server
+            ));
+        };
+        let contact = match &self.server {
+            Server::Central => None,
+            Server::School(name) => fleet.schools.get(name).and_then(|school| school.contact.clone()),
+        };
+        Ok(Loaded { commit: commit.clone(), line, desired, mail: fleet.mail, contact })
+    }
+}
+
+fn short(line: &CommitLine) -> &str {
+    line.id.get(..9).unwrap_or(&line.id)
+}
+
+fn broken(line: &CommitLine, tree: &Tree, diagnostics: &[diagnostic::Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let rendered = errors.map(|error| diagnostic::render(error, tree.text(&error.file), false));
+    format!(
+        "commit {} \u{201c}{}\u{201d} does not validate\n{}",
+        short(line), line.subject, rendered.collect::<Vec<_>>().join("\n")
+    )
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn remote(repo: &Repo) -> Remote {
+    let Repo { url, branch, key, known_hosts, token, ca } = repo;
+    let credentials = match (key, known_hosts, token) {
+        (Some(key_file), Some(known_hosts), _) => {
+            Credentials::Key { key_file: key_file.clone(), known_hosts: known_hosts.clone() }
+        }
+        (_, _, Some((user, token_file))) => {
+            Credentials::Token { user: user.clone(), token_file: token_file.clone() }
+        }
+        _ => Credentials::None,
+    };
+    let mut remote = Remote::new(url, branch, credentials);
+    remote.ca_file.clone_from(ca);
+    remote
+}
