@@ -108,6 +108,9 @@ type Ended = (StepId, Result<(), Failure>);
 impl<W: Senses + Hands> Pass<'_, W> {
     async fn run(&mut self, rhythm: Rhythm, emit: &mut dyn FnMut(Event<'_>)) {
         let world = self.world;
+        if !self.record(Entry::PassStarted) {
+            return;
+        }
         let mut target = world.target().await;
         let mut pulled = Instant::now();
         emit(Event::Target(&target));
@@ -170,14 +173,21 @@ impl<W: Senses + Hands> Pass<'_, W> {
             if pulled.elapsed() >= rhythm.pull {
                 target = world.target().await;
                 pulled = Instant::now();
+                emit(Event::Target(&target));
                 self.note(&target);
             }
         }
     }
 
+    /// Takes a target up, whose commit is noted durably before anything is done for it.
     fn note(&mut self, target: &Target) {
-        self.summary.commit.clone_from(&target.commit);
         self.summary.problems.clone_from(&target.problems);
+        if let Some(commit) = &target.commit
+            && self.summary.commit.as_ref() != Some(commit)
+        {
+            self.record(Entry::Commit { id: commit.id.clone(), subject: commit.subject.clone() });
+        }
+        self.summary.commit.clone_from(&target.commit);
     }
 
     /// Begins what the plan says, unless the judge objects or the journal cannot be written.

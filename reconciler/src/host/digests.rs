@@ -230,6 +230,16 @@ fn look(path: &Path) -> io::Result<Metadata> {
     if found.is_file() { Ok(found) } else { Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")) }
 }
 
+/// The digest of a file that is read now, whatever is known of it.
+///
+/// # Errors
+///
+/// When it is no regular file, cannot be read, or changes while it is read.
+pub fn digest_of_file(path: &Path) -> io::Result<Digest> {
+    look(path)?;
+    read(path, &AtomicBool::new(false)).map(|known| known.sha256)
+}
+
 fn read(path: &Path, stopped: &AtomicBool) -> io::Result<Known> {
     let mut file = File::open(path)?;
     let (identity, sha256) = read_open(path, &mut file, stopped)?;

@@ -35,9 +35,13 @@ pub struct Record {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Entry {
     /// A pass began.
-    PassStarted {
-        /// The commit that it works towards, if there is one.
-        commit: Option<String>,
+    PassStarted,
+    /// A pass takes a commit up: from now on only its descendants are accepted.
+    Commit {
+        /// Its full id.
+        id: String,
+        /// The first line of its message.
+        subject: String,
     },
     /// A step is about to begin.
     Started {
@@ -152,7 +156,7 @@ impl Journal {
                 self.told.retain(|key, _| !closed.contains(key));
                 self.told.extend(opened.clone());
             }
-            Entry::PassStarted { .. } | Entry::Started { .. } | Entry::PassFinished { .. } | Entry::Unknown => {}
+            Entry::PassStarted | Entry::Commit { .. } | Entry::Started { .. } | Entry::PassFinished { .. } | Entry::Unknown => {}
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! Whole records are kept or dropped. What the planner knows of hosts and what people were told of is
-//! the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
+//! Whole records are kept or dropped. What the planner knows of hosts, what people were told of and
+//! which commit was taken up last is the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,7 @@ fn needed<'a>(
 ) -> Vec<bool> {
     let records: Vec<&Record> = records.collect();
     let first_told = first_told(&records, oldest);
+    let commit = records.iter().rposition(|record| matches!(record.entry, Entry::Commit { .. }));
     let mut attempts: BTreeMap<&HostName, usize> = BTreeMap::new();
     let needed = records.iter().enumerate().rev().map(|(index, record)| {
         let young = record.at >= oldest;
@@ -42,8 +43,9 @@ fn needed<'a>(
                 young || *later <= Journal::ATTEMPTS_KEPT
             }
             Entry::Told { .. } => index >= first_told,
+            Entry::Commit { .. } => young || commit == Some(index),
             Entry::Unknown => true,
-            Entry::PassStarted { .. } | Entry::Started { .. } | Entry::Finished { .. } | Entry::PassFinished { .. } => young,
+            Entry::PassStarted | Entry::Started { .. } | Entry::Finished { .. } | Entry::PassFinished { .. } => young,
         }
     });
     let mut needed: Vec<bool> = needed.collect();
@@ -109,12 +111,15 @@ mod tests {
 
     #[test]
     fn old_records_go_unless_something_depends_on_them() {
-        let start = |day| record(day, Entry::PassStarted { commit: None });
+        let start = |day| record(day, Entry::PassStarted);
         let done = |day| {
             let step = Action::ImportDevices { classes: Vec::new() }.id();
             record(day, Entry::Finished { step, result: StepResult::Done })
         };
+        let commit = |day| record(day, Entry::Commit { id: "0f".into(), subject: "x".into() });
         check(&[], "");
+        check(&[commit(1), commit(2), start(3)], ".+.");
+        check(&[commit(100), commit(2), start(3)], "++.");
         check(&[start(1), done(2), record(3, Entry::Unknown), start(99), start(100), done(120)], "..+.++");
         check(&[told(1, &["a"], &[]), told(2, &["b"], &["a"]), told(3, &[], &["b"]), told(101, &["c"], &[])], "...+");
         check(&[told(1, &["x"], &["x"]), told(2, &["b", "c"], &[]), told(3, &[], &["c"]), start(4)], "+++.");

@@ -16,7 +16,7 @@ fn some() -> Vec<Record> {
     let result = StepResult::Failed { why: "disk full".into(), evidence: vec!["a".into(), "b".into()] };
     let opened = [("host/pc01".to_owned(), "it failed".to_owned())].into();
     vec![
-        record(1, Entry::PassStarted { commit: Some("0f".repeat(20)) }),
+        record(1, Entry::Commit { id: "0f".repeat(20), subject: "rooms: r101".into() }),
         record(2, Entry::Started { step: step.clone(), title: "import devices".into() }),
         record(3, Entry::Host { step: step.clone(), host: "pc01".parse().unwrap(), outcome }),
         record(4, Entry::Finished { step, result }),
@@ -178,16 +178,16 @@ fn a_large_journal_loses_what_is_old() {
     let mut records = vec![old; 9000];
     records.extend(some());
     let day = 24 * 3600;
-    records.push(record(100 * day, Entry::PassStarted { commit: None }));
+    records.push(record(100 * day, Entry::PassStarted));
     let state = state(&lines(&records));
     let before: Journal = records.iter().collect();
     let (journal, seen, warnings) = JournalFile::open(state.path(), NOW).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
-    // Host and Told are needed, the failed step is too old to matter.
-    assert_eq!(seen, [&records[9002..9003], &records[9004..9005], &records[9006..]].concat());
+    // Commit, Host and Told are needed, the failed step is too old to matter.
+    assert_eq!(seen, [&records[9000..9001], &records[9002..9003], &records[9004..9005], &records[9006..]].concat());
     assert_eq!(bytes(state.path()), lines(&seen));
     assert_eq!(seen.iter().collect::<Journal>().told(), before.told());
     journal.append(&some()[0]).unwrap();
-    assert_eq!(JournalFile::read(state.path()).unwrap().0.len(), 4);
+    assert_eq!(JournalFile::read(state.path()).unwrap().0.len(), 5);
     assert_eq!(names(state.path()), [NAME]);
 }
