@@ -11,6 +11,14 @@ use schema::text::MailAddress;
 
 use crate::planning::Server;
 
+mod document;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+pub use document::{ConfigErrors, load, parse};
+pub use secrets::check_secrets;
+
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

@@ -11,3 +11,8 @@ pub mod relay;
 pub mod reset;
 pub mod store;
 pub mod torrent;
+pub mod digests;
+pub mod journal_file;
+pub mod lock;
+pub mod observe;
+mod state_file;
