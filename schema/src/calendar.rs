@@ -192,6 +192,9 @@ impl<'a> Property<'a> {
     }
 }
 
+/// First day, last day (included) and name.
+type Holiday = (Date, Date, String);
+
 /// What has been read of an event.
 #[derive(Default)]
 struct Event {
@@ -245,7 +248,7 @@ impl Event {
     }
 
     /// First and last day; none where it was cancelled.
-    fn finish(self) -> Result<Option<(Date, Date, String)>, (Option<usize>, String)> {
+    fn finish(self) -> Result<Option<Holiday>, (Option<usize>, String)> {
         let Some(Moment { date: first, .. }) = self.start else {
             return Err((None, "an event without DTSTART".to_owned()));
         };
