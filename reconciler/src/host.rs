@@ -57,7 +57,7 @@ pub struct Host {
     config: Config,
     clock: fn() -> Timestamp,
     state: Arc<StateRepo>,
-    digests: Digests,
+    digests: Arc<Digests>,
     journal: Mutex<Memory>,
 }
 
@@ -95,7 +95,7 @@ impl Host {
         }
         let journal = Mutex::new(Memory { folded: records.iter().collect(), file });
         let state = Arc::new(StateRepo::new(&config));
-        Ok(Self { config, clock, state, digests, journal })
+        Ok(Self { config, clock, state, digests: Arc::new(digests), journal })
     }
 
     /// Its settings.
@@ -176,8 +176,9 @@ impl Hands for Host {
                 let wanted = download::Wanted { image, version, manifest, rate: *rate, until: *until };
                 download::download(&line, &wanted, tell).await
             }
-            Action::Activate { image, manifest, .. } => {
-                activate::activate(paths, commands, &self.digests, image, manifest).await
+            Action::Activate { image, version, manifest } => {
+                let place = activate::Place { paths, commands, digests: &self.digests };
+                activate::activate(&place, image, version, manifest).await
             }
             Action::Seed { image, file } => torrent::seed(paths, commands, image, file).await,
             Action::ResetRoom { images, .. } => {

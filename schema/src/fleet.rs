@@ -374,7 +374,7 @@ impl School {
 }
 
 /// How much a fleet holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Counts {
     /// Schools.
     pub schools: usize,

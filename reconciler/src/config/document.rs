@@ -122,6 +122,8 @@ struct RepoDocument {
     #[serde(default)]
     known_hosts: At<Absolute>,
     #[serde(default)]
+    user: At<User>,
+    #[serde(default)]
     token_file: At<Secret>,
     #[serde(default)]
     ca: At<Absolute>,
@@ -357,6 +359,7 @@ impl Check<'_> {
             branch: repo.branch.into_inner().map_or_else(|| "main".to_owned(), |Branch(branch)| branch),
             key,
             known_hosts: repo.known_hosts.into_inner().map(|Absolute(path)| path),
+            user: repo.user.into_inner().map_or_else(|| "reconcile".to_owned(), |User(user)| user),
             token_file,
             ca: repo.ca.into_inner().map(|Absolute(path)| path),
         })
@@ -369,7 +372,7 @@ impl Check<'_> {
             self.is_secret = true;
             let line = at.span().map_or(1, |span| span.line);
             let problem = format!("repo.url in line {line} holds a password");
-            let hint = "put `user:token` into a file that only root can read, and name it in repo.token_file";
+            let hint = "put the token into a file that only root can read, name it in repo.token_file, and the user in repo.user";
             self.diagnostics.push(Diagnostic::error("secret", self.file, None, problem).with_hint(hint));
             return;
         }

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::state_file;
+use super::store::KnownDigests;
 
 const NAME: &str = "digests.json";
 const FORMAT_VERSION: u32 = 1;
@@ -153,6 +154,20 @@ impl Digests {
         }
     }
 
+    /// The same for a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::of`].
+    pub fn of_blocking(&self, path: &Path) -> io::Result<Digest> {
+        if let Some(digest) = self.known(path)? {
+            return Ok(digest);
+        }
+        let known = read(path, &AtomicBool::new(false))?;
+        self.remember(path.to_owned(), known);
+        Ok(known.sha256)
+    }
+
     fn known(&self, path: &Path) -> io::Result<Option<Digest>> {
         let identity = Identity::of(&look(path)?);
         let same = |known: &Known| known.identity == identity;
@@ -199,6 +214,24 @@ impl Digests {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KnownDigests for Digests {
+    fn of(&self, path: &Path) -> io::Result<Digest> {
+        self.of_blocking(path)
+    }
+
+    fn adopt(&self, from: &Path, to: &Path) {
+        if let Err(error) = Self::adopt(self, from, to) {
+            tracing::debug!(file = %to.display(), %error, "its digest is not taken over");
+        }
+    }
+
+    fn learn(&self, path: &Path, digest: &Digest) {
+        if let Ok(found) = look(path) {
+            self.remember(path.to_owned(), Known { identity: Identity::of(&found), sha256: *digest });
+        }
     }
 }
 
