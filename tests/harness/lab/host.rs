@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use super::world::{World, real_ms, replace};
+use super::world::{World, replace, uptime_ms};
 
 /// What a host does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,12 +206,12 @@ impl Host {
             Fault::WakesLate(late) => u64::try_from(late.as_millis()).ok(),
             _ => None,
         });
-        Ok(real_ms() + self.world.pace.boot_ms + late.unwrap_or(0))
+        Ok(uptime_ms()? + self.world.pace.boot_ms + late.unwrap_or(0))
     }
 
     /// Whether a booting host has reached LINBO by now.
     pub fn boot_is_over(&self) -> Result<bool> {
-        Ok(real_ms() >= self.read("boot_at")?.trim().parse().unwrap_or(0))
+        Ok(uptime_ms()? >= self.read("boot_at")?.trim().parse().unwrap_or(0))
     }
 
     /// A magic packet arrives.

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How long a program may run before its process group is killed.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// One server.
 #[derive(Clone, Debug)]

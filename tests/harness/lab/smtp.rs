@@ -134,6 +134,7 @@ fn talk(client: TcpStream, folder: &Path, fault: &Mutex<MailFault>) -> Result<()
             "HELO" | "MAIL" | "RSET" | "NOOP" => b"250 OK\r\n",
             "RCPT" if fault == MailFault::Never => b"550 no such user\r\n",
             "RCPT" => b"250 OK\r\n",
+            "DATA" if fault == MailFault::Never => b"554 no valid recipients\r\n",
             "DATA" => {
                 out.write_all(b"354 go on\r\n")?;
                 let mail = read_mail(&mut lines)?;

@@ -10,7 +10,7 @@ use std::{
     io::Write as _,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -174,15 +174,17 @@ fn is_faked() -> bool {
         && env::var("LD_PRELOAD").is_ok_and(|library| library.contains("faketime"))
 }
 
-/// The machine's time in milliseconds since 1970; not the lab's.
-#[must_use]
-pub fn real_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+/// Milliseconds since the machine started: the same for all processes, also for those that see the lab's time.
+pub(super) fn uptime_ms() -> Result<u64> {
+    let text = fs::read_to_string("/proc/uptime").context("cannot read the machine's uptime")?;
+    let seconds: f64 = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(u64::try_from(
+        Duration::try_from_secs_f64(seconds)?.as_millis(),
+    )?)
 }
 
 /// Replaces `path` atomically.
-pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+pub(super) fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let folder = path
         .parent()
         .with_context(|| format!("{} has no folder", path.display()))?;
