@@ -261,7 +261,7 @@ pub(super) fn seed(server: &ServerPaths, arguments: &[String]) -> Result<u8> {
         ));
         let file = fs::File::options().write(true).open(&image)?;
         let size = file.metadata()?.len();
-        file.write_all_at(&[0x5a; 65536], size / 2 & !0xffff)?;
+        file.write_all_at(&[0x5a; 65536], (size / 2) & !0xffff)?;
         let text = format!("{name}: a stale torrent wrote old content into the image\n");
         append(&server.run().join("anomalies"), &text)?;
     }
