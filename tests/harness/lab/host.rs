@@ -61,7 +61,7 @@ pub enum Fault {
     SyncFails,
     /// The image cannot be mounted, and the client reports `applied` and exit 0 all the same.
     MountFails,
-    /// The restore never ends.
+    /// The restore does not end while this is set.
     HangsInSync,
     /// The network link dies in the middle of the restore.
     LinkCut,
@@ -286,6 +286,13 @@ impl Host {
         }
         let mut faults = self.faults()?;
         faults.insert(fault);
+        self.write_faults(&faults)
+    }
+
+    /// Takes one fault away.
+    pub fn clear_fault(&self, fault: &Fault) -> Result<()> {
+        let mut faults = self.faults()?;
+        faults.remove(fault);
         self.write_faults(&faults)
     }
 

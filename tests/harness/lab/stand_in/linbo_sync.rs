@@ -163,6 +163,9 @@ fn restore(linbo: &Linbo, base: &str, file: &str, with_diff: bool) -> Step {
     linbo.note(&format!("Starting sync of {file} to /dev/sda2."))?;
     let time = linbo.host.sync_time()?;
     linbo.wait(time / 2)?;
+    while linbo.host.has(&Fault::HangsInSync)? {
+        linbo.wait(Duration::from_millis(50))?;
+    }
     if linbo.host.has(&Fault::SyncFails)? {
         linbo.say(&format!("Image sync of {file} to /dev/sda2 failed!"))?;
         linbo.say("Cannot mount /dev/sda2!")?;
@@ -171,10 +174,6 @@ fn restore(linbo: &Linbo, base: &str, file: &str, with_diff: bool) -> Step {
     }
     if linbo.host.has(&Fault::LinkCut)? {
         fs::write(linbo.host.dir.join("cut"), "")?;
-        linbo.wait(Duration::from_secs(600))?;
-    }
-    if linbo.host.has(&Fault::HangsInSync)? {
-        linbo.say("Syncing ... please wait ...")?;
         linbo.wait(Duration::from_secs(600))?;
     }
     let empty = linbo.host.has(&Fault::MountFails)?;
