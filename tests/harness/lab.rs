@@ -149,7 +149,6 @@ impl Lab {
         let facts = ConfigFacts {
             world: &self.world,
             repo: &self.repo.url(),
-            releases: &self.central().url(),
             smtp_port: self.smtp.address.port(),
         };
         for server in self.servers() {

@@ -96,7 +96,11 @@ pub fn write_manifest(folder: &Path, image: &str, version: &str) -> Result<Strin
     let mut files = Vec::new();
     for ((name, path), sha256) in names.into_iter().zip(&paths).zip(sha256_of(&paths)?) {
         let size = fs::metadata(path)?.len();
-        files.push(File { name, size, sha256 });
+        files.push(File {
+            name,
+            size,
+            sha256: format!("sha256:{sha256}"),
+        });
     }
     let manifest = Manifest {
         format_version: 1,
