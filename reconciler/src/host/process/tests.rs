@@ -107,6 +107,14 @@ async fn a_deadline_ends_the_whole_group_even_what_ignores_being_asked() {
 }
 
 #[tokio::test]
+async fn what_a_killed_program_leaves_behind_is_ended_too() {
+    let mut attached = shell("sleep 100 & kill -9 $$").start().unwrap();
+    let finished = attached.finished(&mut |_| ()).await.unwrap();
+    assert_eq!(finished.signal, Some(9));
+    assert!(!attached.group().is_alive());
+}
+
+#[tokio::test]
 async fn dropping_a_program_ends_it_and_what_it_started() {
     let attached = shell("sleep 100 & sleep 100").start().unwrap();
     let group = attached.group();
