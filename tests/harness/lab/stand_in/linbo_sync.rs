@@ -1,6 +1,10 @@
 //! `sync` and `new` of a LINBO client: fetch what the server has, restore it, report it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::linbo::{Linbo, Step, Stop};
 use crate::lab::{
@@ -163,7 +167,8 @@ fn restore(linbo: &Linbo, base: &str, file: &str, with_diff: bool) -> Step {
     linbo.note(&format!("Starting sync of {file} to /dev/sda2."))?;
     let time = linbo.host.sync_time()?;
     linbo.wait(time / 2)?;
-    while linbo.host.has(&Fault::HangsInSync)? {
+    let begin = Instant::now();
+    while linbo.host.has(&Fault::HangsInSync)? && begin.elapsed() < Duration::from_secs(1800) {
         linbo.wait(Duration::from_millis(50))?;
     }
     if linbo.host.has(&Fault::SyncFails)? {
