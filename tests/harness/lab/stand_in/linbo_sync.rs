@@ -1,6 +1,10 @@
 //! `sync` and `new` of a LINBO client: fetch what the server has, restore it, report it.
 
-use std::{fs, path::PathBuf, time::{Duration, Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::linbo::{Linbo, Step, Stop};
 use crate::lab::{
