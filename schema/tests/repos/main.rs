@@ -2,7 +2,9 @@
 //! that follow the JSON Schemas find nothing wrong with them either.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod broken;
 mod files;
+mod schemas;
 
 use schema::fleet::Counts;
 use schema::{Loaded, load};
@@ -13,6 +15,12 @@ fn check(folder: &str, expected: Counts) {
     let Loaded { fleet, diagnostics } = load(&tree);
     let rendered = files::rendered(&tree, &diagnostics);
     assert_eq!(rendered, "", "{folder} has diagnostics");
+    assert_eq!(
+        schemas::problems(&tree),
+        [""; 0],
+        "{folder}, by the schemas"
+    );
+    schemas::check_modelines(folder, &tree);
     assert_eq!(fleet.unwrap().counts(), expected, "{folder}");
 }
 
