@@ -64,7 +64,7 @@ proptest! {
     fn no_change_of_a_file_makes_loading_panic(
         file in 0_usize..100, at in 0.0..1.0_f64, length in 0_usize..30, text in "\\PC{0,12}|[\\n:{}\\[\\]#&*\"' -]{0,6}"
     ) {
-        let base = files::tree(&files::root().join("examples/small"));
+        let base = files::tree(&files::root().join("examples/realistic"));
         let paths: Vec<&str> = base.iter().map(|(path, _)| path).collect();
         let path = paths[file % paths.len()];
         let chars: Vec<char> = base.text(path).unwrap().chars().collect();

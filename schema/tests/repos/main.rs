@@ -38,3 +38,33 @@ fn the_small_example_loads_without_a_word() {
         },
     );
 }
+
+#[test]
+fn the_realistic_example_loads_without_a_word() {
+    check(
+        "examples/realistic",
+        Counts {
+            schools: 3,
+            rooms: 9,
+            classes: 3,
+            test_classes: 1,
+            images: 3,
+            versions: 4,
+        },
+    );
+}
+
+#[test]
+fn the_template_loads_without_a_word() {
+    check(
+        "state-repo-template",
+        Counts {
+            schools: 1,
+            rooms: 1,
+            classes: 1,
+            test_classes: 0,
+            images: 1,
+            versions: 1,
+        },
+    );
+}
