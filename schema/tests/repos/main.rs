@@ -4,6 +4,7 @@
 
 mod broken;
 mod files;
+mod resolved;
 mod schemas;
 
 use schema::fleet::Counts;
