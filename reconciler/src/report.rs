@@ -3,6 +3,7 @@
 pub mod json;
 pub mod mail;
 pub mod markdown;
+pub mod status;
 pub mod style;
 pub mod summary;
 pub mod text;

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::fs;
 use std::num::NonZeroU16;
-use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schema::diagnostic::{self, Diagnostic};
-use schema::name::{Domain, SchoolName};
+use schema::name::Domain;
 use schema::read::{self, At};
 use schema::text::MailAddress;
 use schema::units::Length;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::texts::{Absolute, Branch, Program, Secret, ServerName, User};
 use super::{Commands, Config, Driver, Paths, ReleaseLogin, Repo, Reset, Smtp, Tls};
-use crate::planning::Server;
 
 /// Everything that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +149,8 @@ struct RepoDocument {
     #[serde(default)]
     known_hosts: At<Absolute>,
     #[serde(default)]
+    user: At<User>,
+    #[serde(default)]
     token_file: At<Secret>,
     #[serde(default)]
     ca: At<Absolute>,
@@ -228,152 +229,6 @@ struct ResetDocument {
     linbo_port: At<u16>,
 }
 
-/// `central`, or a school.
-struct ServerName(Server);
-
-impl FromStr for ServerName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "central" {
-            return Ok(Self(Server::Central));
-        }
-        let school: Result<SchoolName, _> = text.parse();
-        school
-            .map(|school| Self(Server::School(school)))
-            .map_err(|error| {
-                format!(
-                    "{error}\nwrite `central`, or the name of this server's folder below schools/"
-                )
-            })
-    }
-}
-
-/// An absolute path without `..`.
-struct Absolute(PathBuf);
-
-impl FromStr for Absolute {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = Path::new(text);
-        let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-        if path.is_absolute() && path.components().all(plain) && !text.contains(char::is_control) {
-            return Ok(Self(path.components().collect()));
-        }
-        Err(format!(
-            "`{}` is no absolute path\nwrite it from the `/` on, without `..`",
-            text.escape_debug()
-        ))
-    }
-}
-
-/// A file with a secret: a path, or the name of a credential.
-enum Secret {
-    File(PathBuf),
-    Credential(String),
-}
-
-impl FromStr for Secret {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some(name) = text.strip_prefix("credentials:") else {
-            let hint = |error: String| {
-                format!("{error}, or `credentials:` and the name of a credential of the service")
-            };
-            return text
-                .parse()
-                .map(|Absolute(path)| Self::File(path))
-                .map_err(hint);
-        };
-        let is_name = !name.is_empty()
-            && !name.starts_with('.')
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if is_name {
-            return Ok(Self::Credential(name.to_owned()));
-        }
-        Err(format!(
-            "`{}` is no name of a credential\nwrite it as in LoadCredential=",
-            name.escape_debug()
-        ))
-    }
-}
-
-/// A name to be found in `PATH`, or an absolute path.
-struct Program(PathBuf);
-
-impl FromStr for Program {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
-        if is_name {
-            return Ok(Self(text.into()));
-        }
-        let wrong = |_| {
-            let text = text.escape_debug();
-            format!(
-                "`{text}` is no program\nwrite a name that is found in PATH, or an absolute path; no options"
-            )
-        };
-        text.parse().map(|Absolute(path)| Self(path)).map_err(wrong)
-    }
-}
-
-/// A branch of the state repo.
-struct Branch(String);
-
-impl FromStr for Branch {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if !text.starts_with('-') && git2::Reference::is_valid_name(&format!("refs/heads/{text}")) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!(
-            "`{}` is no name of a branch\nwrite it without refs/heads/",
-            text.escape_debug()
-        ))
-    }
-}
-
-/// A user at the central server or the relay.
-struct User(String);
-
-impl FromStr for User {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
-        if !text.is_empty() && !text.starts_with('-') && !text.contains(bad) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!(
-            "`{}` is no user\nuse no blanks, colons or slashes, and no dash at the beginning",
-            text.escape_debug()
-        ))
-    }
-}
-
-macro_rules! read_as_text {
-    ($($name:ident),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-read_as_text!(ServerName, Absolute, Secret, Program, Branch, User);
-
 /// What has to be looked at across values, and the document turned into settings.
 struct Check<'a> {
     file: &'a str,
@@ -421,6 +276,10 @@ impl Check<'_> {
                 .map_or_else(|| "main".to_owned(), |Branch(branch)| branch),
             key,
             known_hosts: repo.known_hosts.into_inner().map(|Absolute(path)| path),
+            user: repo
+                .user
+                .into_inner()
+                .map_or_else(|| "reconcile".to_owned(), |User(user)| user),
             token_file,
             ca: repo.ca.into_inner().map(|Absolute(path)| path),
         })
@@ -435,7 +294,7 @@ impl Check<'_> {
             self.is_secret = true;
             let line = at.span().map_or(1, |span| span.line);
             let problem = format!("repo.url in line {line} holds a password");
-            let hint = "put `user:token` into a file that only root can read, and name it in repo.token_file";
+            let hint = "put the token into a file that only root can read, name it in repo.token_file, and the user in repo.user";
             self.diagnostics
                 .push(Diagnostic::error("secret", self.file, None, problem).with_hint(hint));
             return;

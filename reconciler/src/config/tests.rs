@@ -102,7 +102,7 @@ fn the_least_settings_have_all_defaults() {
 fn every_setting_is_taken() {
     let text = "
 server: bs-nord
-repo: {url: 'https://git.example/f.git', branch: a/b, token_file: 'credentials:git', ca: /ca.pem}
+repo: {url: 'https://git.example/f.git', branch: a/b, user: oauth2, token_file: 'credentials:git', ca: /ca.pem}
 signers: /signers
 release: {user: bs-nord, password_file: 'credentials:release'}
 smtp: {host: mail.example, port: 587, tls: starttls, user: a@b.example, password_file: /smtp, from: c@d.example}

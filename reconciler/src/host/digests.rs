@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::state_file;
+use super::store::KnownDigests;
 
 const NAME: &str = "digests.json";
 const FORMAT_VERSION: u32 = 1;
@@ -243,6 +244,20 @@ impl Digests {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KnownDigests for Digests {
+    fn of(&self, path: &Path) -> io::Result<Digest> {
+        self.of_blocking(path)
+    }
+
+    fn adopt(&self, from: &Path, to: &Path) {
+        Self::adopt(self, from, to);
+    }
+
+    fn learn(&self, path: &Path, digest: &Digest) {
+        Self::learn(self, path, *digest);
     }
 }
 

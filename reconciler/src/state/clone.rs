@@ -5,6 +5,7 @@
 //! it (`<folder>.lock`, flock(2)), so any `*.lock` or temporary file found inside under that lock
 //! was left by a process that is gone.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use git2::{Config, ErrorClass, ObjectType, Oid, Repository, RepositoryInitOptions, Sort};
 
 use super::error::StateError;
+use super::tree::Limits;
 use super::{Cache, CommitId, SetAside, TIP};
 
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -192,21 +194,26 @@ fn check(cache: &Cache) -> Result<(), StateError> {
         repo.find_commit(id)
             .map_err(|error| cache.damaged(format!("commit {id}"), error))?;
     }
-    let mut folders = vec![tip.tree_id()];
     let odb = repo
         .odb()
         .map_err(|error| cache.damaged("objects", error))?;
+    let mut folders = vec![tip.tree_id()];
+    // Each object once: a few kilobytes of trees can name each other a billion times.
+    let mut seen = BTreeSet::new();
     while let Some(folder) = folders.pop() {
         let tree = repo
             .find_tree(folder)
             .map_err(|error| cache.damaged(format!("folder {folder}"), error))?;
         for entry in &tree {
+            let id = entry.id();
             match entry.kind() {
-                Some(ObjectType::Tree) => folders.push(entry.id()),
-                Some(ObjectType::Blob) => {
-                    odb.read(entry.id())
-                        .map(drop)
-                        .map_err(|error| cache.damaged(format!("file {}", entry.id()), error))?;
+                Some(ObjectType::Tree) if seen.insert(id) => folders.push(id),
+                Some(ObjectType::Blob) if seen.insert(id) => {
+                    let damaged = |error| cache.damaged(format!("file {id}"), error);
+                    let (size, _) = odb.read_header(id).map_err(damaged)?;
+                    if size <= Limits::DEFAULT.file_bytes {
+                        odb.read(id).map(drop).map_err(damaged)?;
+                    }
                 }
                 _ => {}
             }

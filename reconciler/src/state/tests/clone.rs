@@ -166,7 +166,7 @@ fn a_server_that_refuses_or_does_not_answer_is_unreachable() {
 #[test]
 fn a_damaged_clone_is_set_aside_and_made_anew() {
     type Damage = (&'static str, fn(&Path));
-    let table: [Damage; 7] = [
+    let table: [Damage; 8] = [
         ("no HEAD", |dir| fs::remove_file(dir.join("HEAD")).unwrap()),
         ("empty HEAD", |dir| fs::write(dir.join("HEAD"), "").unwrap()),
         ("config is noise", |dir| {
@@ -180,6 +180,18 @@ fn a_damaged_clone_is_set_aside_and_made_anew() {
         }),
         ("no objects", |dir| {
             fs::remove_dir_all(dir.join("objects")).unwrap();
+        }),
+        ("one file is damaged", |dir| {
+            for file in files_below(&dir.join("objects")) {
+                if file.extension().is_some_and(|end| end == "pack") {
+                    let mut bytes = fs::read(&file).unwrap();
+                    // Before the checksum of the pack: the last byte of the last object, a file.
+                    let last = bytes.len() - 21;
+                    bytes[last] ^= 1;
+                    fs::remove_file(&file).unwrap();
+                    fs::write(&file, bytes).unwrap();
+                }
+            }
         }),
         ("objects are noise", |dir| {
             for file in files_below(&dir.join("objects")) {
@@ -347,4 +359,54 @@ fn many_packs_become_one_and_no_commit_is_lost() {
     for commit in &commits {
         assert_eq!(cache.read(commit).unwrap().len(), 1, "{commit}");
     }
+}
+
+#[test]
+fn trees_that_name_each_other_a_billion_times_take_no_time() {
+    let lab = Lab::new();
+    lab.fetch();
+    let repo = git2::Repository::open_bare(lab.path("state.git")).unwrap();
+    let mut tree = repo.head().unwrap().peel_to_tree().unwrap().id();
+    for _ in 0..12 {
+        let mut builder = repo.treebuilder(None).unwrap();
+        for name in 0..10 {
+            builder.insert(format!("f{name}"), tree, 0o040_000).unwrap();
+        }
+        tree = builder.write().unwrap();
+    }
+    let tree = repo.find_tree(tree).unwrap();
+    let ada = git2::Signature::now("Ada", "ada@school.example").unwrap();
+    let parent = repo.head().unwrap().peel_to_commit().unwrap();
+    let bomb = repo
+        .commit(Some(TIP), &ada, &ada, "bomb", &tree, &[&parent])
+        .unwrap();
+    let cache = lab.cache();
+    assert_eq!(cache.set_aside(), None);
+    let error = cache.read(&CommitId::from_oid(bomb)).unwrap_err();
+    assert!(matches!(error, StateError::Tree { .. }), "{error:?}");
+}
+
+#[test]
+fn the_users_git_configuration_has_no_say() {
+    let lab = Lab::new();
+    let hostile = "[url \"file:///nonexistent/\"]\ninsteadOf = file:///\n\
+                   [core]\nhooksPath = /nonexistent\n[init]\ndefaultBranch = x\n";
+    fs::write(lab.path(".gitconfig"), hostile).unwrap();
+    let output = command(
+        std::env::current_exe().unwrap().to_str().unwrap(),
+        lab.dir.path(),
+    )
+    .args([
+        "--exact",
+        "state::tests::clone::clones_then_fetches_what_is_new",
+    ])
+    .env("HOME", lab.dir.path())
+    .env_remove("GIT_CONFIG_NOSYSTEM")
+    .output()
+    .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
 }

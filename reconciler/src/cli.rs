@@ -1,0 +1,179 @@
+//! The command line: the only place that prints, reads the environment, and builds a [`Host`].
+//!
+//! [`Host`]: crate::host::Host
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+mod exit;
+mod history;
+mod log;
+mod manifest;
+mod output;
+mod pass;
+mod schema;
+mod status;
+mod validate;
+mod watch;
+
+pub use exit::Exit;
+use output::Output;
+
+const EXIT_CODES: &str = "Exit codes:
+   0  converged, or everything left waits for a gate
+   1  something failed, or not everything could be seen
+   2  only with --detailed-exitcode on a dry run: changes are pending
+   3  held by a guard or waiting for an approval
+  64  wrong usage
+  75  another pass is running";
+
+/// Makes this linuxmuster.net server true to its state repo.
+///
+/// Without a command: one pass. It pulls the state repo, observes the server, plans the fewest
+/// actions, does those whose time has come, and reports.
+#[derive(Debug, Parser)]
+#[command(name = "reconcile", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    pass: PassArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Settings of this server.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/linuxmuster/reconciler.yaml")]
+    config: PathBuf,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// When to use colours. NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    color: When,
+    /// How logs are written, to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// More of what happens; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Args)]
+struct PassArgs {
+    /// Only show what a pass would do.
+    #[arg(long)]
+    dry_run: bool,
+    /// Plan as if it were this time: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
+    #[arg(long, value_name = "TIME", requires = "dry_run")]
+    at: Option<String>,
+    /// Exit with 2 when changes are pending.
+    #[arg(long, requires = "dry_run")]
+    detailed_exitcode: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a state repo: all errors of all files at once. Needs no server.
+    Validate {
+        /// The folder of the state repo.
+        #[arg(value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Print or write the JSON Schemas of the state repo, for editors.
+    Schema {
+        /// Write one file for each kind of document into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Show how this server stands: what is wrong, what waits.
+    Status,
+    /// Show what was done.
+    History {
+        /// Show so many passes that did something.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        limit: usize,
+        /// Show passes that had nothing to do as well.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Write the manifest of a release folder, and print the lines for the state repo.
+    ///
+    /// The folder holds the files of one version, <IMAGE>/<VERSION>/<IMAGE>.qcow2 and so on, below the
+    /// release module of the central server.
+    Manifest {
+        /// The folder of the version.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Print the completion script of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Runs the command line and returns the exit code. `now` is the clock, handed in so that there is
+/// one place that asks it.
+pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to be told when even that cannot be written.
+            _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Converged };
+        }
+    };
+    let Cli { common, pass, command } = cli;
+    let output = Output::new(common.output, common.color);
+    log::start(common.log_format, common.verbose, output.color_on_stderr());
+    let result = match command {
+        None => pass::run(&common, &pass, &output, now),
+        Some(Command::Validate { dir }) => validate::run(&dir, &output),
+        Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
+        Some(Command::Status) => status::run(&common, &output, now()),
+        Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),
+        Some(Command::Manifest { dir }) => manifest::run(&dir, &output),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "reconcile", &mut script);
+            output.bytes(&script)
+        }
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.map_err(anyhow::Error::from).and_then(|()| output.bytes(&page))
+        }
+    };
+    result.unwrap_or_else(|error| {
+        output.error(&error);
+        exit::of(&error)
+    })
+}

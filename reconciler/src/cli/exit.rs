@@ -1,0 +1,49 @@
+//! Exit codes, in one place.
+
+use std::process::ExitCode;
+
+use crate::host::lock::LockError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Exit {
+    /// Converged, or everything left waits for a gate.
+    Converged,
+    /// Something failed, or the observation is incomplete.
+    Failed,
+    /// Changes are pending (only with `--detailed-exitcode`).
+    Pending,
+    /// Wrong usage.
+    Usage,
+    /// Another pass is running.
+    Locked,
+}
+
+impl Exit {
+    /// Its number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Converged => 0,
+            Self::Failed => 1,
+            Self::Pending => 2,
+            Self::Usage => 64,
+            Self::Locked => 75,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// The exit code of an error.
+pub(super) fn of(error: &anyhow::Error) -> Exit {
+    match error.downcast_ref::<LockError>() {
+        Some(LockError::Held { .. }) => Exit::Locked,
+        _ => Exit::Failed,
+    }
+}
