@@ -26,7 +26,7 @@ fn a_school_converges() {
     for (args, at) in [(&["--dry-run"][..], "2026-11-23 18:05:00"), (&[], "2026-11-23 18:05:00"), (&[], "2026-11-23 22:05:00"), (&["--dry-run"], "2026-11-23 22:06:00"), (&[], "2026-11-25 18:05:00"), (&["status"], "2026-11-25 18:30:00"), (&["history"], "2026-11-25 18:31:00"), (&["--dry-run"], "2026-11-25 18:50:00")] {
         let began = std::time::Instant::now();
         let output = nord.run(args, at).expect("run");
-        println!("=== {at} {args:?} -> {:?} in {:?}\n{}{}", output.code, began.elapsed(), output.stderr, output.stdout);
+        println!("=== {at} {args:?} -> {:?} in {:?}\n{}{}", output.status, began.elapsed(), output.stderr, output.stdout);
     }
     println!("{:?}", lab.anomalies());
     println!("{:?}", lab.smtp().mails());
