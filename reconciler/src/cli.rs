@@ -147,7 +147,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         Ok(cli) => cli,
         Err(error) => {
             // Nobody is left to be told when even that cannot be written.
-            _ = error.print();
+            error.print().ok();
             return if error.use_stderr() { Exit::Usage } else { Exit::Converged };
         }
     };

@@ -62,6 +62,6 @@ impl Output {
 
     /// A line for people who watch; nobody is left to be told when it cannot be written.
     pub(super) fn line(self, line: &str) {
-        _ = writeln!(io::stderr().lock(), "{line}");
+        writeln!(io::stderr().lock(), "{line}").ok();
     }
 }

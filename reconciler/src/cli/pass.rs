@@ -20,6 +20,7 @@ use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
 use crate::planning::{Entry, Record, preview};
 use crate::report::status::Status;
+use crate::report::style::Color;
 use crate::report::text::Head;
 use crate::report::title::Clock;
 use crate::report::{json, mail, markdown, status, summary, text, trouble};
@@ -34,7 +35,7 @@ pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config>
     match crate::config::load(&common.config, credentials.as_deref()) {
         Ok(config) => Ok(config),
         Err(errors) => {
-            output.line(errors.render(output.color_on_stderr()).trim_end());
+            output.line(errors.render(output.color_on_stderr() == Color::On).trim_end());
             bail!("the settings in {} cannot be used", common.config.display())
         }
     }

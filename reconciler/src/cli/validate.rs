@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use schema::diagnostic::{self, Severity};
+use schema::fleet::{Counts, Fleet};
 use schema::tree::{Entry, Tree};
 use serde_json::json;
 
@@ -21,7 +22,7 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
     let loaded = schema::load(&tree);
     let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let exit = if errors == 0 { Exit::Converged } else { Exit::Failed };
-    let counts = loaded.fleet.as_ref().map(schema::fleet::Fleet::counts);
+    let counts = loaded.fleet.as_ref().map(Fleet::counts);
     if output.format == Format::Json {
         output.json(&json!({ "format_version": "1.0", "valid": errors == 0, "counts": counts, "diagnostics": loaded.diagnostics }))?;
         return Ok(exit);
@@ -34,7 +35,7 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
     let found = [(errors, "error", "errors"), (warnings, "warning", "warnings")];
     let found: Vec<String> = found.iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| count(*number, one, many)).collect();
     let found = if found.is_empty() { "no errors".to_owned() } else { found.join(", ") };
-    let counts = counts.map(|counts| format!(": {counts}")).unwrap_or_default();
+    let counts = counts.map(|counts| format!(": {}", held(counts))).unwrap_or_default();
     output.text(&format!("{found}{counts}\n"))?;
     Ok(exit)
 }
@@ -61,4 +62,17 @@ fn gather(root: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> anyhow::R
         }
     }
     Ok(())
+}
+
+fn held(counts: Counts) -> String {
+    let Counts { schools, rooms, classes, test_classes, images, versions } = counts;
+    let parts = [
+        count(schools, "school", "schools"),
+        count(rooms, "room", "rooms"),
+        count(classes, "hardware class", "hardware classes"),
+        count(test_classes, "test class", "test classes"),
+        count(images, "image", "images"),
+        count(versions, "version", "versions"),
+    ];
+    parts.join(", ")
 }

@@ -62,7 +62,7 @@ impl Watch {
         let left = left.map(|seconds| format!(", {} left", duration(seconds))).unwrap_or_default();
         let line = format!("  {percent:>3} % of {}, {}/s{left}", title::bytes(total), title::bytes(per_second));
         if self.is_terminal {
-            _ = write!(std::io::stderr(), "\r{line}\u{1b}[K");
+            write!(std::io::stderr(), "\r{line}\u{1b}[K").ok();
             self.is_open = true;
             return;
         }
@@ -80,7 +80,7 @@ impl Watch {
 
     fn close(&mut self) {
         if std::mem::take(&mut self.is_open) {
-            _ = writeln!(std::io::stderr());
+            writeln!(std::io::stderr()).ok();
         }
     }
 }

@@ -188,12 +188,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn remote(repo: &Repo) -> Remote {
-    let Repo { url, branch, key, known_hosts, token, ca } = repo;
-    let credentials = match (key, known_hosts, token) {
+    let Repo { url, branch, user, key, known_hosts, token_file, ca } = repo;
+    let credentials = match (key, known_hosts, token_file) {
         (Some(key_file), Some(known_hosts), _) => {
             Credentials::Key { key_file: key_file.clone(), known_hosts: known_hosts.clone() }
         }
-        (_, _, Some((user, token_file))) => {
+        (_, _, Some(token_file)) => {
             Credentials::Token { user: user.clone(), token_file: token_file.clone() }
         }
         _ => Credentials::None,

@@ -130,16 +130,16 @@ pub struct Attempt {
     pub outcome: HostOutcome,
 }
 
-/// Attempts kept for each host: more than any policy looks back.
-const ATTEMPTS_KEPT: usize = 16;
-
 impl Journal {
+    /// Attempts kept for each host: more than any policy looks back.
+    pub const ATTEMPTS_KEPT: usize = 16;
+
     /// Takes one more record in.
     pub fn fold(&mut self, record: &Record) {
         match &record.entry {
             Entry::Host { host, outcome, .. } => {
                 let attempts = self.hosts.entry(host.clone()).or_default();
-                if attempts.len() == ATTEMPTS_KEPT {
+                if attempts.len() == Self::ATTEMPTS_KEPT {
                     attempts.remove(0);
                 }
                 attempts.push(Attempt { at: record.at, outcome: outcome.clone() });

@@ -1,0 +1,505 @@
+//! The file with the settings: what may stand in it, and all that is wrong with it at once.
+
+use std::fmt;
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use schema::diagnostic::{self, Diagnostic};
+use schema::name::{Domain, SchoolName};
+use schema::read::{self, At};
+use schema::text::MailAddress;
+use schema::units::Length;
+use serde::{Deserialize, Deserializer};
+
+use super::{Commands, Config, Driver, Paths, ReleaseLogin, Repo, Reset, Smtp, Tls};
+use crate::planning::Server;
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    diagnostics: Vec<Diagnostic>,
+    /// The text of the file; none when it could not be read or must not be shown.
+    source: Option<String>,
+}
+
+impl ConfigErrors {
+    /// Each problem with the line in which it is, as people read it.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let source = self.source.as_deref();
+        let all = self.diagnostics.iter().map(|problem| diagnostic::render(problem, source, color));
+        all.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The problems, in the order of their places.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Reads the settings from a file. `credentials` is the folder with the secrets that systemd hands to
+/// the service, if it does: its `CREDENTIALS_DIRECTORY`.
+///
+/// # Errors
+///
+/// When the file cannot be read, or with everything that is wrong with it.
+pub fn load(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigErrors> {
+    let file = path.display().to_string();
+    let unreadable = |why: &dyn fmt::Display, hint: &str| {
+        let problem = Diagnostic::error("unreadable", file.clone(), None, format!("the settings cannot be read: {why}"));
+        ConfigErrors { diagnostics: vec![problem.with_hint(hint)], source: None }
+    };
+    let bytes = fs::read(path)
+        .map_err(|error| unreadable(&error, "reconciler.example.yaml shows what belongs into the file"))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error, "write the file as UTF-8"))?;
+    parse(&file, &text, credentials)
+}
+
+/// Reads the settings from a text; `file` is its name in messages.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn parse(file: &str, text: &str, credentials: Option<&Path>) -> Result<Config, ConfigErrors> {
+    let (document, diagnostics) = read::text::<Document>(file, text);
+    let mut check = Check { file, credentials, diagnostics, is_secret: false };
+    let config = document.and_then(|document| check.config(document));
+    let Check { mut diagnostics, is_secret, .. } = check;
+    match config {
+        Some(config) if diagnostics.is_empty() => Ok(config),
+        _ => {
+            diagnostic::sort(&mut diagnostics);
+            Err(ConfigErrors { diagnostics, source: (!is_secret).then(|| text.to_owned()) })
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    server: At<ServerName>,
+    repo: At<RepoDocument>,
+    #[serde(default)]
+    signers: At<Absolute>,
+    #[serde(default)]
+    release: At<ReleaseDocument>,
+    #[serde(default)]
+    smtp: At<SmtpDocument>,
+    #[serde(default)]
+    paths: At<PathsDocument>,
+    #[serde(default)]
+    commands: At<CommandsDocument>,
+    #[serde(default)]
+    reset: At<ResetDocument>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepoDocument {
+    url: At<String>,
+    #[serde(default)]
+    branch: At<Branch>,
+    #[serde(default)]
+    key: At<Secret>,
+    #[serde(default)]
+    known_hosts: At<Absolute>,
+    #[serde(default)]
+    user: At<User>,
+    #[serde(default)]
+    token_file: At<Secret>,
+    #[serde(default)]
+    ca: At<Absolute>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseDocument {
+    user: At<User>,
+    password_file: At<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SmtpDocument {
+    host: At<Domain>,
+    #[serde(default)]
+    port: At<u16>,
+    #[serde(default)]
+    tls: At<TlsName>,
+    #[serde(default)]
+    user: At<User>,
+    #[serde(default)]
+    password_file: At<Secret>,
+    #[serde(default)]
+    from: At<MailAddress>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TlsName {
+    None,
+    Starttls,
+    Tls,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DriverName {
+    Wrapper,
+    LinboRemote,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PathsDocument {
+    linbo: At<Absolute>,
+    store: At<Absolute>,
+    linbo_log: At<Absolute>,
+    ssh_config: At<Absolute>,
+    devices: At<Absolute>,
+    state: At<Absolute>,
+    run: At<Absolute>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CommandsDocument {
+    rsync: At<Program>,
+    ssh: At<Program>,
+    tmux: At<Program>,
+    wakeonlan: At<Program>,
+    linbo_remote: At<Program>,
+    linbo_torrent: At<Program>,
+    import_devices: At<Program>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ResetDocument {
+    driver: At<DriverName>,
+    boot_timeout: At<Length>,
+    command_timeout: At<Length>,
+    poll: At<Length>,
+    os_port: At<u16>,
+    linbo_port: At<u16>,
+}
+
+/// `central`, or a school.
+struct ServerName(Server);
+
+impl FromStr for ServerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "central" {
+            return Ok(Self(Server::Central));
+        }
+        let school: Result<SchoolName, _> = text.parse();
+        school
+            .map(|school| Self(Server::School(school)))
+            .map_err(|error| format!("{error}\nwrite `central`, or the name of this server's folder below schools/"))
+    }
+}
+
+/// An absolute path without `..`.
+struct Absolute(PathBuf);
+
+impl FromStr for Absolute {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text);
+        let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+        if path.is_absolute() && path.components().all(plain) && !text.contains(char::is_control) {
+            return Ok(Self(path.components().collect()));
+        }
+        Err(format!("`{}` is no absolute path\nwrite it from the `/` on, without `..`", text.escape_debug()))
+    }
+}
+
+/// A file with a secret: a path, or the name of a credential.
+enum Secret {
+    File(PathBuf),
+    Credential(String),
+}
+
+impl FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(name) = text.strip_prefix("credentials:") else {
+            let hint = |error: String| format!("{error}, or `credentials:` and the name of a credential of the service");
+            return text.parse().map(|Absolute(path)| Self::File(path)).map_err(hint);
+        };
+        let is_name = !name.is_empty()
+            && !name.starts_with('.')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if is_name {
+            return Ok(Self::Credential(name.to_owned()));
+        }
+        Err(format!("`{}` is no name of a credential\nwrite it as in LoadCredential=", name.escape_debug()))
+    }
+}
+
+/// A name to be found in `PATH`, or an absolute path.
+struct Program(PathBuf);
+
+impl FromStr for Program {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
+        if is_name {
+            return Ok(Self(text.into()));
+        }
+        let wrong = |_| {
+            let text = text.escape_debug();
+            format!("`{text}` is no program\nwrite a name that is found in PATH, or an absolute path; no options")
+        };
+        text.parse().map(|Absolute(path)| Self(path)).map_err(wrong)
+    }
+}
+
+/// A branch of the state repo.
+struct Branch(String);
+
+impl FromStr for Branch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.starts_with('-') && git2::Reference::is_valid_name(&format!("refs/heads/{text}")) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("`{}` is no name of a branch\nwrite it without refs/heads/", text.escape_debug()))
+    }
+}
+
+/// A user at the central server or the relay.
+struct User(String);
+
+impl FromStr for User {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
+        if !text.is_empty() && !text.starts_with('-') && !text.contains(bad) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("`{}` is no user\nuse no blanks, colons or slashes, and no dash at the beginning", text.escape_debug()))
+    }
+}
+
+macro_rules! read_as_text {
+    ($($name:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+read_as_text!(ServerName, Absolute, Secret, Program, Branch, User);
+
+/// What has to be looked at across values, and the document turned into settings.
+struct Check<'a> {
+    file: &'a str,
+    credentials: Option<&'a Path>,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether the file holds a secret, so that no line of it may be shown.
+    is_secret: bool,
+}
+
+impl Check<'_> {
+    /// The settings; none when something that they need is wrong, which has been noted then.
+    fn config(&mut self, document: Document) -> Option<Config> {
+        let server = document.server.into_inner().map(|ServerName(server)| server);
+        let repo = document.repo.into_inner().and_then(|repo| self.repo(repo));
+        let release = document.release.into_inner().map(|release| self.release(release));
+        let smtp = document.smtp.into_inner().map(|smtp| self.smtp(smtp));
+        let paths = self.paths(document.paths.into_inner().unwrap_or_default());
+        let reset = self.reset(document.reset.into_inner().unwrap_or_default());
+        Some(Config {
+            server: server?,
+            repo: repo?,
+            signers: document.signers.into_inner().map(|Absolute(path)| path),
+            release: release.flatten(),
+            smtp: smtp.flatten(),
+            paths,
+            commands: commands(document.commands.into_inner().unwrap_or_default()),
+            reset,
+        })
+    }
+
+    fn repo(&mut self, repo: RepoDocument) -> Option<Repo> {
+        self.url(&repo.url);
+        let [key, token_file] = [repo.key, repo.token_file].map(|file| self.secret(file));
+        Some(Repo {
+            url: repo.url.into_inner()?,
+            branch: repo.branch.into_inner().map_or_else(|| "main".to_owned(), |Branch(branch)| branch),
+            key,
+            known_hosts: repo.known_hosts.into_inner().map(|Absolute(path)| path),
+            user: repo.user.into_inner().map_or_else(|| "reconcile".to_owned(), |User(user)| user),
+            token_file,
+            ca: repo.ca.into_inner().map(|Absolute(path)| path),
+        })
+    }
+
+    fn url(&mut self, at: &At<String>) {
+        let Some(url) = at.get() else { return };
+        let user = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
+            self.is_secret = true;
+            let line = at.span().map_or(1, |span| span.line);
+            let problem = format!("repo.url in line {line} holds a password");
+            let hint = "put the token into a file that only root can read, name it in repo.token_file, and the user in repo.user";
+            self.diagnostics.push(Diagnostic::error("secret", self.file, None, problem).with_hint(hint));
+            return;
+        }
+        let known = ["https://", "ssh://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
+        if !known || url.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            self.wrong(at, "this is no URL of a repo that can be used", "begin with https://, ssh:// or file:///");
+        }
+    }
+
+    fn release(&mut self, release: ReleaseDocument) -> Option<ReleaseLogin> {
+        if release.user.get().is_some_and(|User(user)| user.contains('@')) {
+            self.wrong(&release.user, "a user of the release module has no `@`", "write the name alone");
+        }
+        let password_file = self.secret(release.password_file);
+        let User(user) = release.user.into_inner()?;
+        Some(ReleaseLogin { user, password_file: password_file? })
+    }
+
+    fn smtp(&mut self, smtp: SmtpDocument) -> Option<Smtp> {
+        let tls = match smtp.tls.get() {
+            None | Some(TlsName::None) => Tls::None,
+            Some(TlsName::Starttls) => Tls::Starttls,
+            Some(TlsName::Tls) => Tls::Tls,
+        };
+        let is_local = smtp.host.get().is_none_or(|host| matches!(host.as_str(), "localhost" | "127.0.0.1"));
+        if tls == Tls::None && !is_local && !smtp.user.is_absent() {
+            self.wrong(&smtp.user, "the password would travel in the clear", "add `tls: starttls` or `tls: tls`");
+        }
+        if smtp.user.is_absent() && !smtp.password_file.is_absent() {
+            self.wrong(&smtp.password_file, "a password without a user", "add `user`, or remove `password_file`");
+        }
+        if !smtp.user.is_absent() && smtp.password_file.is_absent() {
+            self.wrong(&smtp.user, "a user without a password", "add `password_file`, or remove `user`");
+        }
+        let port = self.port(smtp.port, const { NonZeroU16::new(25).unwrap() });
+        let password = self.secret(smtp.password_file);
+        Some(Smtp {
+            host: smtp.host.into_inner()?.as_str().to_owned(),
+            port,
+            tls,
+            login: smtp.user.into_inner().map(|User(user)| user).zip(password),
+            from: smtp.from.into_inner(),
+        })
+    }
+
+    fn paths(&mut self, paths: PathsDocument) -> Paths {
+        let default = Paths::default();
+        let store = paths.store.as_ref().map(|_| ());
+        let path = |at: At<Absolute>, default| at.into_inner().map_or(default, |Absolute(path)| path);
+        let paths = Paths {
+            linbo: path(paths.linbo, default.linbo),
+            store: path(paths.store, default.store),
+            linbo_log: path(paths.linbo_log, default.linbo_log),
+            ssh_config: path(paths.ssh_config, default.ssh_config),
+            devices: path(paths.devices, default.devices),
+            state: path(paths.state, default.state),
+            run: path(paths.run, default.run),
+        };
+        if paths.store.starts_with(&paths.linbo) {
+            let hint = "LINBO's tools would take what lies there for images: use a folder beside it, on the same file system";
+            self.wrong(&store, "the store lies inside LINBO's folder", hint);
+        }
+        paths
+    }
+
+    fn reset(&mut self, reset: ResetDocument) -> Reset {
+        let default = Reset::default();
+        Reset {
+            driver: match reset.driver.into_inner() {
+                Some(DriverName::LinboRemote) => Driver::LinboRemote,
+                Some(DriverName::Wrapper) => Driver::Wrapper,
+                None => default.driver,
+            },
+            boot_timeout: self.time(reset.boot_timeout, default.boot_timeout),
+            command_timeout: self.time(reset.command_timeout, default.command_timeout),
+            poll: self.time(reset.poll, default.poll),
+            os_port: self.port(reset.os_port, default.os_port),
+            linbo_port: self.port(reset.linbo_port, default.linbo_port),
+        }
+    }
+
+    fn time(&mut self, at: At<Length>, default: Duration) -> Duration {
+        if at.get().is_some_and(|length| length.seconds() == 0) {
+            self.wrong(&at, "nothing happens within no time", "write at least `1 s`");
+        }
+        at.into_inner().map_or(default, |length| Duration::from_secs(length.seconds()))
+    }
+
+    fn port(&mut self, at: At<u16>, default: NonZeroU16) -> NonZeroU16 {
+        let Some(port) = at.get() else { return default };
+        NonZeroU16::new(*port).unwrap_or_else(|| {
+            self.wrong(&at, "there is no port 0", "1 to 65535 are possible");
+            default
+        })
+    }
+
+    fn secret(&mut self, at: At<Secret>) -> Option<PathBuf> {
+        match at.get()? {
+            Secret::File(path) => Some(path.clone()),
+            Secret::Credential(name) => {
+                let path = self.credentials.map(|folder| folder.join(name));
+                if path.is_none() {
+                    let message = format!("the credential {name} is not there: systemd handed no credentials over");
+                    let hint = "run `reconcile` as its service, which has LoadCredential=, or write the path of a file";
+                    self.wrong(&at, &message, hint);
+                }
+                path
+            }
+        }
+    }
+
+    fn wrong<T>(&mut self, at: &At<T>, message: &str, hint: &str) {
+        let problem = Diagnostic::error("invalid-value", self.file, at.span(), message);
+        self.diagnostics.push(problem.with_hint(hint));
+    }
+}
+
+fn commands(commands: CommandsDocument) -> Commands {
+    let default = Commands::default();
+    let program = |at: At<Program>, default| at.into_inner().map_or(default, |Program(path)| path);
+    Commands {
+        rsync: program(commands.rsync, default.rsync),
+        ssh: program(commands.ssh, default.ssh),
+        tmux: program(commands.tmux, default.tmux),
+        wakeonlan: program(commands.wakeonlan, default.wakeonlan),
+        linbo_remote: program(commands.linbo_remote, default.linbo_remote),
+        linbo_torrent: program(commands.linbo_torrent, default.linbo_torrent),
+        import_devices: program(commands.import_devices, default.import_devices),
+    }
+}

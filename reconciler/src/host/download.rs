@@ -1,0 +1,479 @@
+//! Download: what is missing of one version, from the central server into the store.
+//!
+//! # Invariants
+//!
+//! The manifest is compared with the digest in Git before anything in it is read, and each file with
+//! the manifest before it gets its name in the store. What has arrived is kept when a download is
+//! paused, cut or killed, and never fetched again unless it proves wrong. No file has two writers.
+//!
+//! rsync's own timeout was seen not to fire when a link went down, so growth is watched here.
+
+mod lock;
+mod transfer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schema::digest::Digest;
+use schema::fleet::Central;
+use schema::name::{ImageName, VersionName};
+use schema::units::{Bytes, Rate};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::config::{Commands, Paths, ReleaseLogin};
+use crate::host::files;
+use crate::host::process::ProcessError;
+use crate::host::store::{KnownDigests, StoreError, StoreFolder};
+use crate::manifest::{LONGEST, Manifest, ManifestError, ManifestFile, digest_of};
+use crate::world::{Failure, Progress};
+use transfer::{Order, Way, only_writer};
+
+/// Where a download comes from and goes to.
+#[derive(Debug)]
+pub struct Line<'a, D> {
+    /// Where things are on this server.
+    pub paths: &'a Paths,
+    /// What programs are called.
+    pub commands: &'a Commands,
+    /// The central server.
+    pub central: &'a Central,
+    /// How to log in there.
+    pub login: Option<&'a ReleaseLogin>,
+    /// Digests of the files in LINBO's folder.
+    pub digests: &'a Arc<D>,
+    /// How long to wait for signs of life.
+    pub limits: Limits,
+}
+
+/// How a transfer is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long nothing may arrive. Default 120 seconds.
+    pub quiet: Duration,
+    /// Between two looks. Default 1 second.
+    pub tick: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { quiet: Duration::from_secs(120), tick: Duration::from_secs(1) }
+    }
+}
+
+/// What is to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The image.
+    pub image: &'a ImageName,
+    /// The version.
+    pub version: &'a VersionName,
+    /// The digest of its manifest, as Git has it.
+    pub manifest: &'a Digest,
+    /// What it may take of the line.
+    pub rate: Option<Rate>,
+    /// When it has to stop.
+    pub until: Timestamp,
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// rsync could not be run.
+    #[error("the download could not be started")]
+    Program(#[source] ProcessError),
+    /// The store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[source] StoreError),
+    /// A file on this server cannot be used.
+    #[error("{} cannot be read or written", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// rsync failed.
+    #[error("rsync {how} at {url}: {why}")]
+    Rsync {
+        /// What was to be fetched.
+        url: String,
+        /// How it ended.
+        how: String,
+        /// What that means.
+        why: &'static str,
+    },
+    /// Nothing arrived for too long.
+    #[error(
+        "nothing has arrived from {url} for {seconds} seconds, so the transfer was ended; what has \
+         arrived is kept. See whether the line to the central server is up"
+    )]
+    Stalled {
+        /// What was to be fetched.
+        url: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The server sends more than the manifest says.
+    #[error("{url} is larger than the {size} bytes that it may have; it is not what was published")]
+    TooLarge {
+        /// What was to be fetched.
+        url: String,
+        /// The most that it may have.
+        size: u64,
+    },
+    /// There is no manifest.
+    #[error("there is no manifest of at most {LONGEST} bytes at {url}; see that the version was published")]
+    NoManifest {
+        /// Where.
+        url: String,
+    },
+    /// The manifest is not the one that Git names.
+    #[error(
+        "the manifest at {url} is not the one that the state repo names: expected {expected}, found \
+         {found}. Nothing of it was used"
+    )]
+    OtherManifest {
+        /// Where.
+        url: String,
+        /// The digest in Git.
+        expected: Digest,
+        /// That of what was fetched.
+        found: Digest,
+    },
+    /// The manifest is no manifest.
+    #[error("the manifest at {url} cannot be used")]
+    BadManifest {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// The manifest speaks of something else.
+    #[error("the manifest at {url} is that of {found}, not of {expected}")]
+    Misnamed {
+        /// Where.
+        url: String,
+        /// What it should be of.
+        expected: String,
+        /// What it is of.
+        found: String,
+    },
+    /// The disk is too small.
+    #[error(
+        "{} are to be fetched, so with a tenth to spare {} are needed, but only {} are free at {}; make room there",
+        .missing, .needed, .free, .path.display()
+    )]
+    NoRoom {
+        /// What is still to be fetched.
+        missing: Bytes,
+        /// That and a tenth.
+        needed: Bytes,
+        /// What is free.
+        free: Bytes,
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file is not what the manifest says.
+    #[error(
+        "{url} is not what its manifest says, and was deleted here: expected {expected_size} bytes \
+         with {expected}, found {size} bytes with {found}"
+    )]
+    OtherContent {
+        /// What was fetched.
+        url: String,
+        /// Its size in the manifest.
+        expected_size: u64,
+        /// Its digest in the manifest.
+        expected: Digest,
+        /// Its size.
+        size: u64,
+        /// Its digest.
+        found: Digest,
+    },
+    /// An earlier download cannot be ended.
+    #[error(
+        "an earlier download whose reconciler is gone still holds {} and cannot be ended; see `fuser -v` of that file",
+        .path.display()
+    )]
+    StillWritten {
+        /// The lock.
+        path: PathBuf,
+    },
+}
+
+impl DownloadError {
+    fn file(path: &Path, source: io::Error) -> Failure {
+        anyhow::Error::new(Self::File { path: path.to_owned(), source }).into()
+    }
+
+    fn with(self, evidence: Vec<String>) -> Failure {
+        Failure::Failed { error: anyhow::Error::new(self), evidence }
+    }
+
+    fn alone(self) -> Failure {
+        self.with(Vec::new())
+    }
+}
+
+/// Fetches what is missing of a version. Dropping the future ends it and keeps what has arrived.
+///
+/// # Errors
+///
+/// [`Failure::Paused`] when it had to stop before all of it was there, and whatever went wrong.
+pub async fn download<D: KnownDigests + Send + Sync + 'static>(
+    line: &Line<'_, D>,
+    wanted: &Wanted<'_>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<(), Failure> {
+    let store = StoreFolder::new(&line.paths.store);
+    store.prepare(&line.paths.linbo).map_err(|error| DownloadError::Store(error).alone())?;
+    let manifest = line.manifest(&store, wanted).await?;
+    let missing = line.missing(&store, &manifest)?;
+    let total: u64 = missing.values().map(|file| file.size).sum();
+    let mut pace = Pace::default();
+    let mut before = 0;
+    for file in missing.values() {
+        let mut grown = |arrived: u64| tell(pace.progress(before + arrived.min(file.size), total));
+        line.one(&store, wanted, file, &mut grown).await?;
+        before += file.size;
+    }
+    Ok(())
+}
+
+impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
+    fn url(&self, wanted: &Wanted<'_>, name: &str) -> String {
+        let Central { server, port, release_module, .. } = self.central;
+        let user = self.login.map(|login| format!("{}@", login.user)).unwrap_or_default();
+        format!("rsync://{user}{server}:{port}/{release_module}/{}/{}/{name}", wanted.image, wanted.version)
+    }
+
+    fn order(&self, wanted: &Wanted<'_>, name: &str, target: PathBuf, way: Way, size: u64) -> Order<'_> {
+        let (rate, until) = (wanted.rate, wanted.until);
+        Order { url: self.url(wanted, name), target, way, size, login: self.login, rate, until }
+    }
+
+    /// The manifest, from the store or the central server.
+    async fn manifest(&self, store: &StoreFolder, wanted: &Wanted<'_>) -> Result<Manifest, Failure> {
+        let url = self.url(wanted, "manifest.json");
+        let bytes = match fs::read(store.manifest(wanted.manifest)) {
+            // One that was damaged on this disk is fetched again.
+            Ok(bytes) if digest_of(&bytes) == *wanted.manifest => bytes,
+            _ => self.fetch_manifest(store, wanted).await?,
+        };
+        let found = digest_of(&bytes);
+        if found != *wanted.manifest {
+            return Err(DownloadError::OtherManifest { url, expected: *wanted.manifest, found }.alone());
+        }
+        let manifest = match Manifest::parse(&bytes) {
+            Ok(manifest) => manifest,
+            Err(source) => return Err(DownloadError::BadManifest { url, source }.alone()),
+        };
+        if manifest.image() != wanted.image || manifest.version() != wanted.version {
+            let found = format!("{} {}", manifest.image(), manifest.version());
+            let expected = format!("{} {}", wanted.image, wanted.version);
+            return Err(DownloadError::Misnamed { url, expected, found }.alone());
+        }
+        let path = store.manifest(wanted.manifest);
+        files::write_atomically(&path, &bytes, 0o600).map_err(|source| DownloadError::file(&path, source))?;
+        Ok(manifest)
+    }
+
+    async fn fetch_manifest(&self, store: &StoreFolder, wanted: &Wanted<'_>) -> Result<Vec<u8>, Failure> {
+        let target = store.incoming(wanted.manifest);
+        let lock = only_writer(store, wanted.manifest, wanted.until).await?;
+        let failed = |source| DownloadError::file(&target, source);
+        files::remove_if_there(&target).map_err(failed)?;
+        let way = Way::Whole { most: LONGEST };
+        let order = self.order(wanted, "manifest.json", target.clone(), way, LONGEST as u64);
+        order.fetch(&self.commands.rsync, &self.limits, &lock, &mut |_| ()).await?;
+        let Some(file) = files::if_there(File::open(&target)).map_err(failed)? else {
+            return Err(DownloadError::NoManifest { url: order.url }.alone());
+        };
+        let mut bytes = Vec::new();
+        file.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        files::remove_if_there(&target).map_err(failed)?;
+        files::remove_if_there(&store.lock(wanted.manifest)).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    /// The files that are not in the store, each content once, when there is room for them.
+    fn missing<'m>(
+        &self,
+        store: &StoreFolder,
+        manifest: &'m Manifest,
+    ) -> Result<BTreeMap<Digest, &'m ManifestFile>, Failure> {
+        let missing: BTreeMap<_, _> = manifest
+            .files()
+            .iter()
+            .filter(|file| !store.object(&file.sha256).exists())
+            .map(|file| (file.sha256, file))
+            .collect();
+        let there = |digest| fs::metadata(store.partial(digest)).map_or(0, |found| found.len());
+        let left = missing.iter().map(|(digest, file)| file.size.saturating_sub(there(digest)));
+        let left = left.fold(0, u64::saturating_add);
+        let needed = left.saturating_add(left / 10);
+        let free = store.free().map_err(|source| DownloadError::file(&self.paths.store, source))?;
+        if free < needed {
+            let (missing, needed, free) = (Bytes(left), Bytes(needed), Bytes(free));
+            let path = self.paths.store.clone();
+            return Err(DownloadError::NoRoom { missing, needed, free, path }.alone());
+        }
+        Ok(missing)
+    }
+
+    /// One file: from LINBO's folder if it has the same, else from the central server.
+    async fn one(
+        &self,
+        store: &StoreFolder,
+        wanted: &Wanted<'_>,
+        file: &ManifestFile,
+        grown: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        let digest = &file.sha256;
+        let (object, partial) = (store.object(digest), store.partial(digest));
+        let lock = only_writer(store, digest, wanted.until).await?;
+        if object.exists() {
+            return Ok(());
+        }
+        if self.take_live(wanted.image, file, &object).await.map_err(|source| DownloadError::file(&object, source))? {
+            grown(file.size);
+            return Ok(());
+        }
+        let failed = |source| DownloadError::file(&partial, source);
+        let size = || files::if_there(fs::metadata(&partial)).map(|found| found.map_or(0, |found| found.len()));
+        if size().map_err(failed)? > file.size {
+            files::remove_if_there(&partial).map_err(failed)?;
+        }
+        let mut resumed = size().map_err(failed)? > 0;
+        let mut way = Way::Append;
+        loop {
+            if Timestamp::now() >= wanted.until {
+                return Err(Failure::Paused);
+            }
+            let order = self.order(wanted, file.name.as_str(), partial.clone(), way, file.size);
+            // rsync takes a file that is complete for wrong when it cannot compare.
+            if way == Way::Mend || size().map_err(failed)? < file.size || file.size == 0 {
+                order.fetch(&self.commands.rsync, &self.limits, &lock, grown).await?;
+            }
+            let (size, found) = digest_of_file(&partial).await.map_err(failed)?;
+            if (size, found) == (file.size, *digest) {
+                break;
+            }
+            if !resumed {
+                files::remove_if_there(&partial).map_err(failed)?;
+                let (url, expected_size, expected) = (order.url, file.size, *digest);
+                let error = DownloadError::OtherContent { url, expected_size, expected, size, found };
+                return Err(error.alone());
+            }
+            // What was there before may be what is wrong; only that is fetched again, once.
+            tracing::warn!(file = %file.name, "what had arrived earlier proved wrong; mending it");
+            (resumed, way) = (false, Way::Mend);
+        }
+        let placed = fs::rename(&partial, &object)
+            .and_then(|()| files::sync_folder(files::parent(&object)))
+            .and_then(|()| files::sync_folder(files::parent(&partial)))
+            .and_then(|()| files::remove_if_there(&store.lock(digest)));
+        placed.map_err(failed)?;
+        self.digests.learn(&object, digest);
+        Ok(())
+    }
+
+    /// Takes the file from LINBO's folder, if that has one with the same content; whether it did.
+    async fn take_live(&self, image: &ImageName, file: &ManifestFile, object: &Path) -> io::Result<bool> {
+        let folder = self.paths.linbo.join("images").join(image.as_str());
+        let (digests, file, object) = (Arc::clone(self.digests), file.clone(), object.to_owned());
+        let taken = tokio::task::spawn_blocking(move || link_same(&*digests, &folder, &file, &object));
+        taken.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+fn link_same(
+    digests: &impl KnownDigests,
+    folder: &Path,
+    file: &ManifestFile,
+    object: &Path,
+) -> io::Result<bool> {
+    let Some(entries) = files::if_there(fs::read_dir(folder))? else { return Ok(false) };
+    for entry in entries {
+        let path = entry?.path();
+        // A file that is being written or taken away is not what is looked for.
+        let Ok(before) = fs::symlink_metadata(&path) else { continue };
+        if !before.is_file() || before.len() != file.size || file.size == 0 {
+            continue;
+        }
+        if digests.of(&path).ok() != Some(file.sha256) || fs::hard_link(&path, object).is_err() {
+            continue;
+        }
+        let after = fs::metadata(object)?;
+        let identity = |found: &fs::Metadata| (found.ino(), found.len(), found.mtime(), found.mtime_nsec());
+        if identity(&before) == identity(&after) {
+            digests.adopt(&path, object);
+            files::sync_folder(files::parent(object))?;
+            return Ok(true);
+        }
+        files::remove_if_there(object)?;
+    }
+    Ok(false)
+}
+
+/// Size and digest of a file that is on the disk when this returns. Stops reading when dropped.
+async fn digest_of_file(path: &Path) -> io::Result<(u64, Digest)> {
+    struct Stop(Arc<AtomicBool>);
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = Stop(Arc::default());
+    let (path, stopped) = (path.to_owned(), Arc::clone(&stop.0));
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        file.sync_all()?;
+        let mut buffer = vec![0; 1024 * 1024];
+        let (mut size, mut hash) = (0, Sha256::new());
+        while !stopped.load(Ordering::Relaxed) {
+            match file.read(&mut buffer)? {
+                0 => return Ok((size, Digest::new(hash.finalize().into()))),
+                count => {
+                    size += count as u64;
+                    hash.update(&buffer[..count]);
+                }
+            }
+        }
+        Err(io::ErrorKind::Interrupted.into())
+    });
+    read.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// How fast bytes arrive, by the last ten looks.
+#[derive(Debug, Default)]
+struct Pace {
+    looks: VecDeque<(Instant, u64)>,
+}
+
+impl Pace {
+    fn progress(&mut self, done: u64, total: u64) -> Progress {
+        let now = Instant::now();
+        self.looks.push_back((now, done));
+        if self.looks.len() > 10 {
+            self.looks.pop_front();
+        }
+        let (since, at) = self.looks.front().copied().unwrap_or((now, done));
+        let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
+        let per_second = (done.saturating_sub(at) * 1000).checked_div(millis).unwrap_or(0);
+        Progress::Bytes { done, total, per_second }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Which records of a large journal are dropped.
+//!
+//! # Invariants
+//!
+//! Whole records are kept or dropped. What the planner knows of hosts, what people were told of and
+//! which commit was taken up last is the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use schema::name::HostName;
+
+use super::Line;
+use crate::planning::{Entry, Journal, Record};
+
+/// The lines without old ones that nothing depends on; none when it would not be much shorter.
+pub(super) fn without_old<'a>(lines: &[Line<'a>], age: SignedDuration) -> Option<Vec<Line<'a>>> {
+    // The age counts from the last record, not from the clock: a clock that jumps ahead must not
+    // drop everything.
+    let last = lines.last()?.record.at;
+    let oldest = last.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let needed = needed(lines.iter().map(|line| &line.record), oldest);
+    let kept: Vec<_> = lines.iter().zip(needed).filter(|(_, needed)| *needed).map(|(line, _)| line.clone()).collect();
+    let bytes = |lines: &[Line<'_>]| lines.iter().map(|line| line.text.len()).sum::<usize>();
+    (bytes(&kept) < bytes(lines) / 4 * 3).then_some(kept)
+}
+
+/// For each record, whether it has to be kept.
+fn needed<'a>(
+    records: impl DoubleEndedIterator<Item = &'a Record> + ExactSizeIterator,
+    oldest: Timestamp,
+) -> Vec<bool> {
+    let records: Vec<&Record> = records.collect();
+    let first_told = first_told(&records, oldest);
+    let commit = records.iter().rposition(|record| matches!(record.entry, Entry::Commit { .. }));
+    let mut attempts: BTreeMap<&HostName, usize> = BTreeMap::new();
+    let needed = records.iter().enumerate().rev().map(|(index, record)| {
+        let young = record.at >= oldest;
+        match &record.entry {
+            Entry::Host { host, .. } => {
+                let later = attempts.entry(host).or_default();
+                *later += 1;
+                young || *later <= Journal::ATTEMPTS_KEPT
+            }
+            Entry::Told { .. } => index >= first_told,
+            Entry::Commit { .. } => young || commit == Some(index),
+            Entry::Unknown => true,
+            Entry::PassStarted | Entry::Started { .. } | Entry::Finished { .. } | Entry::PassFinished { .. } => young,
+        }
+    });
+    let mut needed: Vec<bool> = needed.collect();
+    needed.reverse();
+    needed
+}
+
+/// The first record of what people were told that is young, or of which something still holds. All
+/// later ones are needed then: each may close what an earlier one opened.
+fn first_told(records: &[&Record], oldest: Timestamp) -> usize {
+    let mut decided: BTreeSet<&String> = BTreeSet::new();
+    let mut first = records.len();
+    for (index, record) in records.iter().enumerate().rev() {
+        if let Entry::Told { opened, closed } = &record.entry {
+            let holds = opened.keys().any(|key| !decided.contains(key));
+            if holds || record.at >= oldest {
+                first = index;
+            }
+            decided.extend(opened.keys().chain(closed));
+        }
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::linbo::verdict::HostOutcome;
+    use crate::planning::{Action, StepResult};
+
+    fn record(day: i64, entry: Entry) -> Record {
+        let at = Timestamp::from_second(day * 24 * 3600).unwrap();
+        Record { at, pass: at, entry }
+    }
+
+    fn host(day: i64, name: &str) -> Record {
+        let step = Action::ImportDevices { classes: Vec::new() }.id();
+        let outcome = HostOutcome::Unknown { why: day.to_string() };
+        record(day, Entry::Host { step, host: name.parse().unwrap(), outcome })
+    }
+
+    fn told(day: i64, opened: &[&str], closed: &[&str]) -> Record {
+        let opened = opened.iter().map(|key| ((*key).to_owned(), day.to_string())).collect();
+        record(day, Entry::Told { opened, closed: closed.iter().map(ToString::to_string).collect() })
+    }
+
+    #[track_caller]
+    fn check(records: &[Record], wanted: &str) {
+        let oldest = Timestamp::from_second(100 * 24 * 3600).unwrap();
+        let needed = needed(records.iter(), oldest);
+        let text: String = needed.iter().map(|needed| if *needed { '+' } else { '.' }).collect();
+        assert_eq!(text, wanted);
+        let kept: Vec<&Record> = records.iter().zip(needed).filter(|(_, n)| *n).map(|(r, _)| r).collect();
+        let (before, after): (Journal, Journal) = (records.iter().collect(), kept.into_iter().collect());
+        assert_eq!(before.told(), after.told());
+        for name in ["pc01", "pc02"] {
+            let name = name.parse().unwrap();
+            assert_eq!(before.attempts(&name), after.attempts(&name));
+        }
+    }
+
+    #[test]
+    fn old_records_go_unless_something_depends_on_them() {
+        let start = |day| record(day, Entry::PassStarted);
+        let done = |day| {
+            let step = Action::ImportDevices { classes: Vec::new() }.id();
+            record(day, Entry::Finished { step, result: StepResult::Done })
+        };
+        let commit = |day| record(day, Entry::Commit { id: "0f".into(), subject: "x".into() });
+        check(&[], "");
+        check(&[commit(1), commit(2), start(3)], ".+.");
+        check(&[commit(100), commit(2), start(3)], "++.");
+        check(&[start(1), done(2), record(3, Entry::Unknown), start(99), start(100), done(120)], "..+.++");
+        check(&[told(1, &["a"], &[]), told(2, &["b"], &["a"]), told(3, &[], &["b"]), told(101, &["c"], &[])], "...+");
+        check(&[told(1, &["x"], &["x"]), told(2, &["b", "c"], &[]), told(3, &[], &["c"]), start(4)], "+++.");
+        check(&[told(1, &["x"], &[]), told(2, &["b", "c"], &["x"]), told(3, &[], &["c"]), start(4)], ".++.");
+        // A clock that jumped: file order decides, not the times.
+        check(&[told(200, &["a"], &[]), told(1, &[], &["a"])], "++");
+        let attempts: Vec<Record> = (1..=20).map(|day| host(day, "pc01")).chain([host(5, "pc02")]).collect();
+        check(&attempts, "....+++++++++++++++++");
+    }
+}

@@ -1,0 +1,112 @@
+//! What is true on this server: one look at everything that its desired state speaks of.
+//!
+//! # Invariants
+//!
+//! Nothing is changed but what is remembered of digests. What cannot be seen says so with its path
+//! and the error; it never looks like something that is not there. All times are compared with one
+//! reading of the clock, taken before anything was looked at. Files are read on threads of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use schema::name::{HostName, ImageName};
+
+use crate::config::Config;
+use crate::linbo::devices::Devices;
+use crate::planning::{Action, Desired, Journal, Observed, Probe, Running};
+
+use super::digests::Digests;
+use read::{Links, read};
+
+mod classes;
+mod hosts;
+mod images;
+mod read;
+mod store;
+
+/// `devices.csv` of the largest school has some hundred kilobytes.
+const LONGEST_DEVICES: u64 = 16 << 20;
+
+/// Looks at everything that `desired` speaks of. `journal` and `running` become part of what is seen.
+pub async fn observe(
+    config: &Config,
+    digests: &Digests,
+    journal: &Journal,
+    desired: &Desired,
+    running: &[Running],
+) -> Observed {
+    let at = Timestamp::now();
+    let paths = &config.paths;
+    let images = images(desired);
+    let released: BTreeSet<&ImageName> = desired.images.keys().map(|(image, _)| image).collect();
+    let at_work = at_work(running);
+    let classes = desired.classes.keys().map(|class| async {
+        (class.clone(), classes::look(&paths.linbo, class).await)
+    });
+    let live = images.iter().map(|image| async {
+        let asked = released.contains(image).then_some(digests);
+        (image.clone(), images::look(&paths.linbo, image, asked).await)
+    });
+    let (classes, live, store, busy, (devices, reports)) = tokio::join!(
+        join_all(classes),
+        join_all(live),
+        store::look(&paths.store, digests),
+        hosts::busy(&config.commands.tmux, &paths.run, at_work),
+        async {
+            let devices = devices(&paths.devices).await;
+            let hosts = hosts::of_rooms(desired, devices.seen());
+            (devices, hosts::reports(&paths.linbo_log, hosts).await)
+        },
+    );
+    Observed {
+        at,
+        devices,
+        classes: classes.into_iter().collect(),
+        live: live.into_iter().collect(),
+        store,
+        reports,
+        busy,
+        journal: journal.clone(),
+        running: running.to_vec(),
+    }
+}
+
+/// All images that a class or the release of an image names.
+fn images(desired: &Desired) -> BTreeSet<ImageName> {
+    let of_classes = desired.classes.values().flat_map(|class| class.os.iter().map(|os| &os.image));
+    let released = desired.images.keys().map(|(image, _)| image);
+    of_classes.chain(released).cloned().collect()
+}
+
+/// The hosts on which this pass itself works.
+fn at_work(running: &[Running]) -> BTreeSet<HostName> {
+    let resets = running.iter().filter_map(|running| match &running.step.action {
+        Action::ResetRoom { hosts, .. } => Some(hosts),
+        _ => None,
+    });
+    resets.flatten().map(|wake| wake.host.clone()).collect()
+}
+
+async fn devices(path: &Path) -> Probe<Devices> {
+    let path = path.to_owned();
+    blocking(move || match read(&path, LONGEST_DEVICES, Links::Followed) {
+        Ok(Some(file)) => Probe::Seen(Devices::parse(&file.bytes)),
+        Ok(None) => Probe::Unseen(format!("{} is not there", path.display())),
+        Err(cause) => Probe::Unseen(cause),
+    })
+    .await
+}
+
+/// Does something on a thread where it may wait for a disk.
+async fn blocking<T: Send + 'static>(look: impl FnOnce() -> Probe<T> + Send + 'static) -> Probe<T> {
+    let looked = tokio::task::spawn_blocking(look).await;
+    looked.unwrap_or_else(|error| Probe::Unseen(format!("looking was cut off: {error}")))
+}
+
+/// Several looks at once, by their names.
+type Probes<K, T> = BTreeMap<K, Probe<T>>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Puts the hosts of a room back to their images.
+//!
+//! # Invariants
+//!
+//! Each host is told exactly once, as soon as its outcome is known, and no host is told that it was
+//! applied without its own word for it. A host in use is never touched. Commands that were begun on
+//! hosts go on when this is dropped or the reconciler dies, and a later reset does not disturb them.
+
+mod probe;
+mod remote;
+mod wake;
+mod wrapper;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use schema::name::{FileName, HostName, ImageName, RoomName};
+use schema::text::ImageStamp;
+use tokio::time::sleep;
+
+use crate::config::{Config, Driver};
+use crate::host::process::locked_output;
+use crate::linbo::command::{Command, CommandLine};
+use crate::linbo::devices::Devices;
+use crate::linbo::status::HostReport;
+use crate::linbo::verdict::{Evidence, HostOutcome, judge};
+use crate::planning::action::{Action, Pace, Wake};
+use crate::world::{Failure, Progress};
+
+/// What a host's logs are read of, from their ends.
+const LOG_READ: u64 = 8 * 1024 * 1024;
+
+/// What is to be done to a room: the fields of [`Action::ResetRoom`], and what it should lead to.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomReset<'a> {
+    /// The room.
+    pub room: &'a RoomName,
+    /// The hosts.
+    pub hosts: &'a [Wake],
+    /// What each runs.
+    pub commands: &'a CommandLine,
+    /// Whether the hosts are all that the room has.
+    pub whole_room: bool,
+    /// The images that the commands restore.
+    pub images: &'a [ImageName],
+    /// How fast the hosts may be woken.
+    pub pace: Pace,
+    /// The file of each image that a host reports, which is the diff where there is one, and its
+    /// timestamp, by the `.info` in LINBO's folder. An image that is not here is not compared.
+    pub expected: &'a BTreeMap<ImageName, (FileName, ImageStamp)>,
+}
+
+impl<'a> RoomReset<'a> {
+    /// What an action asks for; none when it resets no room.
+    #[must_use]
+    pub fn of(
+        action: &'a Action,
+        expected: &'a BTreeMap<ImageName, (FileName, ImageStamp)>,
+    ) -> Option<Self> {
+        let Action::ResetRoom {
+            room,
+            hosts,
+            commands,
+            whole_room,
+            images,
+            pace,
+            ..
+        } = action
+        else {
+            return None;
+        };
+        Some(Self {
+            room,
+            hosts,
+            commands,
+            whole_room: *whole_room,
+            images,
+            pace: *pace,
+            expected,
+        })
+    }
+
+    /// Whether the hosts are switched off at the end.
+    fn halts(&self) -> bool {
+        self.commands.commands().contains(&Command::Halt)
+    }
+}
+
+/// The file that holds the output of the commands on a host, locked for as long as one runs.
+#[must_use]
+pub fn host_log(config: &Config, host: &HostName) -> PathBuf {
+    config.paths.run.join("hosts").join(format!("{host}.log"))
+}
+
+/// Resets the hosts of a room with the driver of the settings. The zone is that of the server, and so
+/// of its clients' clocks. Dropping the future leaves the commands on the hosts running.
+///
+/// # Errors
+///
+/// Only what concerns all hosts: a program is missing, `linbo-remote` refuses, a folder cannot be
+/// written. Hosts that were not told then were not judged.
+pub async fn reset_room(
+    config: &Config,
+    zone: &TimeZone,
+    reset: &RoomReset<'_>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<(), Failure> {
+    let desk = Desk::new(config, zone, reset, tell).await?;
+    match config.reset.driver {
+        Driver::Wrapper => wrapper::reset(&desk).await?,
+        Driver::LinboRemote => remote::reset(&desk).await?,
+    }
+    for wake in reset.hosts {
+        desk.tell(&wake.host, unknown("nothing was heard of it"));
+    }
+    Ok(())
+}
+
+/// What both drivers work with.
+struct Desk<'a> {
+    config: &'a Config,
+    zone: &'a TimeZone,
+    reset: &'a RoomReset<'a>,
+    addresses: BTreeMap<HostName, Ipv4Addr>,
+    tell: RefCell<&'a mut dyn FnMut(Progress)>,
+    untold: RefCell<BTreeSet<HostName>>,
+}
+
+/// What is known of a run besides its time and its output.
+#[derive(Clone, Copy)]
+enum End {
+    /// The exit status of SSH.
+    Exit(i32),
+    /// It is not known how it ended.
+    Lost,
+}
+
+impl<'a> Desk<'a> {
+    async fn new(
+        config: &'a Config,
+        zone: &'a TimeZone,
+        reset: &'a RoomReset<'a>,
+        tell: &'a mut dyn FnMut(Progress),
+    ) -> anyhow::Result<Self> {
+        let folder = config.paths.run.join("hosts");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+        // Without it, hosts are looked for by their names.
+        let devices = tokio::fs::read(&config.paths.devices).await;
+        let devices = devices
+            .map(|text| Devices::parse(&text))
+            .unwrap_or_default();
+        let address = |wake: &Wake| Some((wake.host.clone(), devices.get(&wake.host)?.ip?));
+        Ok(Self {
+            config,
+            zone,
+            reset,
+            addresses: reset.hosts.iter().filter_map(address).collect(),
+            tell: RefCell::new(tell),
+            untold: RefCell::new(reset.hosts.iter().map(|wake| wake.host.clone()).collect()),
+        })
+    }
+
+    /// Tells the outcome of a host, unless it was told before.
+    fn tell(&self, host: &HostName, outcome: HostOutcome) {
+        if self.untold.borrow_mut().remove(host) {
+            (self.tell.borrow_mut())(Progress::Host(host.clone(), outcome));
+        }
+    }
+
+    fn note(&self, text: String) {
+        (self.tell.borrow_mut())(Progress::Note(text));
+    }
+
+    /// The locked file for the output of commands on a host; none when a command still runs there.
+    async fn lock(&self, host: &HostName) -> anyhow::Result<Option<File>> {
+        let path = host_log(self.config, host);
+        for _ in 0..3 {
+            let file = locked_output(&path);
+            let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
+            if file.is_some() {
+                return Ok(file);
+            }
+            // Whoever only looks whether it is locked holds it for a moment.
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(None)
+    }
+
+    /// What became of a host: of several images the worst, otherwise the last.
+    fn judge(&self, host: &HostName, end: End, output: &[u8], started: Timestamp) -> HostOutcome {
+        let status = self
+            .config
+            .paths
+            .linbo_log
+            .join(format!("{host}_image.status"));
+        let status = read_end(&status).and_then(|text| HostReport::parse(&text).ok());
+        let judge = |expected: Option<&(FileName, ImageStamp)>| {
+            judge(&Evidence {
+                exit: match end {
+                    End::Exit(code) => Some(code),
+                    End::Lost => None,
+                },
+                output,
+                status: status.clone(),
+                started,
+                ended: Timestamp::now(),
+                zone: self.zone,
+                expected: expected.cloned(),
+            })
+        };
+        let images = self.reset.images.iter();
+        let outcomes = images.map(|image| judge(self.reset.expected.get(image)));
+        outcomes.max_by_key(badness).unwrap_or_else(|| judge(None))
+    }
+}
+
+fn badness(outcome: &HostOutcome) -> u8 {
+    match outcome {
+        HostOutcome::Applied { .. } => 0,
+        HostOutcome::Unknown { .. } => 1,
+        HostOutcome::Unreachable { .. } => 2,
+        HostOutcome::Failed { .. } => 3,
+    }
+}
+
+fn unknown(why: impl Into<String>) -> HostOutcome {
+    HostOutcome::Unknown { why: why.into() }
+}
+
+fn unreachable(why: impl Into<String>) -> HostOutcome {
+    HostOutcome::Unreachable { why: why.into() }
+}
+
+const OCCUPIED: &str = "a command of an earlier pass still runs on it";
+const IN_USE: &str = "runs an operating system (in use?); not touched";
+
+/// The end of a file; none when it cannot be read.
+fn read_end(path: &Path) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_READ)))
+        .ok()?;
+    let mut text = Vec::new();
+    file.take(LOG_READ).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// A length of time for people: `5 minutes`, `90 seconds`.
+fn lasting(time: Duration) -> String {
+    let (count, unit) = match time.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => (seconds / 3600, "hour"),
+        seconds if seconds > 0 && seconds % 60 == 0 => (seconds / 60, "minute"),
+        seconds => (seconds, "second"),
+    };
+    if count == 1 {
+        format!("1 {unit}")
+    } else {
+        format!("{count} {unit}s")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! The second driver: LINBO's own `linbo-remote`, whose outcomes are found out afterwards.
+//!
+//! # Invariants
+//!
+//! `linbo-remote` returns 0 whatever became of the hosts, and does nothing for a host whose session
+//! still exists; so such hosts are not handed to it, its exit status proves nothing, and each host is
+//! judged by its own log of this run and by its own report. The file that `linbo-remote` writes to is
+//! locked while it works, so that a later pass does not start another one for the same room.
+//!
+//! It waits for all hosts of a call alike, and runs all their syncs at once: when fewer may be on than
+//! there are, they are called in batches, each of which is finished before the next begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use schema::name::HostName;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::probe::Presence;
+use super::wake::seconds_between_wakes;
+use super::wrapper::halt;
+use super::{Desk, End, IN_USE, OCCUPIED, lasting, read_end, unknown, unreachable};
+use crate::host::process::{Finished, Program, is_locked, locked_output};
+use crate::linbo::command::{Command, CommandLine};
+use crate::linbo::log::SessionLog;
+use crate::linbo::remote::{Launch, Launches, session_name, sessions};
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::action::Wake;
+
+/// How long `linbo-remote` waits at most between the last packet and the first command. It always
+/// waits that long, however soon the hosts are up, so it is kept below the patience of the settings.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// How long `linbo-remote` may take for one host besides waking and waiting.
+const PER_HOST: Duration = Duration::from_secs(15);
+/// How long it may take for itself.
+const FOR_ITSELF: Duration = Duration::from_secs(60);
+/// How long `tmux` may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Lines shown of a log.
+const SHOWN: usize = 8;
+
+/// Resets the hosts of a desk.
+///
+/// # Errors
+///
+/// When `linbo-remote` or `tmux` cannot be run, or when `linbo-remote` refuses what it is asked.
+pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
+    let before = open_sessions(desk).await?;
+    let mut free = Vec::new();
+    for wake in desk.reset.hosts {
+        if before.contains(&session_name(&wake.host)) {
+            desk.tell(
+                &wake.host,
+                unknown("a session of linbo-remote is already there"),
+            );
+        } else if is_locked(&super::host_log(desk.config, &wake.host)).unwrap_or(true) {
+            desk.tell(&wake.host, unknown(OCCUPIED));
+        } else {
+            free.push(wake);
+        }
+    }
+    let at_once = usize::try_from(desk.reset.pace.on_at_once.max(1)).unwrap_or(usize::MAX);
+    let whole = desk.reset.whole_room && free.len() == desk.reset.hosts.len();
+    for hosts in free.chunks(at_once) {
+        let selector = if whole && hosts.len() == free.len() {
+            ["-r".to_owned(), desk.reset.room.to_string()]
+        } else {
+            let names: Vec<_> = hosts.iter().map(|wake| wake.host.as_str()).collect();
+            ["-i".to_owned(), names.join(",")]
+        };
+        batch(desk, hosts, selector).await?;
+    }
+    Ok(())
+}
+
+/// One call of `linbo-remote`, and what becomes of its hosts.
+async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyhow::Result<()> {
+    let started = Timestamp::now();
+    let logs: BTreeMap<_, _> = hosts
+        .iter()
+        .map(|wake| (&wake.host, written(&log(desk, &wake.host))))
+        .collect();
+    let launches = launch(desk, hosts.len(), selector).await?;
+    let alive = open_sessions(desk).await.unwrap_or_default();
+    let mut running = BTreeSet::new();
+    for &wake in hosts {
+        let host = &wake.host;
+        let outcome = match launches.hosts.get(host) {
+            Some(Launch::Started { .. }) => None,
+            _ if alive.contains(&session_name(host)) => None,
+            Some(Launch::NotOnline) => Some(not_online(desk, wake).await?),
+            Some(Launch::NotAPxeHost) => Some(unreachable(
+                "linbo-remote skips it: its PXE flag in devices.csv is neither 1 nor 2",
+            )),
+            Some(Launch::InvalidMac) => Some(unreachable(
+                "linbo-remote finds no valid MAC address of it in the domain",
+            )),
+            Some(Launch::Unrecognised { line }) => Some(unknown(format!(
+                "linbo-remote said something unknown of it: {line}"
+            ))),
+            None if launches.finished => Some(unreachable("linbo-remote did not name it")),
+            None => Some(unknown(
+                "linbo-remote was cut off before it came to this host",
+            )),
+        };
+        match outcome {
+            Some(outcome) => desk.tell(host, outcome),
+            None => _ = running.insert(host),
+        }
+    }
+    let patience = desk.config.reset.command_timeout;
+    let launched = Instant::now();
+    let mut halts = FuturesUnordered::new();
+    let mut blind = None;
+    while !running.is_empty() {
+        let overdue = launched.elapsed() >= patience;
+        let alive = match open_sessions(desk).await {
+            Ok(alive) => Some(alive),
+            Err(error) => {
+                blind = Some(error);
+                None
+            }
+        };
+        let is_over = |host: &HostName| {
+            alive
+                .as_ref()
+                .is_some_and(|alive| !alive.contains(&session_name(host)))
+        };
+        let ended: Vec<_> = running
+            .iter()
+            .copied()
+            .filter(|host| overdue || is_over(host))
+            .collect();
+        for host in ended {
+            running.remove(host);
+            let by_itself = is_over(host);
+            if !by_itself {
+                end_session(desk, host).await;
+            }
+            let log = log(desk, host);
+            let is_new = written(&log).is_some_and(|at| logs.get(host) != Some(&Some(at)));
+            let output = read_end(&log).filter(|_| is_new).unwrap_or_default();
+            let mut outcome = desk.judge(host, End::Lost, &output, started);
+            if let HostOutcome::Unknown { why } = &mut outcome {
+                if !by_itself {
+                    *why = format!("its session was still there after {}", lasting(patience));
+                    if let Some(error) = &blind {
+                        *why = format!("{why}, and tmux could not be asked ({error:#})");
+                    }
+                } else if !is_new {
+                    *why = "its session ended without a log".to_owned();
+                }
+            }
+            let read = SessionLog::parse(&output);
+            if by_itself
+                && matches!(outcome, HostOutcome::Unknown { .. })
+                && let Some(last) = stopped_after(desk, &read)
+            {
+                let why = format!("`{last}` failed: linbo-remote went no further");
+                outcome = HostOutcome::Failed {
+                    why,
+                    evidence: read.tail(SHOWN),
+                };
+            }
+            desk.tell(host, outcome);
+            let sent_off = read.commands.iter().any(|command| command.words == "halt");
+            if desk.reset.halts() && !sent_off {
+                halts.push(halt(desk, host));
+            }
+        }
+        if !running.is_empty() {
+            tokio::select! {
+                Some(()) = halts.next(), if !halts.is_empty() => {}
+                () = sleep(desk.config.reset.poll) => {}
+            }
+        }
+    }
+    while halts.next().await.is_some() {}
+    Ok(())
+}
+
+/// Runs `linbo-remote` and reads what it prints.
+async fn launch(desk: &Desk<'_>, count: usize, selector: [String; 2]) -> anyhow::Result<Launches> {
+    let path = desk
+        .config
+        .paths
+        .run
+        .join(format!("linbo-remote.{}.log", desk.reset.room));
+    let output = locked_output(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?
+        .with_context(|| {
+            format!(
+                "linbo-remote of an earlier pass still works on room {}",
+                desk.reset.room
+            )
+        })?;
+    let between = seconds_between_wakes(desk.reset.pace);
+    let wait = desk
+        .config
+        .reset
+        .boot_timeout
+        .min(LONGEST_WAIT)
+        .as_secs()
+        .max(1);
+    let [which, whom] = &selector;
+    let mut running = Program::new("linbo_remote", &desk.config.commands.linbo_remote)
+        .args([which, whom])
+        .args(["-b", &between.to_string(), "-w", &wait.to_string()])
+        .args(["-c", &commands(desk.reset.commands).to_string()])
+        .start_detached(output)?;
+    let hosts = u32::try_from(count).unwrap_or(u32::MAX);
+    let patience = (Duration::from_secs(between) + PER_HOST).saturating_mul(hosts)
+        + Duration::from_secs(wait)
+        + FOR_ITSELF;
+    let finished = match timeout(patience, running.wait()).await {
+        Ok(finished) => Some(finished?),
+        Err(_) => {
+            running.stop().await;
+            desk.note(format!(
+                "linbo-remote was ended after {}",
+                lasting(patience)
+            ));
+            None
+        }
+    };
+    let launches = Launches::parse(&read_end(&path).unwrap_or_default());
+    if let Some(finished) = finished.filter(|finished| !finished.is_success())
+        && !launches.finished
+    {
+        let reason = launches.refused.clone().unwrap_or_else(|| finished.how());
+        bail!("linbo-remote {which} {whom} was refused: {reason}");
+    }
+    Ok(launches)
+}
+
+/// What `linbo-remote` is told to run. Only the beginning of the next command proves that one ended
+/// well, so a harmless one is put behind the last that matters.
+fn commands(line: &CommandLine) -> CommandLine {
+    match line.commands().last() {
+        Some(last) if last.ends_linbo() || *last == Command::Label => line.clone(),
+        _ => line.clone().then(Command::Label),
+    }
+}
+
+/// The command at which `linbo-remote` stopped, when the host answered after it and so was not lost:
+/// then the command itself returned an error.
+fn stopped_after(desk: &Desk<'_>, log: &SessionLog) -> Option<String> {
+    let all = commands(desk.reset.commands);
+    let last = log.commands.last()?;
+    let is_final = all
+        .commands()
+        .last()
+        .is_some_and(|command| command.to_string() == last.words);
+    let restored = log
+        .tail(usize::MAX)
+        .iter()
+        .any(|line| line.contains("gui_ctl restore"));
+    (!is_final && restored).then(|| last.words.clone())
+}
+
+async fn not_online(desk: &Desk<'_>, wake: &Wake) -> anyhow::Result<HostOutcome> {
+    Ok(match desk.look(wake).await? {
+        Presence::System => unreachable(IN_USE),
+        Presence::Linbo | Presence::Off { .. } => {
+            unreachable("it was woken, but LINBO was not online when linbo-remote asked")
+        }
+    })
+}
+
+fn log(desk: &Desk<'_>, host: &HostName) -> PathBuf {
+    desk.config
+        .paths
+        .linbo_log
+        .join(format!("{host}.linbo-remote"))
+}
+
+fn written(path: &std::path::Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+async fn tmux(desk: &Desk<'_>, arguments: &[&str]) -> anyhow::Result<Finished> {
+    let program = Program::new("tmux", &desk.config.commands.tmux).args(arguments);
+    Ok(program.deadline(ANSWER).run().await?)
+}
+
+/// The names of all tmux sessions. No server means no session.
+async fn open_sessions(desk: &Desk<'_>) -> anyhow::Result<BTreeSet<String>> {
+    let list = tmux(desk, &["list-sessions", "-F", "#{session_name}"]).await?;
+    if list.is_success() {
+        return Ok(sessions(&list.stdout));
+    }
+    let said = list.last_lines(1).pop().unwrap_or_default();
+    let none = said.contains("no server running") || said.contains("No such file or directory");
+    if none {
+        return Ok(BTreeSet::new());
+    }
+    Err(anyhow!("tmux list-sessions {}: {said}", list.how()))
+}
+
+async fn end_session(desk: &Desk<'_>, host: &HostName) {
+    let name = format!("={}", session_name(host));
+    match tmux(desk, &["kill-session", "-t", &name]).await {
+        Ok(ended) if ended.is_success() => {}
+        Ok(ended) => tracing::warn!("tmux kill-session {name} {}", ended.how()),
+        Err(error) => tracing::warn!("tmux kill-session {name}: {error:#}"),
+    }
+}

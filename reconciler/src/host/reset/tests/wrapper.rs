@@ -1,0 +1,358 @@
+use super::*;
+
+#[tokio::test]
+async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was() {
+    let mut room = Room::new(&[
+        ("pc01", APPLIED),
+        ("pc02", "echo 'Failed: sync'; exit 1"),
+        (
+            "pc03",
+            &format!("echo 'Mounting ubuntu.qcow2 failed!'; {APPLIED}"),
+        ),
+        (
+            "pc04",
+            "echo 'ssh: connect to host pc04 port 2222: Connection refused' >&2; exit 255",
+        ),
+        ("pc05", "sleep 600"),
+        ("pc06", APPLIED),
+        ("pc07", APPLIED),
+        ("pc08", APPLIED),
+        ("pc09", APPLIED),
+        ("pc10", "exit 2"),
+        ("pc11", "true"),
+        (
+            "pc12",
+            &format!(
+                "{}; exit 0",
+                APPLIED.replace("202611010800", "202610010800")
+            ),
+        ),
+        ("pc13", "echo half; kill -9 $$"),
+        ("pc14", "echo half; exit 137"),
+    ]);
+    room.config.reset.command_timeout = Duration::from_secs(4);
+    room.write("net/pc06/dead", "");
+    let port = room.config.reset.os_port.get();
+    let _os = TcpListener::bind((Room::address(6), port)).unwrap();
+    room.write("run/hosts/pc08.log", "of an earlier pass");
+    let held = File::open(room.path("run/hosts/pc08.log")).unwrap();
+    held.try_lock().unwrap();
+    room.hosts[8].mac = None;
+    room.check(&[
+        ("pc01", "applied", "ubuntu.qcow2 of 202611010800"),
+        ("pc02", "failed", "exit status 1"),
+        ("pc03", "failed", "Mounting ubuntu.qcow2 failed!"),
+        ("pc04", "unreachable", "Connection refused"),
+        (
+            "pc05",
+            "unknown",
+            "`sync:1` was still running after 4 seconds",
+        ),
+        (
+            "pc06",
+            "unreachable",
+            "did not answer within 1 second (SSH: ssh: connect to host pc06",
+        ),
+        (
+            "pc07",
+            "unreachable",
+            "runs an operating system (in use?); not touched",
+        ),
+        (
+            "pc08",
+            "unknown",
+            "a command of an earlier pass still runs on it",
+        ),
+        ("pc09", "unreachable", "no MAC address"),
+        ("pc10", "failed", "exit status 2"),
+        ("pc11", "unknown", "did not report"),
+        ("pc12", "failed", "202610010800"),
+        ("pc13", "unknown", "nothing shows"),
+        ("pc14", "unknown", "nothing shows"),
+    ])
+    .await;
+    let all = ["wake", "gui_ctl disable", "sync:1", "halt"];
+    for host in [
+        "pc01", "pc02", "pc03", "pc04", "pc05", "pc10", "pc11", "pc12", "pc13",
+    ] {
+        assert_eq!(room.calls_of(host), all, "{host}");
+        assert!(
+            !exists(&room.path(&format!("net/{host}/linbo"))),
+            "{host} is off"
+        );
+        assert!(!room.is_busy(host));
+    }
+    assert_eq!(room.calls_of("pc06"), ["wake"]);
+    for untouched in ["pc07", "pc08", "pc09"] {
+        assert!(room.calls_of(untouched).is_empty(), "{untouched}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_wait_for_their_places_and_those_that_are_on_come_first() {
+    let mut room = Room::new(&[("pc01", APPLIED), ("pc02", APPLIED), ("pc03", APPLIED)]);
+    room.pace.on_at_once = 1;
+    room.write("net/pc02/linbo", "");
+    room.check(&[
+        ("pc01", "applied", ""),
+        ("pc02", "applied", ""),
+        ("pc03", "applied", ""),
+    ])
+    .await;
+    let calls = room.calls();
+    let marks: Vec<_> = calls
+        .iter()
+        .filter(|call| call.ends_with("wake") || call.ends_with("halt"))
+        .collect();
+    assert_eq!(
+        marks,
+        [
+            "pc02 halt",
+            "pc01 wake",
+            "pc01 halt",
+            "pc03 wake",
+            "pc03 halt"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn hosts_are_woken_at_their_pace_and_a_slow_one_blocks_none() {
+    let mut room = Room::new(&[("pc01", "sleep 600"), ("pc02", APPLIED), ("pc03", APPLIED)]);
+    room.config.reset.command_timeout = Duration::from_secs(4);
+    room.pace.wake_per_minute = 60;
+    let (_, told) = room.reset().await;
+    let order: Vec<_> = told.iter().map(|(host, _)| host.as_str()).collect();
+    assert_eq!(order, ["pc02", "pc03", "pc01"]);
+    let wakes = std::fs::read_to_string(room.path("wakes")).unwrap();
+    let wakes: Vec<i64> = wakes.lines().map(|at| at.parse().unwrap()).collect();
+    // Starting a program takes a while, now more, now less.
+    let spread = wakes[2] - wakes[0];
+    assert!(wakes.len() == 3 && spread > 1500, "{wakes:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_was_switched_on_while_it_waited_for_its_place_is_not_touched() {
+    let wait = format!("until [ -e $root/go ]; do sleep 0.05; done; {APPLIED}");
+    let mut room = Room::new(&[("pc01", &wait), ("pc02", APPLIED), ("pc03", APPLIED)]);
+    room.pace.on_at_once = 1;
+    room.write("net/pc01/linbo", "");
+    room.write("net/pc03/linbo", "");
+    let reset = room.check(&[
+        ("pc01", "applied", ""),
+        ("pc02", "unreachable", "in use"),
+        ("pc03", "applied", ""),
+    ]);
+    let meanwhile = async {
+        becomes("pc01 begins", || room.calls_of("pc01").len() > 1).await;
+        let port = room.config.reset.os_port.get();
+        let os = TcpListener::bind((Room::address(1), port)).unwrap();
+        std::fs::remove_file(room.path("net/pc03/linbo")).unwrap();
+        sleep(room.config.reset.poll * 3).await;
+        room.write("go", "");
+        os
+    };
+    let ((), _os) = tokio::join!(reset, meanwhile);
+    assert!(room.calls_of("pc02").is_empty());
+    assert_eq!(
+        room.calls_of("pc03"),
+        ["wake", "gui_ctl disable", "sync:1", "halt"]
+    );
+}
+
+#[tokio::test]
+async fn commands_go_on_when_the_reconciler_is_gone_and_the_next_pass_leaves_them_alone() {
+    let wait = "touch $dir/begun; until [ -e $dir/go ]; do sleep 0.05; done; touch $dir/done";
+    let room = Room::new(&[("pc01", wait)]);
+    {
+        let reset = room.reset();
+        let begun = becomes("the sync begins", || exists(&room.path("net/pc01/begun")));
+        tokio::select! {
+            _ = reset => unreachable!("it waits"),
+            () = begun => {}
+        }
+    }
+    assert!(room.is_busy("pc01"));
+    room.check(&[(
+        "pc01",
+        "unknown",
+        "a command of an earlier pass still runs on it",
+    )])
+    .await;
+    assert!(room.is_busy("pc01"), "a second look does not end it");
+    assert!(!room.calls_of("pc01").contains(&"halt".to_owned()));
+    room.write("net/pc01/go", "");
+    becomes("the sync ends", || exists(&room.path("net/pc01/done"))).await;
+    becomes("the lock is free", || !room.is_busy("pc01")).await;
+}
+
+#[tokio::test]
+async fn several_systems_are_synced_in_turn_until_one_fails() {
+    let mut room = Room::new(&[
+        (
+            "pc01",
+            &format!(
+                "{APPLIED}; {}",
+                APPLIED.replace("ubuntu.qcow2", "win11.qdiff")
+            ),
+        ),
+        ("pc02", &format!("{APPLIED}; [ $2 = sync:1 ]")),
+        ("pc03", &format!("[ $2 = sync:2 ] || {APPLIED}")),
+    ]);
+    room.images.push("win11".parse().unwrap());
+    let stamped = (
+        "win11.qdiff".parse().unwrap(),
+        "202611010800".parse().unwrap(),
+    );
+    room.expected.insert("win11".parse().unwrap(), stamped);
+    room.commands = "sync:1,sync:2,label".parse().unwrap();
+    room.check(&[
+        ("pc01", "applied", "win11.qdiff"),
+        ("pc02", "failed", "exit status 1"),
+        ("pc03", "unknown", "did not report"),
+    ])
+    .await;
+    let calls = |host| room.calls_of(host);
+    let whole = [
+        "wake",
+        "gui_ctl disable",
+        "sync:1",
+        "sync:2",
+        "label",
+        "gui_ctl restore",
+    ];
+    assert_eq!(calls("pc01"), whole);
+    assert_eq!(
+        calls("pc02"),
+        [
+            "wake",
+            "gui_ctl disable",
+            "sync:1",
+            "sync:2",
+            "gui_ctl restore"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_status_file_counts_only_when_it_is_of_this_run() {
+    let status = |stamp: &str| {
+        format!(
+            "echo \"{stamp} applied: ubuntu.qcow2 \\\"202611010800\\\"\" > $root/log/$host\"_image.status\""
+        )
+    };
+    let room = Room::new(&[
+        ("pc01", &status("$(date -u +%Y%m%d%H%M)")),
+        ("pc02", &status("202601010000")),
+    ]);
+    room.check(&[
+        ("pc01", "applied", ""),
+        ("pc02", "unknown", "did not report"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_concerns_all_hosts_fails_the_step_and_lets_those_that_were_begun_finish() {
+    let mut room = Room::new(&[("pc01", APPLIED), ("pc02", APPLIED)]);
+    room.write("net/pc01/linbo", "");
+    room.config.commands.wakeonlan = room.path("nowhere");
+    let (result, told) = room.reset().await;
+    assert!(reason(result).contains("setting commands.wakeonlan"));
+    assert_eq!(told.len(), 1);
+    assert!(
+        matches!(&told[0], (host, HostOutcome::Applied { .. }) if host == "pc01"),
+        "{told:?}"
+    );
+    assert_eq!(room.calls_of("pc01").last().unwrap(), "halt");
+
+    room.config.commands.ssh = room.path("nowhere");
+    assert!(reason(room.reset().await.0).contains("setting commands.ssh"));
+    std::fs::remove_dir_all(room.path("run")).unwrap();
+    room.write("run", "a file");
+    assert!(reason(room.reset().await.0).contains("run/hosts cannot be made"));
+}
+
+#[tokio::test]
+async fn a_host_that_comes_up_with_its_operating_system_is_left_alone() {
+    let room = Room::new(&[("pc01", APPLIED)]);
+    let port = room.config.reset.os_port.get();
+    room.write("net/pc01/dead", "");
+    let reset = room.check(&[("pc01", "unreachable", "answers instead of LINBO")]);
+    let boots = async {
+        becomes("it is woken", || !room.calls_of("pc01").is_empty()).await;
+        TcpListener::bind((Room::address(0), port)).unwrap()
+    };
+    let ((), _os) = tokio::join!(reset, boots);
+    assert_eq!(room.calls_of("pc01"), ["wake"]);
+}
+
+/// The same over OpenSSH itself, whose arguments, exit status and endurance the stand-in only guesses.
+#[tokio::test]
+async fn openssh_passes_commands_and_their_exit_status() {
+    use std::process::Command as Tool;
+
+    let sshd = Path::new("/usr/sbin/sshd");
+    assert!(
+        exists(sshd) && exists(Path::new("/run/sshd")),
+        "install openssh-server"
+    );
+    let wait = "until [ -e $root/go ]; do sleep 0.05; done; exit 1";
+    let mut room = Room::new(&[("pc01", APPLIED), ("pc02", "exit 1"), ("pc03", wait)]);
+    for key in ["host_key", "key"] {
+        let mut keygen = Tool::new("ssh-keygen");
+        keygen
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(room.path(key));
+        assert!(keygen.status().unwrap().success());
+    }
+    let at = |name: &str| room.path(name).display().to_string();
+    // What answers is the stand-in for a client, by the name that the user of the key asks for.
+    let client = SSH
+        .lines()
+        .filter(|line| !line.contains("shift"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    room.program(
+        "client",
+        &format!("host=$1\nset -- $SSH_ORIGINAL_COMMAND\n{client}"),
+    );
+    for host in ["pc01", "pc02", "pc03"] {
+        let (key, keys, client) = (at("host_key"), at("key.pub"), at("client"));
+        let config = format!(
+            "HostKey {key}\nAuthorizedKeysFile {keys}\nStrictModes no\nUsePAM no\nPidFile none\n\
+             PermitRootLogin yes\nSetEnv HOME=/nowhere\nForceCommand {client} {host}\n"
+        );
+        room.write(&format!("sshd_{host}"), &config);
+        room.write(&format!("net/{host}/linbo"), "");
+    }
+    let config = format!(
+        "Host *\n ProxyCommand {} -i -f {} 2>/dev/null\n IdentityFile {}\n IdentitiesOnly yes\n\
+         StrictHostKeyChecking no\n UserKnownHostsFile {}\n LogLevel ERROR\n",
+        sshd.display(),
+        at("sshd_%h"),
+        at("key"),
+        at("known")
+    );
+    room.write("ssh_config", &config);
+    room.config.paths.ssh_config = room.path("ssh_config");
+    room.config.commands.ssh = "ssh".into();
+    let waits = || room.calls_of("pc03").contains(&"sync:1".to_owned());
+    tokio::select! {
+        _ = room.reset() => unreachable!("pc03 waits"),
+        () = becomes("all were begun", || waits() && room.calls_of("pc02").contains(&"halt".to_owned())) => {}
+    }
+    becomes("pc01 ends", || !room.is_busy("pc01")).await;
+    assert!(room.is_busy("pc03"));
+    room.write("go", "");
+    becomes("the lock is free", || !room.is_busy("pc03")).await;
+    for host in ["pc01", "pc02"] {
+        room.write(&format!("net/{host}/linbo"), "");
+    }
+    room.check(&[
+        ("pc01", "applied", "ubuntu.qcow2 of 202611010800"),
+        ("pc02", "failed", "exit status 1"),
+        ("pc03", "failed", "exit status 1"),
+    ])
+    .await;
+}
