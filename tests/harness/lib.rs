@@ -1,1 +1,3 @@
-//! x
+//! What the tests of the reconciler stand on.
+
+pub mod fuzz;
