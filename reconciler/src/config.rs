@@ -15,6 +15,7 @@ mod document;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use document::{ConfigErrors, load, parse};
 pub use secrets::check_secrets;

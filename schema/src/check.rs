@@ -53,10 +53,10 @@ pub(crate) fn dangling<'n>(
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let names: Vec<&str> = known.take(MOST + 1).collect();
-            if names.is_empty() || names.len() > MOST {
-                otherwise()
-            } else {
-                format!("{list} `{}`", names.join("`, `"))
+            match names.as_slice() {
+                [only] => format!("there is only `{only}`"),
+                names if names.is_empty() || names.len() > MOST => otherwise(),
+                names => format!("{list} `{}`", names.join("`, `")),
             }
         }
     };

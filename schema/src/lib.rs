@@ -14,6 +14,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod document;
 pub mod fleet;
+pub mod json_schema;
 mod load;
 pub mod name;
 pub mod read;

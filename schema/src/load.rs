@@ -166,19 +166,8 @@ impl File<'_> {
 }
 
 /// Keys of features to come: administrators may have read of them.
-const PLANNED: [&str; 12] = [
-    "exams",
-    "guard",
-    "healthy",
-    "promote",
-    "rebrand",
-    "retention",
-    "rollout",
-    "smoke_tests",
-    "update",
-    "vm",
-    "waves",
-    "bandwidth",
+const PLANNED: [&str; 7] = [
+    "exams", "guard", "promote", "rebrand", "rollout", "update", "waves",
 ];
 
 /// An unknown key that a later version will know gets a hint that says so.

@@ -259,7 +259,7 @@ impl Program {
         self.start()?.finished(heard).await
     }
 
-    /// Starts it. It is ended when the value is dropped.
+    /// Starts it, within a tokio runtime. It is ended when the value is dropped.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Program {
         Attached::start(self)
     }
 
-    /// Starts it to live on when the reconciler ends, in whatever way: for commands that must not be
+    /// Starts it, within a tokio runtime, to live on when the reconciler ends, in whatever way: for commands that must not be
     /// cut off, such as a sync on a host. Its output goes to `output`; when that is from
     /// [`locked_output()`], the lock is held for exactly as long as the program and what it started
     /// live. A deadline is not kept: whoever waits for it keeps one.

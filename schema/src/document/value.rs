@@ -17,6 +17,11 @@ use crate::units::Bytes;
 /// Serde and JSON Schema for a type that documents write as text.
 macro_rules! value {
     ($name:ident, $pattern:expr, $description:literal) => {
+        impl $name {
+            /// The regular expression that the JSON Schema carries.
+            pub const PATTERN: &'static str = $pattern;
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = Cow::<'de, str>::deserialize(deserializer)?;

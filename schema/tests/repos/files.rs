@@ -46,3 +46,18 @@ pub(crate) fn rendered(tree: &Tree, diagnostics: &[Diagnostic]) -> String {
         .map(|found| render(found, tree.text(&found.file), false) + "\n\n");
     all.collect()
 }
+
+/// Compares a text with a file that holds it; with `UPDATE_GOLDEN=1` the file is rewritten.
+pub(crate) fn compare(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        return;
+    }
+    let golden = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        golden == text,
+        "{} differs; if that is meant, run the test with UPDATE_GOLDEN=1. It should be\n{text}",
+        path.display()
+    );
+}

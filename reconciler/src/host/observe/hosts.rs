@@ -36,11 +36,16 @@ pub(super) fn of_rooms(desired: &Desired, devices: Option<&Devices>) -> BTreeSet
     for (name, room) in &desired.rooms {
         match &room.hosts {
             RoomHosts::FromDevices => {
-                let hosts = devices.into_iter().flat_map(|devices| devices.in_room(name));
+                let hosts = devices
+                    .into_iter()
+                    .flat_map(|devices| devices.in_room(name));
                 all.extend(hosts.map(|device| device.host.clone()));
             }
             RoomHosts::Listed(hosts) => all.extend(hosts.iter().map(|host| {
-                devices.and_then(|devices| devices.get(host)).map_or(host, |device| &device.host).clone()
+                devices
+                    .and_then(|devices| devices.get(host))
+                    .map_or(host, |device| &device.host)
+                    .clone()
             })),
         }
     }
@@ -48,14 +53,24 @@ pub(super) fn of_rooms(desired: &Desired, devices: Option<&Devices>) -> BTreeSet
 }
 
 /// The last report of each host.
-pub(super) async fn reports(folder: &Path, hosts: BTreeSet<HostName>) -> Probes<HostName, Option<HostReport>> {
+pub(super) async fn reports(
+    folder: &Path,
+    hosts: BTreeSet<HostName>,
+) -> Probes<HostName, Option<HostReport>> {
     let hosts: Vec<HostName> = hosts.into_iter().collect();
     let chunks = hosts.chunks(CHUNK).map(|chunk| {
         let (folder, chunk) = (folder.to_owned(), chunk.to_vec());
         async move {
             let read = blocking({
                 let chunk = chunk.clone();
-                move || Probe::Seen(chunk.iter().map(|host| report(&folder, host)).collect::<Vec<_>>())
+                move || {
+                    Probe::Seen(
+                        chunk
+                            .iter()
+                            .map(|host| report(&folder, host))
+                            .collect::<Vec<_>>(),
+                    )
+                }
             });
             let reports = match read.await {
                 Probe::Seen(reports) => reports,
@@ -87,7 +102,11 @@ fn report(folder: &Path, host: &HostName) -> Probe<Option<HostReport>> {
 }
 
 /// Hosts on which something runs; `at_work` are those on which this pass itself works.
-pub(super) async fn busy(tmux: &Path, run: &Path, at_work: BTreeSet<HostName>) -> Probe<BTreeMap<HostName, Busy>> {
+pub(super) async fn busy(
+    tmux: &Path,
+    run: &Path,
+    at_work: BTreeSet<HostName>,
+) -> Probe<BTreeMap<HostName, Busy>> {
     let folder = run.join("hosts");
     let skipped = at_work.clone();
     let orphans = blocking(move || match orphans(&folder, &skipped) {
@@ -100,7 +119,10 @@ pub(super) async fn busy(tmux: &Path, run: &Path, at_work: BTreeSet<HostName>) -
         (Err(cause), _) | (Ok(_), Probe::Unseen(cause)) => return Probe::Unseen(cause),
     };
     let orphans = orphans.into_iter().map(|host| (host, Busy::Orphan));
-    let sessions = sessions.into_iter().filter(|host| !at_work.contains(host)).map(|host| (host, Busy::Session));
+    let sessions = sessions
+        .into_iter()
+        .filter(|host| !at_work.contains(host))
+        .map(|host| (host, Busy::Session));
     Probe::Seen(orphans.chain(sessions).collect())
 }
 
@@ -108,7 +130,9 @@ pub(super) async fn busy(tmux: &Path, run: &Path, at_work: BTreeSet<HostName>) -
 fn orphans(folder: &Path, at_work: &BTreeSet<HostName>) -> Result<Vec<HostName>, String> {
     let mut hosts = Vec::new();
     for name in names(folder)?.unwrap_or_default() {
-        let Some(host) = name.strip_suffix(".log").and_then(|host| host.parse().ok()) else { continue };
+        let Some(host) = name.strip_suffix(".log").and_then(|host| host.parse().ok()) else {
+            continue;
+        };
         // Not even for a moment may this pass's own locks be in its own way.
         if !at_work.contains(&host) && is_locked(&folder.join(&name))? {
             hosts.push(host);
@@ -118,7 +142,8 @@ fn orphans(folder: &Path, at_work: &BTreeSet<HostName>) -> Result<Vec<HostName>,
 }
 
 fn is_locked(path: &Path) -> Result<bool, String> {
-    let failed = |error: std::io::Error| format!("cannot look at the lock {}: {error}", path.display());
+    let failed =
+        |error: std::io::Error| format!("cannot look at the lock {}: {error}", path.display());
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -139,10 +164,18 @@ pub(super) async fn sessions(
     sockets: Option<&Path>,
     deadline: Duration,
 ) -> Result<BTreeSet<HostName>, String> {
-    let failed = |why: String| format!("cannot list the sessions of linbo-remote with {}: {why}", tmux.display());
+    let failed = |why: String| {
+        format!(
+            "cannot list the sessions of linbo-remote with {}: {why}",
+            tmux.display()
+        )
+    };
     let asked = async {
         loop {
-            match ask(tmux, sockets).await.map_err(|error| error.to_string())? {
+            match ask(tmux, sockets)
+                .await
+                .map_err(|error| error.to_string())?
+            {
                 Answer::Listed(listed) => return Ok(listed),
                 Answer::NoServer => return Ok(Vec::new()),
                 Answer::Ending => tokio::time::sleep(PAUSE).await,
@@ -151,10 +184,17 @@ pub(super) async fn sessions(
         }
     };
     let late = |_| failed(format!("no answer within {} s", deadline.as_secs_f32()));
-    let listed = tokio::time::timeout(deadline, asked).await.map_err(late)?.map_err(failed)?;
+    let listed = tokio::time::timeout(deadline, asked)
+        .await
+        .map_err(late)?
+        .map_err(failed)?;
     let listed = String::from_utf8_lossy(&listed);
-    let hosts = listed.lines().filter_map(|name| name.trim_end().strip_suffix("_linbo-remote"));
-    Ok(hosts.filter_map(|host| host.to_ascii_lowercase().parse().ok()).collect())
+    let hosts = listed
+        .lines()
+        .filter_map(|name| name.trim_end().strip_suffix("_linbo-remote"));
+    Ok(hosts
+        .filter_map(|host| host.to_ascii_lowercase().parse().ok())
+        .collect())
 }
 
 /// What tmux says.
@@ -174,7 +214,11 @@ async fn ask(tmux: &Path, sockets: Option<&Path>) -> std::io::Result<Answer> {
     if let Some(sockets) = sockets {
         command.env("TMUX_TMPDIR", sockets);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let (is_success, listed, said) = output(command).await?;
     if listed.len() as u64 > LONGEST_LIST || said.len() as u64 > LONGEST_LIST {
         return Ok(Answer::Failed("its answer has no end".to_owned()));
@@ -188,7 +232,9 @@ async fn ask(tmux: &Path, sockets: Option<&Path>) -> std::io::Result<Answer> {
     // it, such as one that belongs to somebody else, shows nothing of sessions.
     let is_gone = said.starts_with("no server running")
         || said.starts_with("error connecting")
-            && ["(No such file or directory)", "(Connection refused)"].iter().any(|why| said.contains(why));
+            && ["(No such file or directory)", "(Connection refused)"]
+                .iter()
+                .any(|why| said.contains(why));
     Ok(match said {
         _ if is_gone => Answer::NoServer,
         "server exited unexpectedly" | "server exited" | "lost server" => Answer::Ending,
