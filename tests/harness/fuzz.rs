@@ -16,7 +16,7 @@ use reconciler::linbo::status::HostReport;
 use reconciler::manifest::Manifest;
 use schema::digest::Digest;
 use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName, VersionName};
-use schema::schedule::{Schedule, Windows};
+use schema::schedule::{Point, Schedule, Window, Windows};
 use schema::text::{DevicePath, ImageStamp, MailAddress, PlainText, SettingKey};
 use schema::tree::{Entry, Tree};
 use schema::units::{Bytes, Length, Percent, Rate};
@@ -394,8 +394,10 @@ fn units(bytes: &[u8]) {
 
 fn schedules(bytes: &[u8]) {
     let text = &*String::from_utf8_lossy(bytes);
-    same_again::<Schedule>(text);
-    same_again::<Windows>(text);
+    same_again::<Point>(text);
+    same_again::<Window>(text);
+    let (_, _): (Option<Schedule>, _) = schema::read::text("x.yaml", text);
+    let (_, _): (Option<Windows>, _) = schema::read::text("x.yaml", text);
 }
 
 fn device_rows(bytes: &[u8]) {
