@@ -16,6 +16,7 @@ pub mod reset;
 mod state_file;
 pub mod store;
 pub mod target;
+pub mod tmux;
 pub mod torrent;
 
 use std::collections::BTreeMap;

@@ -448,7 +448,7 @@ fn log_text(bytes: &[u8]) {
 fn remote_output(bytes: &[u8]) {
     let _: Launches = Launches::parse(bytes);
     let sessions = remote::sessions(bytes);
-    for host in remote::busy_hosts(bytes) {
+    for host in remote::busy_hosts(&remote::sessions(bytes)) {
         assert!(sessions.contains(&remote::session_name(&host)), "{host}");
     }
 }
