@@ -19,7 +19,8 @@ pub(crate) fn resolve_all(
     commons: &Commons<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<RoomName, Option<Room>> {
-    let mut taken: BTreeMap<HostName, usize> = BTreeMap::new();
+    // By small letters: Active Directory does not tell them from capitals.
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let mut rooms = BTreeMap::new();
     for (number, (name, file)) in files.rooms.iter().enumerate() {
         let Some(document) = file.read::<RoomDocument>(found) else {
@@ -35,7 +36,8 @@ pub(crate) fn resolve_all(
         let written = !hosts.is_absent();
         let hosts = listed(file.path, "room", hosts, found);
         for (host, at) in &hosts {
-            match taken.get(host) {
+            let name = host.as_str().to_ascii_lowercase();
+            match taken.get(&name) {
                 Some(&other) => {
                     let other = files
                         .rooms
@@ -48,7 +50,7 @@ pub(crate) fn resolve_all(
                     );
                 }
                 None => {
-                    taken.insert(host.clone(), number);
+                    taken.insert(name, number);
                 }
             }
         }
