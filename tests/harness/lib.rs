@@ -1,1 +1,4 @@
-//! x
+//! What the tests of the reconciler share: worlds to plan in, and files to compare with.
+
+pub mod golden;
+pub mod worlds;

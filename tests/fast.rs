@@ -1,0 +1,5 @@
+//! Tests that need no process and no network: seconds, not minutes.
+
+mod fast {
+    mod planning;
+}
