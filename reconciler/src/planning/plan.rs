@@ -152,8 +152,8 @@ impl<'a> Ledger<'a> {
     fn capacity(&self, resource: &Resource) -> u64 {
         match resource {
             Resource::Power(group) => self.desired.power_of(group).on_at_once.into(),
-            Resource::Image(_) | Resource::Class(_) => u64::from(u32::MAX),
-            Resource::Uplink | Resource::Import | Resource::Room(_) | Resource::Waking(_) => 1,
+            Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
+            Resource::Uplink | Resource::Room(_) | Resource::Waking(_) => 1,
         }
     }
 

@@ -133,6 +133,9 @@ fn gate(gate: &Gate) -> Vec<String> {
         Gate::TooLate { work, minutes } => {
             format!("it takes about {minutes} min, more than is left of the {} window or until lessons", name(*work))
         }
+        Gate::TooLong { work, minutes } => format!(
+            "it takes about {minutes} min, longer than the whole {} window: make the window longer, the room smaller, or the power budget larger", name(*work)
+        ),
         Gate::Lessons => "lessons are being held".to_owned(),
         Gate::Holiday(holiday) => format!("holidays: {holiday}"),
         Gate::Busy(resource) => busy(resource),
@@ -159,6 +162,7 @@ fn gate(gate: &Gate) -> Vec<String> {
         ),
         Gate::StartConf(class) => format!("start.conf.{class} has to be right first"),
         Gate::ImageMissing(image) => format!("there is no {image}.qcow2 in LINBO's folder"),
+        Gate::NotActive(image) => format!("image {image} is not active yet"),
         Gate::BadDevices(problem) => format!("devices.csv has bad rows, which would spoil the import: {problem}"),
         Gate::NotReset(hosts) => {
             return std::iter::once("not reset:".to_owned())

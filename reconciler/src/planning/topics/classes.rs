@@ -1,10 +1,11 @@
 //! Hardware classes: `start.conf.<class>` as the state repo says, and a boot configuration that follows.
 
 use jiff::SignedDuration;
+use schema::name::ClassName;
 
 use crate::linbo::start_conf;
 use crate::planning::action::{Action, Reason, Step};
-use crate::planning::desired::Desired;
+use crate::planning::desired::{Desired, DesiredClass, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::{ClassFiles, Grub, Observed, Probe};
 use crate::planning::plan::{Drafts, Goal};
@@ -38,6 +39,10 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             drafts.hold(goal, Gate::NotOurs(name.clone()), None);
             continue;
         }
+        if let Some(gate) = before.as_ref().and_then(|_| missing_image(desired, observed, class)) {
+            drafts.hold(goal, gate, None);
+            continue;
+        }
         if let Err(Closed { gate, wake }) = gates::window(desired, Work::Activate, observed.at, NEEDS) {
             drafts.hold(goal, gate, wake);
             continue;
@@ -51,7 +56,30 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
     }
 }
 
-fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, classes: Vec<schema::name::ClassName>) {
+/// A class that works is not changed to one that cannot: a released image that it is to use has to be
+/// active before. One made on site is made by a host of the class, so the class has to be there first.
+fn missing_image(desired: &Desired, observed: &Observed, class: &DesiredClass) -> Option<Gate> {
+    let images = class.os.iter().map(|os| &os.image);
+    let mut released = images.filter(|image| {
+        let mut wanted = desired.images.iter().filter(|((name, _), _)| name == *image);
+        wanted.any(|(_, wanted)| wanted.purpose == Purpose::Rooms)
+    });
+    released.find_map(|image| match observed.live.get(image) {
+        Some(Probe::Seen(live)) => live.base.is_none().then(|| Gate::NotActive(image.clone())),
+        Some(Probe::Unseen(cause)) => Some(Gate::Unseen(cause.clone())),
+        None => Some(Gate::Unseen(format!("the folder of {image} was not looked at"))),
+    })
+}
+
+/// A class without its file: the import would put one there that is not ours.
+fn without_file<'a>(desired: &'a Desired, observed: &Observed) -> Option<&'a ClassName> {
+    desired.classes.keys().find(|class| {
+        let files = observed.classes.get(*class).and_then(Probe::seen);
+        files.is_some_and(|files| files.start_conf.is_none())
+    })
+}
+
+fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, classes: Vec<ClassName>) {
     let devices = match &observed.devices {
         Probe::Seen(devices) => devices,
         Probe::Unseen(cause) => return drafts.hold(Goal::Import, Gate::Unseen(cause.clone()), None),
@@ -66,6 +94,9 @@ fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, class
         let more = if others == 0 { String::new() } else { format!(" (and {others} more)") };
         let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
         return drafts.hold(Goal::Import, gate, None);
+    }
+    if let Some(class) = without_file(desired, observed) {
+        return drafts.hold(Goal::Import, Gate::StartConf(class.clone()), None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
         Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, Reason::BootOutdated)),
