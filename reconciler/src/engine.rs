@@ -82,12 +82,24 @@ pub async fn converge<W: Senses + Hands>(
     stop: impl Future<Output = ()>,
     emit: &mut dyn FnMut(Event<'_>),
 ) -> Summary {
-    let mut pass = Pass { world, pass, summary: Summary::default(), done: BTreeSet::new(), heard: BTreeSet::new() };
-    let stopped = {
-        let run = pin!(pass.run(rhythm, emit));
-        let stop = pin!(stop);
-        matches!(select(run, stop).await, Either::Right(_))
+    let (tell, told) = mpsc::unbounded_channel();
+    let mut pass = Pass {
+        world,
+        pass,
+        summary: Summary::default(),
+        running: Vec::new(),
+        told,
+        done: Vec::new(),
+        heard: BTreeSet::new(),
     };
+    let stopped = {
+        let run = pin!(pass.run(rhythm, tell, emit));
+        let stop = pin!(stop);
+        // The stop is asked first, so that nothing is begun when it has come already.
+        matches!(select(stop, run).await, Either::Left(_))
+    };
+    // What hosts said until then is kept.
+    pass.listen(emit);
     pass.summary.stopped = stopped;
     pass.summary
 }
@@ -96,8 +108,10 @@ struct Pass<'w, W> {
     world: &'w W,
     pass: Timestamp,
     summary: Summary,
-    /// Steps that ended well in this pass.
-    done: BTreeSet<StepId>,
+    running: Vec<Running>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Steps that ended well in this pass and should not be wanted again.
+    done: Vec<Step>,
     /// Hosts whose outcome is known since their reset began.
     heard: BTreeSet<HostName>,
 }
@@ -106,31 +120,20 @@ type Told = (StepId, Progress);
 type Ended = (StepId, Result<(), Failure>);
 
 impl<W: Senses + Hands> Pass<'_, W> {
-    async fn run(&mut self, rhythm: Rhythm, emit: &mut dyn FnMut(Event<'_>)) {
+    async fn run(&mut self, rhythm: Rhythm, tell: mpsc::UnboundedSender<Told>, emit: &mut dyn FnMut(Event<'_>)) {
         let world = self.world;
         let mut target = world.target().await;
         let mut pulled = Instant::now();
         emit(Event::Target(&target));
         self.note(&target);
-        let (tell, mut told) = mpsc::unbounded_channel::<Told>();
-        let mut running: Vec<Running> = Vec::new();
         let mut work = FuturesUnordered::new();
         loop {
             let Some(desired) = &target.desired else { return };
             let mut ended: VecDeque<Ended> = VecDeque::new();
-            let observed = {
-                let mut observe = pin!(world.observe(desired, &running));
-                loop {
-                    tokio::select! {
-                        biased;
-                        Some(end) = work.next(), if !work.is_empty() => ended.push_back(end),
-                        observed = &mut observe => break observed,
-                    }
-                }
-            };
+            let observed = meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;
             if ended.is_empty() {
                 let now = observed.at;
-                self.begin(desired, observed, &mut running, emit, |step| {
+                let look_again = self.begin(desired, observed, emit, |step| {
                     let tell = tell.clone();
                     work.push(async move {
                         let id = step.id.clone();
@@ -144,6 +147,9 @@ impl<W: Senses + Hands> Pass<'_, W> {
                     });
                     now
                 });
+                if look_again {
+                    continue;
+                }
                 if work.is_empty() {
                     return;
                 }
@@ -152,25 +158,46 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 while ended.is_empty() {
                     tokio::select! {
                         biased;
-                        Some((id, progress)) = told.recv() => self.progress(&running, &id, &progress, emit),
+                        Some((id, progress)) = self.told.recv() => self.progress(&id, &progress, emit),
                         Some(end) = work.next() => ended.push_back(end),
                         () = &mut tick => break,
                     }
                 }
             }
-            while let Ok((id, progress)) = told.try_recv() {
-                self.progress(&running, &id, &progress, emit);
-            }
-            for (id, result) in ended {
-                if let Some(index) = running.iter().position(|running| running.step.id == id) {
-                    let Running { step, .. } = running.remove(index);
-                    self.end(step, result, emit);
+            self.finish_all(ended, emit);
+            if pulled.elapsed() >= rhythm.pull {
+                let mut ended = VecDeque::new();
+                let next = meanwhile(&mut work, &mut ended, world.target()).await;
+                pulled = Instant::now();
+                self.finish_all(ended, emit);
+                self.note(&next);
+                // What runs is not dropped because the state repo could not be read just now.
+                if next.desired.is_some() {
+                    if next.desired != target.desired {
+                        self.done.clear();
+                    }
+                    if next.commit != target.commit {
+                        emit(Event::Target(&next));
+                    }
+                    target = next;
                 }
             }
-            if pulled.elapsed() >= rhythm.pull {
-                target = world.target().await;
-                pulled = Instant::now();
-                self.note(&target);
+        }
+    }
+
+    /// Takes in what was told so far.
+    fn listen(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        while let Ok((id, progress)) = self.told.try_recv() {
+            self.progress(&id, &progress, emit);
+        }
+    }
+
+    fn finish_all(&mut self, ended: VecDeque<Ended>, emit: &mut dyn FnMut(Event<'_>)) {
+        self.listen(emit);
+        for (id, result) in ended {
+            if let Some(index) = self.running.iter().position(|running| running.step.id == id) {
+                let Running { step, .. } = self.running.remove(index);
+                self.end(step, result, emit);
             }
         }
     }
@@ -180,15 +207,15 @@ impl<W: Senses + Hands> Pass<'_, W> {
         self.summary.problems.clone_from(&target.problems);
     }
 
-    /// Begins what the plan says, unless the judge objects or the journal cannot be written.
+    /// Begins what the plan says, unless the judge objects or the journal cannot be written. Whether
+    /// the plan has to be made anew, since a step turned out to have been in vain.
     fn begin(
         &mut self,
         desired: &Desired,
         observed: Observed,
-        running: &mut Vec<Running>,
         emit: &mut dyn FnMut(Event<'_>),
         mut spawn: impl FnMut(Step) -> Timestamp,
-    ) {
+    ) -> bool {
         let plan = plan(desired, &observed);
         let violations = audit(desired, &observed, &plan);
         emit(Event::Planned(&plan));
@@ -197,12 +224,14 @@ impl<W: Senses + Hands> Pass<'_, W> {
         if !violations.is_empty() {
             self.summary.violations = violations;
         }
+        let mut look_again = false;
         for step in steps {
             if !self.summary.violations.is_empty() || self.summary.journal.is_some() {
-                return;
+                return false;
             }
-            // A reset has outcomes of its own, and its hosts are tried again by them.
-            if self.done.contains(&step.id) && !matches!(step.action, Action::ResetRoom { .. }) {
+            if let Some(index) = self.done.iter().position(|done| done.id == step.id) {
+                self.done.remove(index);
+                look_again = true;
                 let why = "it was done, but its effect was not seen afterwards".to_owned();
                 self.finish(step, StepResult::Failed { why, evidence: Vec::new() }, emit);
                 continue;
@@ -213,13 +242,15 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 }
                 emit(Event::Started(&step));
                 let since = spawn(step.clone());
-                running.push(Running { step, since });
+                self.running.push(Running { step, since });
             }
         }
+        look_again
     }
 
-    fn progress(&mut self, running: &[Running], id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
-        let Some(Running { step, .. }) = running.iter().find(|running| running.step.id == *id) else { return };
+    fn progress(&mut self, id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
+        let Some(Running { step, .. }) = self.running.iter().find(|running| running.step.id == *id).cloned() else { return };
+        let step = &step;
         if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) = (progress, &step.action) {
             self.host(id, room, host, outcome);
         }
@@ -247,7 +278,11 @@ impl<W: Senses + Hands> Pass<'_, W> {
             }
         }
         if result == StepResult::Done {
-            self.done.insert(step.id.clone());
+            self.done.retain(|done| !renews(&step.action, &done.action));
+            // A reset has outcomes of its own, and its hosts are tried again by them.
+            if !matches!(step.action, Action::ResetRoom { .. }) {
+                self.done.push(step.clone());
+            }
         }
         self.finish(step, result, emit);
     }
@@ -268,5 +303,30 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 false
             }
         }
+    }
+}
+
+/// Awaits `what` while steps go on, and notes those that end meanwhile.
+async fn meanwhile<T>(
+    work: &mut FuturesUnordered<impl Future<Output = Ended>>,
+    ended: &mut VecDeque<Ended>,
+    what: impl Future<Output = T>,
+) -> T {
+    let mut what = pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            Some(end) = work.next(), if !work.is_empty() => ended.push_back(end),
+            found = &mut what => return found,
+        }
+    }
+}
+
+/// Whether an action makes another one that was done before needed once more.
+fn renews(action: &Action, done: &Action) -> bool {
+    match (action, done) {
+        (Action::Activate { image, .. }, Action::Seed { image: seeded, .. }) => image == seeded,
+        (Action::WriteStartConf { .. }, Action::ImportDevices { .. }) => true,
+        _ => false,
     }
 }

@@ -97,10 +97,10 @@ impl Court<'_> {
             Action::ImportDevices { .. } => {
                 check(self.is_quiet(&desired.windows.activate), "is outside its window or within lessons");
                 check(self.devices().is_some_and(|devices| devices.problems().is_empty()), "would import bad rows");
-                let absent = desired.classes.keys().any(|class| {
-                    observed.classes.get(class).and_then(Probe::seen).is_some_and(|files| files.start_conf.is_none())
+                let there = desired.classes.keys().all(|class| {
+                    observed.classes.get(class).and_then(Probe::seen).is_some_and(|files| files.start_conf.is_some())
                 });
-                check(!absent, "would put a start.conf in place that is not ours");
+                check(there, "would put a start.conf in place that is not ours");
             }
             Action::Download { image, version, manifest, bytes, until, .. } => {
                 check(self.is_open(&desired.windows.download), "is outside its window");

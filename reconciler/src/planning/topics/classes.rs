@@ -71,11 +71,12 @@ fn missing_image(desired: &Desired, observed: &Observed, class: &DesiredClass) -
     })
 }
 
-/// A class without its file: the import would put one there that is not ours.
-fn without_file<'a>(desired: &'a Desired, observed: &Observed) -> Option<&'a ClassName> {
-    desired.classes.keys().find(|class| {
-        let files = observed.classes.get(*class).and_then(Probe::seen);
-        files.is_some_and(|files| files.start_conf.is_none())
+/// A class that has no file, or may have none: the import would put one there that is not ours.
+fn without_file(desired: &Desired, observed: &Observed) -> Option<Gate> {
+    desired.classes.keys().find_map(|class| match observed.classes.get(class) {
+        Some(Probe::Seen(files)) => files.start_conf.is_none().then(|| Gate::StartConf(class.clone())),
+        Some(Probe::Unseen(cause)) => Some(Gate::Unseen(cause.clone())),
+        None => Some(Gate::Unseen(format!("start.conf.{class} was not looked at"))),
     })
 }
 
@@ -95,8 +96,8 @@ fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, class
         let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
         return drafts.hold(Goal::Import, gate, None);
     }
-    if let Some(class) = without_file(desired, observed) {
-        return drafts.hold(Goal::Import, Gate::StartConf(class.clone()), None);
+    if let Some(gate) = without_file(desired, observed) {
+        return drafts.hold(Goal::Import, gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
         Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, Reason::BootOutdated)),
