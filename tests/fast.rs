@@ -3,4 +3,5 @@
 mod fast {
     mod engine;
     mod planning;
+    mod plans;
 }
