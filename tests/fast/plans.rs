@@ -228,3 +228,55 @@ fn letters_tell_each_thing_once() {
     letter("5-well-again", &mut world, Summary::default());
     letter("6-nothing", &mut world, Summary::default());
 }
+
+/// What people were told of is over only when its opposite was seen.
+#[test]
+fn recovery_is_never_guessed() {
+    let told = ["goal/activate/ubuntu", "goal/seed/ubuntu.qcow2", "goal/import", "goal/reset/r101", "host/r101-pc01"];
+    let over = |change: fn(&mut World)| {
+        let mut world = World::school(at(MONDAY));
+        world.outcome("r101-pc01", world.observed.at, failed("no"));
+        change(&mut world);
+        let opened = told.map(|key| (key.to_owned(), key.to_owned())).into();
+        world.note(world.observed.at, Entry::Told { opened, closed: Vec::new() });
+        let last = (world.observed.clone(), plan(&world.desired, &world.observed));
+        let clock = Clock { now: world.observed.at, zone: &world.desired.zone };
+        let standing = standing(&Summary { last: Some(last), ..Summary::default() }, clock);
+        standing.over.into_keys().collect::<Vec<_>>()
+    };
+    let goals = ["goal/activate/ubuntu", "goal/import", "goal/reset/r101", "goal/seed/ubuntu.qcow2"];
+    assert_eq!(over(|_| {}), goals);
+    type Blind = fn(&mut World);
+    let cases: [(Blind, &[&str]); 5] = [
+        (|world| world.observed.store = Probe::Unseen("x".to_owned()), &["goal/import", "goal/reset/r101"]),
+        (|world| _ = world.observed.live.insert(name("ubuntu"), Probe::Unseen("x".to_owned())), &["goal/import", "goal/reset/r101"]),
+        (|world| _ = world.observed.classes.insert(name("lab"), Probe::Unseen("x".to_owned())), &["goal/activate/ubuntu", "goal/reset/r101", "goal/seed/ubuntu.qcow2"]),
+        (|world| {
+            world.observed.devices = Probe::Unseen("x".to_owned());
+            world.observed.reports.clear();
+        }, &["goal/activate/ubuntu", "goal/import", "goal/seed/ubuntu.qcow2"]),
+        (|world| {
+            world.observed.journal = Default::default();
+            let reset = plan(&world.desired, &world.observed).steps.remove(0);
+            let since = world.observed.at;
+            world.observed.running.push(reconciler::planning::Running { step: reset, since });
+            world.outcome("r101-pc01", since, failed("no"));
+        }, &["goal/activate/ubuntu", "goal/import", "goal/seed/ubuntu.qcow2"]),
+    ];
+    for (index, (change, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(over(change), expected, "{index}");
+    }
+}
+
+/// Nothing of a school can break out of a table, a code block or an HTML element.
+#[test]
+fn markdown_bears_any_text() {
+    let mut world = World::school(at(MONDAY));
+    world.files_mut("lab").start_conf.as_mut().unwrap().push_str("```\n</details> @all | <b>\n");
+    let mut before = World::school(at(MONDAY));
+    before.room("r102", "lab", 1);
+    let reset = plan(&before.desired, &before.observed).steps.remove(0);
+    world.room("r102", "lab", 1);
+    world.failure(&reset, world.observed.at, "first | line\nsecond <script> @all");
+    shown("markup", &world, &[]);
+}

@@ -39,7 +39,7 @@ pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News
     if fresh.is_empty() && standing.over.is_empty() {
         return None;
     }
-    let still = standing.open.len() - fresh.len();
+    let still = journal.told().keys().filter(|key| !standing.over.contains_key(*key)).count();
     let told = Entry::Told {
         opened: fresh.iter().map(|(key, trouble)| ((*key).clone(), trouble.title.clone())).collect(),
         closed: standing.over.keys().cloned().collect(),
@@ -60,7 +60,7 @@ fn body(fresh: &BTreeMap<&String, &Trouble>, standing: &Standing, still: usize) 
     // Writing to a String cannot fail.
     for trouble in fresh.values() {
         _ = writeln!(body, "! {}", trouble.title);
-        for line in &trouble.details {
+        for line in trouble.details.iter().flat_map(|line| line.lines()) {
             _ = writeln!(body, "    {line}");
         }
         body.push('\n');
