@@ -23,7 +23,8 @@ use tokio::time::Instant;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
-    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation, audit, plan,
+    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation,
+    audit, plan,
 };
 use crate::report::title;
 use crate::world::{CommitLine, Failure, Hands, Problem, Progress, Senses, Target};
@@ -120,7 +121,12 @@ type Told = (StepId, Progress);
 type Ended = (StepId, Result<(), Failure>);
 
 impl<W: Senses + Hands> Pass<'_, W> {
-    async fn run(&mut self, rhythm: Rhythm, tell: mpsc::UnboundedSender<Told>, emit: &mut dyn FnMut(Event<'_>)) {
+    async fn run(
+        &mut self,
+        rhythm: Rhythm,
+        tell: mpsc::UnboundedSender<Told>,
+        emit: &mut dyn FnMut(Event<'_>),
+    ) {
         let world = self.world;
         let mut target = world.target().await;
         let mut pulled = Instant::now();
@@ -128,9 +134,12 @@ impl<W: Senses + Hands> Pass<'_, W> {
         self.note(&target);
         let mut work = FuturesUnordered::new();
         loop {
-            let Some(desired) = &target.desired else { return };
+            let Some(desired) = &target.desired else {
+                return;
+            };
             let mut ended: VecDeque<Ended> = VecDeque::new();
-            let observed = meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;
+            let observed =
+                meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;
             if ended.is_empty() {
                 let now = observed.at;
                 let look_again = self.begin(desired, observed, emit, |step| {
@@ -140,7 +149,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                         let told_as = id.clone();
                         let mut tell = move |progress| {
                             // The receiver lives as long as the pass.
-                            _ = tell.send((told_as.clone(), progress));
+                            drop(tell.send((told_as.clone(), progress)));
                         };
                         let result = world.perform(&step, &mut tell).await;
                         (id, result)
@@ -195,7 +204,11 @@ impl<W: Senses + Hands> Pass<'_, W> {
     fn finish_all(&mut self, ended: VecDeque<Ended>, emit: &mut dyn FnMut(Event<'_>)) {
         self.listen(emit);
         for (id, result) in ended {
-            if let Some(index) = self.running.iter().position(|running| running.step.id == id) {
+            if let Some(index) = self
+                .running
+                .iter()
+                .position(|running| running.step.id == id)
+            {
                 let Running { step, .. } = self.running.remove(index);
                 self.end(step, result, emit);
             }
@@ -233,12 +246,24 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 self.done.remove(index);
                 look_again = true;
                 let why = "it was done, but its effect was not seen afterwards".to_owned();
-                self.finish(step, StepResult::Failed { why, evidence: Vec::new() }, emit);
+                self.finish(
+                    step,
+                    StepResult::Failed {
+                        why,
+                        evidence: Vec::new(),
+                    },
+                    emit,
+                );
                 continue;
             }
-            if self.record(Entry::Started { step: step.id.clone(), title: title::of_step(&step) }) {
+            if self.record(Entry::Started {
+                step: step.id.clone(),
+                title: title::of_step(&step),
+            }) {
                 if let Action::ResetRoom { hosts, .. } = &step.action {
-                    hosts.iter().for_each(|wake| _ = self.heard.remove(&wake.host));
+                    hosts
+                        .iter()
+                        .for_each(|wake| _ = self.heard.remove(&wake.host));
                 }
                 emit(Event::Started(&step));
                 let since = spawn(step.clone());
@@ -249,9 +274,18 @@ impl<W: Senses + Hands> Pass<'_, W> {
     }
 
     fn progress(&mut self, id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
-        let Some(Running { step, .. }) = self.running.iter().find(|running| running.step.id == *id).cloned() else { return };
+        let Some(Running { step, .. }) = self
+            .running
+            .iter()
+            .find(|running| running.step.id == *id)
+            .cloned()
+        else {
+            return;
+        };
         let step = &step;
-        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) = (progress, &step.action) {
+        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) =
+            (progress, &step.action)
+        {
             self.host(id, room, host, outcome);
         }
         emit(Event::Progress(step, progress));
@@ -259,20 +293,32 @@ impl<W: Senses + Hands> Pass<'_, W> {
 
     fn host(&mut self, step: &StepId, room: &RoomName, host: &HostName, outcome: &HostOutcome) {
         self.heard.insert(host.clone());
-        self.summary.hosts.insert(host.clone(), (room.clone(), outcome.clone()));
-        self.record(Entry::Host { step: step.clone(), host: host.clone(), outcome: outcome.clone() });
+        self.summary
+            .hosts
+            .insert(host.clone(), (room.clone(), outcome.clone()));
+        self.record(Entry::Host {
+            step: step.clone(),
+            host: host.clone(),
+            outcome: outcome.clone(),
+        });
     }
 
     fn end(&mut self, step: Step, result: Result<(), Failure>, emit: &mut dyn FnMut(Event<'_>)) {
         let result = match result {
             Ok(()) => StepResult::Done,
             Err(Failure::Paused) => StepResult::Paused,
-            Err(Failure::Failed { error, evidence }) => {
-                StepResult::Failed { why: format!("{error:#}"), evidence }
-            }
+            Err(Failure::Failed { error, evidence }) => StepResult::Failed {
+                why: format!("{error:#}"),
+                evidence,
+            },
         };
         if let (StepResult::Done, Action::ResetRoom { room, hosts, .. }) = (&result, &step.action) {
-            for wake in hosts.iter().filter(|wake| !self.heard.contains(&wake.host)).cloned().collect::<Vec<_>>() {
+            for wake in hosts
+                .iter()
+                .filter(|wake| !self.heard.contains(&wake.host))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
                 let why = "nothing was heard of it".to_owned();
                 self.host(&step.id, room, &wake.host, &HostOutcome::Unknown { why });
             }
@@ -288,14 +334,21 @@ impl<W: Senses + Hands> Pass<'_, W> {
     }
 
     fn finish(&mut self, step: Step, result: StepResult, emit: &mut dyn FnMut(Event<'_>)) {
-        self.record(Entry::Finished { step: step.id.clone(), result: result.clone() });
+        self.record(Entry::Finished {
+            step: step.id.clone(),
+            result: result.clone(),
+        });
         emit(Event::Finished(&step, &result));
         self.summary.finished.push((step, result));
     }
 
     /// Whether the record is on the disk.
     fn record(&mut self, entry: Entry) -> bool {
-        let record = Record { at: self.world.now(), pass: self.pass, entry };
+        let record = Record {
+            at: self.world.now(),
+            pass: self.pass,
+            entry,
+        };
         match self.world.record(&record) {
             Ok(()) => true,
             Err(error) => {

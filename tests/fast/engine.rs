@@ -56,7 +56,9 @@ struct Memory {
 
 impl Memory {
     fn new(world: World) -> Self {
-        let World { desired, observed, .. } = world;
+        let World {
+            desired, observed, ..
+        } = world;
         Self {
             began: Instant::now(),
             start: observed.at,
@@ -84,25 +86,38 @@ impl Memory {
     }
 
     fn note(&self, what: impl std::fmt::Display) {
-        self.log.borrow_mut().push(format!("{} {what}", self.minutes()));
+        self.log
+            .borrow_mut()
+            .push(format!("{} {what}", self.minutes()));
     }
 
     async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
-        let rhythm = Rhythm { tick: Duration::from_secs(30), pull: Duration::from_secs(300) };
+        let rhythm = Rhythm {
+            tick: Duration::from_secs(30),
+            pull: Duration::from_secs(300),
+        };
         let log = Rc::clone(&self.log);
         let began = self.began;
         let mut emit = |event: Event<'_>| {
             let what = match event {
                 Event::Started(step) => format!("begin {}", short(step)),
-                Event::Finished(step, StepResult::Failed { .. }) => format!("failed {}", short(step)),
+                Event::Finished(step, StepResult::Failed { .. }) => {
+                    format!("failed {}", short(step))
+                }
                 Event::Finished(step, _) => format!("end {}", short(step)),
                 Event::Target(target) => format!("commit {}", target.commit.as_ref().unwrap().id),
                 Event::Planned(_) | Event::Progress(..) => return,
             };
-            log.borrow_mut().push(format!("{} {what}", began.elapsed().as_secs() / 60));
+            log.borrow_mut()
+                .push(format!("{} {what}", began.elapsed().as_secs() / 60));
         };
         let hour = Duration::from_secs(3600);
-        tokio::time::timeout(40 * hour, converge(self, self.start, rhythm, stop, &mut emit)).await.unwrap()
+        tokio::time::timeout(
+            40 * hour,
+            converge(self, self.start, rhythm, stop, &mut emit),
+        )
+        .await
+        .unwrap()
     }
 
     async fn log(&self) -> Vec<String> {
@@ -114,9 +129,10 @@ impl Memory {
         let line = |record: &Record| match &record.entry {
             Entry::Started { step, .. } => Some(format!("started {}", kind(&step.to_string()))),
             Entry::Finished { step, .. } => Some(format!("finished {}", kind(&step.to_string()))),
-            Entry::Host { host, outcome, .. } => {
-                Some(format!("{host} {}", outcome.to_string().split([' ', ':']).next().unwrap()))
-            }
+            Entry::Host { host, outcome, .. } => Some(format!(
+                "{host} {}",
+                outcome.to_string().split([' ', ':']).next().unwrap()
+            )),
             _ => None,
         };
         self.records.borrow().iter().filter_map(line).collect()
@@ -141,10 +157,18 @@ impl Senses for Memory {
             change(&mut self.desired.borrow_mut());
             self.commit.set(self.commit.get() + 1);
         }
-        let commit = CommitLine { id: self.commit.get().to_string(), subject: String::new() };
+        let commit = CommitLine {
+            id: self.commit.get().to_string(),
+            subject: String::new(),
+        };
         let desired = (!self.blind.get()).then(|| self.desired.borrow().clone());
-        self.blind.set(self.blind.get() || self.merge.is_some_and(|(minute, _)| minute == u64::MAX));
-        Target { desired, commit: Some(commit), problems: Vec::new() }
+        self.blind
+            .set(self.blind.get() || self.merge.is_some_and(|(minute, _)| minute == u64::MAX));
+        Target {
+            desired,
+            commit: Some(commit),
+            problems: Vec::new(),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -163,7 +187,10 @@ impl Senses for Memory {
 
 impl Hands for Memory {
     async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
-        let fate = self.fates.iter().find(|(kind, _)| step.id.to_string().starts_with(**kind));
+        let fate = self
+            .fates
+            .iter()
+            .find(|(kind, _)| step.id.to_string().starts_with(**kind));
         let fate = fate.map_or(Fate::Takes(0), |(_, fate)| *fate);
         let hosts = match &step.action {
             Action::ResetRoom { hosts, .. } => hosts.clone(),
@@ -172,7 +199,9 @@ impl Hands for Memory {
         match fate {
             Fate::Takes(minutes) => {
                 tokio::time::sleep(Duration::from_secs(minutes * 60)).await;
-                hosts.iter().for_each(|wake| tell(Progress::Host(wake.host.clone(), applied("ubuntu.qcow2"))));
+                hosts.iter().for_each(|wake| {
+                    tell(Progress::Host(wake.host.clone(), applied("ubuntu.qcow2")))
+                });
                 let journal = self.observed.borrow().journal.clone();
                 predict(&mut self.observed.borrow_mut(), step);
                 self.observed.borrow_mut().journal = journal;
@@ -180,7 +209,10 @@ impl Hands for Memory {
             Fate::Vain => {}
             Fate::Fails => return Err(anyhow::anyhow!("the disk is full").into()),
             Fate::Silent => {
-                hosts.iter().skip(1).for_each(|wake| tell(Progress::Host(wake.host.clone(), failed("no"))));
+                hosts
+                    .iter()
+                    .skip(1)
+                    .for_each(|wake| tell(Progress::Host(wake.host.clone(), failed("no"))));
             }
             Fate::Slow => {
                 for wake in hosts {
@@ -223,7 +255,9 @@ async fn a_window_that_opens_during_a_download_is_not_missed() {
     world.desired.windows.download = harness::worlds::windows(&["daily 00:00–24:00"]);
     world.release("mint", "1", 10 * GIB, None);
     // The Wednesday before is what the hosts are stale against until 18:00; the window opens at 17:30.
-    let memory = Memory::new(world).fate("download", Fate::Takes(180)).fate("reset", Fate::Takes(20));
+    let memory = Memory::new(world)
+        .fate("download", Fate::Takes(180))
+        .fate("reset", Fate::Takes(20));
     let log = memory.log().await;
     assert_eq!(
         log,
@@ -247,9 +281,12 @@ async fn a_window_that_opens_during_a_download_is_not_missed() {
 async fn what_failed_waits_for_its_time() {
     let mut world = stale("2026-11-23T22:30", 0);
     world.release("mint", "1", 10 * GIB, None);
-    world.live_mut("ubuntu").base.as_mut().unwrap().torrent = reconciler::planning::Torrent::Missing;
+    world.live_mut("ubuntu").base.as_mut().unwrap().torrent =
+        reconciler::planning::Torrent::Missing;
     // Alone, it ends the pass: the next one is the retry.
-    let memory = Memory::new(world.clone()).fate("download", Fate::Fails).fate("seed", Fate::Takes(12));
+    let memory = Memory::new(world.clone())
+        .fate("download", Fate::Fails)
+        .fate("seed", Fate::Takes(12));
     let log = memory.log().await;
     assert_eq!(
         log,
@@ -268,13 +305,25 @@ async fn what_failed_waits_for_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_step_without_effect_is_a_failure_and_not_repeated() {
     let mut world = stale("2026-11-23T22:30", 0);
-    world.live_mut("ubuntu").base.as_mut().unwrap().torrent = reconciler::planning::Torrent::Missing;
+    world.live_mut("ubuntu").base.as_mut().unwrap().torrent =
+        reconciler::planning::Torrent::Missing;
     let memory = Memory::new(world).fate("seed", Fate::Vain);
     let summary = memory.run(std::future::pending()).await;
     let log = memory.log.borrow().clone();
-    assert_eq!(log, ["0 commit 1", "0 begin seed ubuntu.qcow2", "0 end seed ubuntu.qcow2", "0 failed seed ubuntu.qcow2"]);
+    assert_eq!(
+        log,
+        [
+            "0 commit 1",
+            "0 begin seed ubuntu.qcow2",
+            "0 end seed ubuntu.qcow2",
+            "0 failed seed ubuntu.qcow2"
+        ]
+    );
     let (_, plan) = summary.last.unwrap();
-    assert!(plan.steps.is_empty(), "the plan was made anew after the failure");
+    assert!(
+        plan.steps.is_empty(),
+        "the plan was made anew after the failure"
+    );
     assert_eq!(plan.holds.len(), 1);
 }
 
@@ -286,7 +335,8 @@ async fn what_is_needed_twice_in_a_pass_is_done_twice() {
     world.outcome("r101-pc01", minute, applied("ubuntu.qcow2"));
     world.observed.at = minute;
     world.files_mut("lab").grub = Grub::Stale;
-    world.live_mut("ubuntu").base.as_mut().unwrap().torrent = reconciler::planning::Torrent::Missing;
+    world.live_mut("ubuntu").base.as_mut().unwrap().torrent =
+        reconciler::planning::Torrent::Missing;
     world.release("mint", "1", GIB, None);
     let mut memory = Memory::new(world).fate("download", Fate::Takes(30));
     memory.merge = Some((5, |desired| {
@@ -295,7 +345,11 @@ async fn what_is_needed_twice_in_a_pass_is_done_twice() {
     }));
     let log = memory.log().await;
     let of = |what: &str| log.iter().filter(|line| line.ends_with(what)).count();
-    assert_eq!((of("end import-devices"), of("end start-conf lab")), (2, 1), "{log:#?}");
+    assert_eq!(
+        (of("end import-devices"), of("end start-conf lab")),
+        (2, 1),
+        "{log:#?}"
+    );
     assert!(log.iter().all(|line| !line.contains("failed")), "{log:#?}");
     assert!(log.contains(&"5 commit 2".to_owned()), "{log:#?}");
 }
@@ -305,11 +359,19 @@ async fn nothing_more_is_begun_without_a_journal() {
     for full_at in 0..4 {
         let mut world = stale("2026-11-23T22:30", 0);
         world.release("mint", "1", 10 * GIB, None);
-        world.live_mut("ubuntu").base.as_mut().unwrap().torrent = reconciler::planning::Torrent::Missing;
-        let mut memory = Memory::new(world).fate("download", Fate::Takes(9)).fate("seed", Fate::Takes(2));
+        world.live_mut("ubuntu").base.as_mut().unwrap().torrent =
+            reconciler::planning::Torrent::Missing;
+        let mut memory = Memory::new(world)
+            .fate("download", Fate::Takes(9))
+            .fate("seed", Fate::Takes(2));
         memory.full_at = full_at;
         let summary = memory.run(std::future::pending()).await;
-        let begun = memory.log.borrow().iter().filter(|line| line.contains("begin")).count();
+        let begun = memory
+            .log
+            .borrow()
+            .iter()
+            .filter(|line| line.contains("begin"))
+            .count();
         assert_eq!(begun, full_at.min(2), "{full_at}");
         assert_eq!(summary.finished.len(), begun, "what was begun ends");
         assert!(summary.journal.is_some());
@@ -328,15 +390,23 @@ async fn a_stop_begins_nothing_more_and_keeps_what_was_heard() {
     let stop = tokio::time::sleep(Duration::from_secs(2 + 20 + 60 + 15));
     let summary = memory.run(stop).await;
     assert!(summary.stopped);
-    assert_eq!(memory.entries(), ["started reset r101", "r101-pc01 applied"]);
+    assert_eq!(
+        memory.entries(),
+        ["started reset r101", "r101-pc01 applied"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn hosts_are_noted_in_order_and_before_the_end() {
     let memory = Memory::new(stale("2026-11-23T18:30", 3)).fate("reset", Fate::Silent);
     let summary = memory.run(std::future::pending()).await;
-    let expected =
-        ["started reset r101", "r101-pc02 failed", "r101-pc03 failed", "r101-pc01 outcome", "finished reset r101"];
+    let expected = [
+        "started reset r101",
+        "r101-pc02 failed",
+        "r101-pc03 failed",
+        "r101-pc01 outcome",
+        "finished reset r101",
+    ];
     assert_eq!(memory.entries(), expected);
     let (_, outcome) = &summary.hosts[&name::<schema::name::HostName>("r101-pc01")];
     assert!(matches!(outcome, HostOutcome::Unknown { .. }));
@@ -348,10 +418,16 @@ async fn a_commit_that_is_merged_meanwhile_counts() {
     world.release("mint", "1", 10 * GIB, None);
     let mut memory = Memory::new(world).fate("download", Fate::Takes(60));
     memory.merge = Some((10, |desired| {
-        desired.classes.insert(name("lab"), harness::worlds::class("lab", &[os("ubuntu", ResetCommand::New)]));
+        desired.classes.insert(
+            name("lab"),
+            harness::worlds::class("lab", &[os("ubuntu", ResetCommand::New)]),
+        );
     }));
     let log = memory.log().await;
-    assert!(log.contains(&"10 begin start-conf lab".to_owned()), "{log:#?}");
+    assert!(
+        log.contains(&"10 begin start-conf lab".to_owned()),
+        "{log:#?}"
+    );
 }
 
 /// The state repo cannot be read for a while: what runs goes on, and is not dropped.

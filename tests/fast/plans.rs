@@ -27,14 +27,29 @@ fn shown(case: &str, world: &World, problems: &[Problem]) {
         subject: "rooms: r101 is reset on Wednesdays too".to_owned(),
     };
     let blind = world.observed.blind_spots();
-    let clock = Clock { now: world.observed.at, zone: &world.desired.zone };
+    let clock = Clock {
+        now: world.observed.at,
+        zone: &world.desired.zone,
+    };
     let server = world.desired.server.to_string();
-    let head = Head { server: &server, commit: Some(&commit), problems, blind: &blind, clock };
+    let head = Head {
+        server: &server,
+        commit: Some(&commit),
+        problems,
+        blind: &blind,
+        clock,
+    };
     let preview = preview(&world.desired, world.observed.clone());
-    golden::check(&format!("plans/{case}/plan.txt"), &text::plan(head, &preview, Color::Off));
+    golden::check(
+        &format!("plans/{case}/plan.txt"),
+        &text::plan(head, &preview, Color::Off),
+    );
     let json = serde_json::to_string_pretty(&json::plan(head, &preview)).unwrap() + "\n";
     golden::check(&format!("plans/{case}/plan.json"), &json);
-    golden::check(&format!("plans/{case}/plan.md"), &markdown::plan(head, &preview));
+    golden::check(
+        &format!("plans/{case}/plan.md"),
+        &markdown::plan(head, &preview),
+    );
 }
 
 #[test]
@@ -73,7 +88,12 @@ fn waiting_for_windows() {
     world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
     world.release("mint", "7", 8 * GIB, None);
     world.store("mint", "7", 8 * GIB, None);
-    world.files_mut("lab").start_conf.as_mut().unwrap().push_str("Old = yes\n");
+    world
+        .files_mut("lab")
+        .start_conf
+        .as_mut()
+        .unwrap()
+        .push_str("Old = yes\n");
     world.room("lib", "lab", 2);
     world.room_mut("lib").reset = Some(harness::worlds::schedule(&["daily 09:00"]));
     world.observed.busy = Probe::Seen([(name("r101-pc03"), Busy::Session)].into());
@@ -95,12 +115,17 @@ fn things_that_need_a_person() {
     world.files_mut("old").start_conf = Some("[LINBO]\nServer = 10.0.0.1\n".to_owned());
     world.files_mut("lab").grub = Grub::Stale;
     world.row("r101;broken;lab;no-mac;10.0.0.1;;;;classroom-studentcomputer;;1;;;;;");
-    world.room_mut("r101").hosts = RoomHosts::Listed([name("r101-pc01"), name("r101-pc02"), name("gone")].into());
+    world.room_mut("r101").hosts =
+        RoomHosts::Listed([name("r101-pc01"), name("r101-pc02"), name("gone")].into());
     world.desired.windows.reset = windows(&["daily 17:00–24:00"]);
     world.observed.at = at("2026-11-25T22:40");
     let due = at("2026-11-25T18:05");
     for n in 0..3 {
-        world.outcome("r101-pc02", due + SignedDuration::from_mins(15 * n), failed("no space left in the cache"));
+        world.outcome(
+            "r101-pc02",
+            due + SignedDuration::from_mins(15 * n),
+            failed("no space left in the cache"),
+        );
     }
     world.outcome("r101-pc01", due, applied("ubuntu.qcow2"));
     shown("blocked", &world, &[]);
@@ -110,7 +135,8 @@ fn things_that_need_a_person() {
 fn start_conf_changes() {
     let mut world = World::school(at(MONDAY));
     let text = world.files_mut("lab").start_conf.clone().unwrap();
-    world.files_mut("lab").start_conf = Some(text.replace("KernelOptions = quiet splash", "KernelOptions = nomodeset"));
+    world.files_mut("lab").start_conf =
+        Some(text.replace("KernelOptions = quiet splash", "KernelOptions = nomodeset"));
     shown("start-conf", &world, &[]);
 }
 
@@ -118,15 +144,20 @@ fn start_conf_changes() {
 fn incomplete_observation() {
     let mut world = World::school(at("2026-11-25T18:30"));
     world.observed.store = Probe::Unseen("/srv/linbo-reconciler: permission denied".to_owned());
-    world.observed.busy = Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned());
-    world.observed.reports.insert(name("r101-pc01"), Probe::Unseen("/srv/linbo/log/r101-pc01_image.status: the status file is empty".to_owned()));
+    world.observed.busy =
+        Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned());
+    world.observed.reports.insert(
+        name("r101-pc01"),
+        Probe::Unseen("/srv/linbo/log/r101-pc01_image.status: the status file is empty".to_owned()),
+    );
     let problem = Problem {
         is_failure: true,
         text: "commit 8d1f0aa is not applied: it has errors\nschools/bs-nord/school.yaml:4:7: unknown key `romms`".to_owned(),
     };
     shown("incomplete", &world, &[problem]);
     let mut world = World::school(at(MONDAY));
-    world.observed.busy = Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned());
+    world.observed.busy =
+        Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned());
     shown("unseen-only", &world, &[]);
 }
 
@@ -142,7 +173,13 @@ fn two_rooms_on_one_circuit() {
 fn a_dual_boot_room() {
     let mut world = World::school(at(MONDAY));
     world.on_site("win11");
-    world.class("dual", &[os("ubuntu", ResetCommand::Sync), os("win11", ResetCommand::New)]);
+    world.class(
+        "dual",
+        &[
+            os("ubuntu", ResetCommand::Sync),
+            os("win11", ResetCommand::New),
+        ],
+    );
     world.room("r103", "dual", 4);
     shown("dual-boot", &world, &[]);
 }
@@ -162,9 +199,18 @@ impl Rooms for World {
 
 /// The letter of a pass over this world, if one is due, and what it writes into the journal.
 fn letter(case: &str, world: &mut World, summary: Summary) {
-    let summary = Summary { last: Some((world.observed.clone(), plan(&world.desired, &world.observed))), ..summary };
+    let summary = Summary {
+        last: Some((
+            world.observed.clone(),
+            plan(&world.desired, &world.observed),
+        )),
+        ..summary
+    };
     let zone = world.desired.zone.clone();
-    let clock = Clock { now: world.observed.at, zone: &zone };
+    let clock = Clock {
+        now: world.observed.at,
+        zone: &zone,
+    };
     let standing = standing(&summary, clock);
     let letter = news("bs-nord", &standing, &world.observed.journal);
     let mail = match &letter {
@@ -172,7 +218,10 @@ fn letter(case: &str, world: &mut World, summary: Summary) {
         None => "no letter\n".to_owned(),
     };
     golden::check(&format!("letters/{case}.txt"), &mail);
-    golden::check(&format!("letters/{case}.summary.txt"), &summary::text(&summary, &standing, clock, Color::Off));
+    golden::check(
+        &format!("letters/{case}.summary.txt"),
+        &summary::text(&summary, &standing, clock, Color::Off),
+    );
     if let Some(news) = letter {
         world.note(world.observed.at, news.told);
     }
@@ -197,21 +246,38 @@ fn letters_tell_each_thing_once() {
     world.observed.at = due + minutes(12);
     let mint = plan(&world.desired, &world.observed).steps.remove(0);
     let why = "rsync: connection refused: central.example.org:873".to_owned();
-    let result = StepResult::Failed { why: why.clone(), evidence: vec!["rsync error: error in socket IO (code 10)".to_owned()] };
+    let result = StepResult::Failed {
+        why: why.clone(),
+        evidence: vec!["rsync error: error in socket IO (code 10)".to_owned()],
+    };
     world.failure(&mint, world.observed.at, &why);
     let hosts = BTreeMap::from([
-        (name("r101-pc04"), (name("r101"), failed("no space left in the cache"))),
+        (
+            name("r101-pc04"),
+            (name("r101"), failed("no space left in the cache")),
+        ),
         (name("r101-pc07"), (name("r101"), unreachable())),
         (name("r101-pc01"), (name("r101"), applied("ubuntu.qcow2"))),
     ]);
-    letter("1-failures", &mut world, Summary { finished: vec![(mint.clone(), result)], hosts, ..Summary::default() });
+    letter(
+        "1-failures",
+        &mut world,
+        Summary {
+            finished: vec![(mint.clone(), result)],
+            hosts,
+            ..Summary::default()
+        },
+    );
 
     // Nothing is new while the next tries are waited for.
     world.pass(1);
     letter("2-nothing-new", &mut world, Summary::default());
 
     // The store cannot be seen: nobody can say that the download is well again.
-    let store = std::mem::replace(&mut world.observed.store, Probe::Unseen("/srv/store: input/output error".to_owned()));
+    let store = std::mem::replace(
+        &mut world.observed.store,
+        Probe::Unseen("/srv/store: input/output error".to_owned()),
+    );
     letter("3-unseen", &mut world, Summary::default());
     world.observed.store = store;
 
@@ -219,12 +285,21 @@ fn letters_tell_each_thing_once() {
     world.pass(20);
     world.outcome("r101-pc04", world.observed.at, applied("ubuntu.qcow2"));
     world.outcome("r101-pc07", world.observed.at, unreachable());
-    world.note(world.observed.at, Entry::Finished { step: mint.id.clone(), result: StepResult::Done });
+    world.note(
+        world.observed.at,
+        Entry::Finished {
+            step: mint.id.clone(),
+            result: StepResult::Done,
+        },
+    );
     reconciler::planning::predict(&mut world.observed, &mint);
     letter("4-better", &mut world, Summary::default());
 
     world.observed.at = at("2026-11-30T18:20");
-    world.hosts().iter().for_each(|host| world.outcome(host.as_str(), world.observed.at, applied("ubuntu.qcow2")));
+    world
+        .hosts()
+        .iter()
+        .for_each(|host| world.outcome(host.as_str(), world.observed.at, applied("ubuntu.qcow2")));
     letter("5-well-again", &mut world, Summary::default());
     letter("6-nothing", &mut world, Summary::default());
 }
@@ -232,36 +307,105 @@ fn letters_tell_each_thing_once() {
 /// What people were told of is over only when its opposite was seen.
 #[test]
 fn recovery_is_never_guessed() {
-    let told = ["goal/activate/ubuntu", "goal/seed/ubuntu.qcow2", "goal/import", "goal/reset/r101", "host/r101-pc01"];
+    let told = [
+        "goal/activate/ubuntu",
+        "goal/seed/ubuntu.qcow2",
+        "goal/import",
+        "goal/reset/r101",
+        "host/r101-pc01",
+    ];
     let over = |change: fn(&mut World)| {
         let mut world = World::school(at(MONDAY));
         world.outcome("r101-pc01", world.observed.at, failed("no"));
         change(&mut world);
         let opened = told.map(|key| (key.to_owned(), key.to_owned())).into();
-        world.note(world.observed.at, Entry::Told { opened, closed: Vec::new() });
-        let last = (world.observed.clone(), plan(&world.desired, &world.observed));
-        let clock = Clock { now: world.observed.at, zone: &world.desired.zone };
-        let standing = standing(&Summary { last: Some(last), ..Summary::default() }, clock);
+        world.note(
+            world.observed.at,
+            Entry::Told {
+                opened,
+                closed: Vec::new(),
+            },
+        );
+        let last = (
+            world.observed.clone(),
+            plan(&world.desired, &world.observed),
+        );
+        let clock = Clock {
+            now: world.observed.at,
+            zone: &world.desired.zone,
+        };
+        let standing = standing(
+            &Summary {
+                last: Some(last),
+                ..Summary::default()
+            },
+            clock,
+        );
         standing.over.into_keys().collect::<Vec<_>>()
     };
-    let goals = ["goal/activate/ubuntu", "goal/import", "goal/reset/r101", "goal/seed/ubuntu.qcow2"];
+    let goals = [
+        "goal/activate/ubuntu",
+        "goal/import",
+        "goal/reset/r101",
+        "goal/seed/ubuntu.qcow2",
+    ];
     assert_eq!(over(|_| {}), goals);
     type Blind = fn(&mut World);
     let cases: [(Blind, &[&str]); 5] = [
-        (|world| world.observed.store = Probe::Unseen("x".to_owned()), &["goal/import", "goal/reset/r101"]),
-        (|world| _ = world.observed.live.insert(name("ubuntu"), Probe::Unseen("x".to_owned())), &["goal/import", "goal/reset/r101"]),
-        (|world| _ = world.observed.classes.insert(name("lab"), Probe::Unseen("x".to_owned())), &["goal/activate/ubuntu", "goal/reset/r101", "goal/seed/ubuntu.qcow2"]),
-        (|world| {
-            world.observed.devices = Probe::Unseen("x".to_owned());
-            world.observed.reports.clear();
-        }, &["goal/activate/ubuntu", "goal/import", "goal/seed/ubuntu.qcow2"]),
-        (|world| {
-            world.observed.journal = Default::default();
-            let reset = plan(&world.desired, &world.observed).steps.remove(0);
-            let since = world.observed.at;
-            world.observed.running.push(reconciler::planning::Running { step: reset, since });
-            world.outcome("r101-pc01", since, failed("no"));
-        }, &["goal/activate/ubuntu", "goal/import", "goal/seed/ubuntu.qcow2"]),
+        (
+            |world| world.observed.store = Probe::Unseen("x".to_owned()),
+            &["goal/import", "goal/reset/r101"],
+        ),
+        (
+            |world| {
+                _ = world
+                    .observed
+                    .live
+                    .insert(name("ubuntu"), Probe::Unseen("x".to_owned()))
+            },
+            &["goal/import", "goal/reset/r101"],
+        ),
+        (
+            |world| {
+                _ = world
+                    .observed
+                    .classes
+                    .insert(name("lab"), Probe::Unseen("x".to_owned()))
+            },
+            &[
+                "goal/activate/ubuntu",
+                "goal/reset/r101",
+                "goal/seed/ubuntu.qcow2",
+            ],
+        ),
+        (
+            |world| {
+                world.observed.devices = Probe::Unseen("x".to_owned());
+                world.observed.reports.clear();
+            },
+            &[
+                "goal/activate/ubuntu",
+                "goal/import",
+                "goal/seed/ubuntu.qcow2",
+            ],
+        ),
+        (
+            |world| {
+                world.observed.journal = Default::default();
+                let reset = plan(&world.desired, &world.observed).steps.remove(0);
+                let since = world.observed.at;
+                world
+                    .observed
+                    .running
+                    .push(reconciler::planning::Running { step: reset, since });
+                world.outcome("r101-pc01", since, failed("no"));
+            },
+            &[
+                "goal/activate/ubuntu",
+                "goal/import",
+                "goal/seed/ubuntu.qcow2",
+            ],
+        ),
     ];
     for (index, (change, expected)) in cases.into_iter().enumerate() {
         assert_eq!(over(change), expected, "{index}");
@@ -272,11 +416,20 @@ fn recovery_is_never_guessed() {
 #[test]
 fn markdown_bears_any_text() {
     let mut world = World::school(at(MONDAY));
-    world.files_mut("lab").start_conf.as_mut().unwrap().push_str("```\n</details> @all | <b>\n");
+    world
+        .files_mut("lab")
+        .start_conf
+        .as_mut()
+        .unwrap()
+        .push_str("```\n</details> @all | <b>\n");
     let mut before = World::school(at(MONDAY));
     before.room("r102", "lab", 1);
     let reset = plan(&before.desired, &before.observed).steps.remove(0);
     world.room("r102", "lab", 1);
-    world.failure(&reset, world.observed.at, "first | line\nsecond <script> @all");
+    world.failure(
+        &reset,
+        world.observed.at,
+        "first | line\nsecond <script> @all",
+    );
     shown("markup", &world, &[]);
 }

@@ -56,7 +56,8 @@ pub fn name<T: FromStr>(text: &str) -> T
 where
     T::Err: Debug,
 {
-    text.parse().unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 /// The zone of all worlds made by hand.
@@ -71,7 +72,10 @@ pub fn berlin() -> TimeZone {
 #[expect(clippy::expect_used, reason = "a test may panic")]
 pub fn at(text: &str) -> Timestamp {
     let civil: DateTime = name(text);
-    civil.to_zoned(berlin()).expect("a time of this era").timestamp()
+    civil
+        .to_zoned(berlin())
+        .expect("a time of this era")
+        .timestamp()
 }
 
 /// A day.
@@ -144,7 +148,10 @@ pub fn class(class: &str, systems: &[OsEntry]) -> DesiredClass {
         kernel_options: name("quiet splash"),
         extra: BTreeMap::new(),
     };
-    DesiredClass { start_conf: start_conf::render(&name(class), &hardware), os: systems.to_vec() }
+    DesiredClass {
+        start_conf: start_conf::render(&name(class), &hardware),
+        os: systems.to_vec(),
+    }
 }
 
 /// The manifest of a version, with files that stand for its name.
@@ -175,25 +182,37 @@ pub fn live(manifest: &Manifest) -> LiveImage {
         record: None,
         torrent: Torrent::Current,
     };
-    LiveImage { base: Some(file(manifest.base())), diff: manifest.diff().map(file), uploading: false }
+    LiveImage {
+        base: Some(file(manifest.base())),
+        diff: manifest.diff().map(file),
+        uploading: false,
+    }
 }
 
 /// A host that was put back to `file`.
 #[must_use]
 pub fn applied(file: &str) -> HostOutcome {
-    HostOutcome::Applied { file: name(file), stamp: Some(name("202611011930")) }
+    HostOutcome::Applied {
+        file: name(file),
+        stamp: Some(name("202611011930")),
+    }
 }
 
 /// A host that failed.
 #[must_use]
 pub fn failed(why: &str) -> HostOutcome {
-    HostOutcome::Failed { why: why.to_owned(), evidence: vec![format!("LINBO: {why}")] }
+    HostOutcome::Failed {
+        why: why.to_owned(),
+        evidence: vec![format!("LINBO: {why}")],
+    }
 }
 
 /// A host that did not answer.
 #[must_use]
 pub fn unreachable() -> HostOutcome {
-    HostOutcome::Unreachable { why: "no answer for 300 s after its magic packet".to_owned() }
+    HostOutcome::Unreachable {
+        why: "no answer for 300 s after its magic packet".to_owned(),
+    }
 }
 
 impl World {
@@ -208,7 +227,10 @@ impl World {
             activate: windows(&["daily 17:00–07:00"]),
             lessons: windows(&["mon–fri 07:30–17:00"]),
         };
-        let budget = PowerBudget { wake_per_minute: 6, on_at_once: 40 };
+        let budget = PowerBudget {
+            wake_per_minute: 6,
+            on_at_once: 40,
+        };
         let desired = Desired {
             server: Server::School(name("bs-nord")),
             zone: berlin(),
@@ -235,13 +257,20 @@ impl World {
             devices: Probe::Seen(Devices::default()),
             classes: BTreeMap::new(),
             live: BTreeMap::new(),
-            store: Probe::Seen(Store { free: 500 * GIB, ..Store::default() }),
+            store: Probe::Seen(Store {
+                free: 500 * GIB,
+                ..Store::default()
+            }),
             reports: BTreeMap::new(),
             busy: Probe::Seen(BTreeMap::new()),
             journal: Journal::default(),
             running: Vec::new(),
         };
-        Self { desired, observed, rows: Vec::new() }
+        Self {
+            desired,
+            observed,
+            rows: Vec::new(),
+        }
     }
 
     /// A converged school: `r101` with 20 hosts of class `lab`, which has `ubuntu` 2026.10.1.
@@ -256,9 +285,18 @@ impl World {
     }
 
     /// Adds a released image for rooms, of which nothing is there yet.
-    pub fn release(&mut self, image: &str, version: &str, base: u64, diff: Option<u64>) -> &mut DesiredImage {
+    pub fn release(
+        &mut self,
+        image: &str,
+        version: &str,
+        base: u64,
+        diff: Option<u64>,
+    ) -> &mut DesiredImage {
         let image_name: ImageName = name(image);
-        self.observed.live.entry(image_name.clone()).or_insert(Probe::Seen(LiveImage::default()));
+        self.observed
+            .live
+            .entry(image_name.clone())
+            .or_insert(Probe::Seen(LiveImage::default()));
         let wanted = DesiredImage {
             channel: Some(name("stable")),
             manifest: manifest_digest(image, version),
@@ -266,7 +304,11 @@ impl World {
             domain_join: DomainJoin::NotNeeded,
             purpose: Purpose::Rooms,
         };
-        self.desired.images.entry((image_name, name(version))).insert_entry(wanted).into_mut()
+        self.desired
+            .images
+            .entry((image_name, name(version)))
+            .insert_entry(wanted)
+            .into_mut()
     }
 
     /// Adds an image made on site, which lies in LINBO's folder.
@@ -280,16 +322,25 @@ impl World {
     pub fn store(&mut self, image: &str, version: &str, base: u64, diff: Option<u64>) {
         let manifest = manifest(image, version, base, diff);
         if let Probe::Seen(store) = &mut self.observed.store {
-            store.objects.extend(manifest.files().iter().map(|file| file.sha256));
-            store.manifests.insert(manifest_digest(image, version), manifest);
+            store
+                .objects
+                .extend(manifest.files().iter().map(|file| file.sha256));
+            store
+                .manifests
+                .insert(manifest_digest(image, version), manifest);
         }
     }
 
     /// Adds a class, whose `start.conf` and boot configuration are as they should be.
     pub fn class(&mut self, class_name: &str, systems: &[OsEntry]) {
         let desired = class(class_name, systems);
-        let files = ClassFiles { start_conf: Some(desired.start_conf.clone()), grub: Grub::Current };
-        self.observed.classes.insert(name(class_name), Probe::Seen(files));
+        let files = ClassFiles {
+            start_conf: Some(desired.start_conf.clone()),
+            grub: Grub::Current,
+        };
+        self.observed
+            .classes
+            .insert(name(class_name), Probe::Seen(files));
         self.desired.classes.insert(name(class_name), desired);
     }
 
@@ -304,7 +355,11 @@ impl World {
             reset: Some(schedule(&["mon, wed 18:00"])),
             power: name(schema::fleet::DEFAULT_POWER_GROUP),
         };
-        self.desired.rooms.entry(name(room)).insert_entry(wanted).into_mut()
+        self.desired
+            .rooms
+            .entry(name(room))
+            .insert_entry(wanted)
+            .into_mut()
     }
 
     /// Adds a row to `devices.csv`.
@@ -312,20 +367,28 @@ impl World {
         let n = self.rows.len() + 1;
         let mac = format!("00:11:22:33:{:02X}:{:02X}", n / 256, n % 256);
         let ip = format!("10.16.{}.{}", n / 200, 1 + n % 200);
-        self.row(&format!("{room};{host};{class};{mac};{ip};;;;classroom-studentcomputer;;{pxe};;;;;"));
+        self.row(&format!(
+            "{room};{host};{class};{mac};{ip};;;;classroom-studentcomputer;;{pxe};;;;;"
+        ));
         self.observed.reports.insert(name(host), Probe::Seen(None));
     }
 
     /// Adds any line to `devices.csv`.
     pub fn row(&mut self, row: &str) {
         self.rows.push(row.to_owned());
-        self.observed.devices = Probe::Seen(Devices::parse((self.rows.join("\n") + "\n").as_bytes()));
+        self.observed.devices =
+            Probe::Seen(Devices::parse((self.rows.join("\n") + "\n").as_bytes()));
     }
 
     /// The hosts of `devices.csv`.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostName> {
-        let rows = self.observed.devices.seen().map(Devices::rows).unwrap_or_default();
+        let rows = self
+            .observed
+            .devices
+            .seen()
+            .map(Devices::rows)
+            .unwrap_or_default();
         rows.iter().map(|device| device.host.clone()).collect()
     }
 
@@ -338,12 +401,19 @@ impl World {
                 self.store(image, version, 12 * GIB, Some(GIB));
             }
             if let Some(manifest) = self.manifest_of(image, version) {
-                self.observed.live.insert(name(image), Probe::Seen(live(&manifest)));
+                self.observed
+                    .live
+                    .insert(name(image), Probe::Seen(live(&manifest)));
             }
         }
         for (class, desired) in &self.desired.classes {
-            let files = ClassFiles { start_conf: Some(desired.start_conf.clone()), grub: Grub::Current };
-            self.observed.classes.insert(class.clone(), Probe::Seen(files));
+            let files = ClassFiles {
+                start_conf: Some(desired.start_conf.clone()),
+                grub: Grub::Current,
+            };
+            self.observed
+                .classes
+                .insert(class.clone(), Probe::Seen(files));
         }
         for host in self.hosts() {
             self.outcome(host.as_str(), self.observed.at, applied("ubuntu.qcow2"));
@@ -351,24 +421,46 @@ impl World {
     }
 
     fn manifest_of(&self, image: &str, version: &str) -> Option<Manifest> {
-        self.observed.store.seen()?.manifests.get(&manifest_digest(image, version)).cloned()
+        self.observed
+            .store
+            .seen()?
+            .manifests
+            .get(&manifest_digest(image, version))
+            .cloned()
     }
 
     /// Notes the outcome of a host in the journal.
     pub fn outcome(&mut self, host: &str, at: Timestamp, outcome: HostOutcome) {
-        let entry = Entry::Host { step: import(), host: name(host), outcome };
+        let entry = Entry::Host {
+            step: import(),
+            host: name(host),
+            outcome,
+        };
         self.note(at, entry);
     }
 
     /// Notes something in the journal.
     pub fn note(&mut self, at: Timestamp, entry: Entry) {
-        self.observed.journal.fold(&Record { at, pass: at, entry });
+        self.observed.journal.fold(&Record {
+            at,
+            pass: at,
+            entry,
+        });
     }
 
     /// Notes that a step failed.
     pub fn failure(&mut self, step: &Step, at: Timestamp, why: &str) {
-        let result = StepResult::Failed { why: why.to_owned(), evidence: Vec::new() };
-        self.note(at, Entry::Finished { step: step.id.clone(), result });
+        let result = StepResult::Failed {
+            why: why.to_owned(),
+            evidence: Vec::new(),
+        };
+        self.note(
+            at,
+            Entry::Finished {
+                step: step.id.clone(),
+                result,
+            },
+        );
     }
 
     /// The room.
@@ -378,7 +470,10 @@ impl World {
     /// When there is none of this name.
     #[expect(clippy::expect_used, reason = "a test may panic")]
     pub fn room_mut(&mut self, room: &str) -> &mut Room {
-        self.desired.rooms.get_mut(&name::<RoomName>(room)).expect("a room of this name")
+        self.desired
+            .rooms
+            .get_mut(&name::<RoomName>(room))
+            .expect("a room of this name")
     }
 
     /// The files of a class.
@@ -415,12 +510,23 @@ impl World {
     /// The images that hosts may be reading, by room.
     #[must_use]
     pub fn images_of(&self, room: &RoomName) -> BTreeSet<ImageName> {
-        let class = self.desired.rooms.get(room).and_then(|room| self.desired.classes.get(&room.class));
-        class.iter().flat_map(|class| &class.os).map(|os| os.image.clone()).collect()
+        let class = self
+            .desired
+            .rooms
+            .get(room)
+            .and_then(|room| self.desired.classes.get(&room.class));
+        class
+            .iter()
+            .flat_map(|class| &class.os)
+            .map(|os| os.image.clone())
+            .collect()
     }
 }
 
 /// Any step's identity: that of attempts is not looked at.
 fn import() -> reconciler::planning::StepId {
-    reconciler::planning::Action::ImportDevices { classes: Vec::new() }.id()
+    reconciler::planning::Action::ImportDevices {
+        classes: Vec::new(),
+    }
+    .id()
 }

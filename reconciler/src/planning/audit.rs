@@ -36,20 +36,44 @@ impl fmt::Display for Violation {
 /// Everything that is wrong with a plan; empty when it may be applied.
 #[must_use]
 pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violation> {
-    let court = Court { desired, observed, plan };
+    let court = Court {
+        desired,
+        observed,
+        plan,
+    };
     let mut violations = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let mut check = |holds: bool, what: &str| {
             if !holds {
-                violations.push(Violation { step: step.id.to_string(), what: what.to_owned() });
+                violations.push(Violation {
+                    step: step.id.to_string(),
+                    what: what.to_owned(),
+                });
             }
         };
-        check(step.id == step.action.id(), "has another identity than its action");
-        check(plan.steps[..index].iter().all(|other| other.id != step.id), "stands twice in the plan");
-        check(observed.running.iter().all(|running| running.step.id != step.id), "is running already");
-        let others = observed.running.iter().map(|running| &running.step).chain(&plan.steps[..index]);
+        check(
+            step.id == step.action.id(),
+            "has another identity than its action",
+        );
+        check(
+            plan.steps[..index].iter().all(|other| other.id != step.id),
+            "stands twice in the plan",
+        );
+        check(
+            observed
+                .running
+                .iter()
+                .all(|running| running.step.id != step.id),
+            "is running already",
+        );
+        let others = observed
+            .running
+            .iter()
+            .map(|running| &running.step)
+            .chain(&plan.steps[..index]);
         for other in others {
-            let disturbs = disturb(&step.action, &other.action) || disturb(&other.action, &step.action);
+            let disturbs =
+                disturb(&step.action, &other.action) || disturb(&other.action, &step.action);
             check(!disturbs, &format!("would disturb {}", other.id));
         }
         court.hear(&step.action, &mut check);
@@ -61,15 +85,25 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
 fn disturb(a: &Action, b: &Action) -> bool {
     match (a, b) {
         (Action::WriteStartConf { class, .. }, Action::WriteStartConf { class: other, .. })
-        | (Action::WriteStartConf { class, .. }, Action::ResetRoom { class: other, .. }) => class == other,
-        (Action::ImportDevices { .. }, Action::ImportDevices { .. } | Action::WriteStartConf { .. }) => true,
-        (Action::ImportDevices { classes }, Action::ResetRoom { class, .. }) => classes.contains(class),
+        | (Action::WriteStartConf { class, .. }, Action::ResetRoom { class: other, .. }) => {
+            class == other
+        }
+        (
+            Action::ImportDevices { .. },
+            Action::ImportDevices { .. } | Action::WriteStartConf { .. },
+        ) => true,
+        (Action::ImportDevices { classes }, Action::ResetRoom { class, .. }) => {
+            classes.contains(class)
+        }
         (Action::Download { .. }, Action::Download { .. }) => true,
         (
             Action::Activate { image, .. } | Action::Seed { image, .. },
             Action::Activate { image: other, .. } | Action::Seed { image: other, .. },
         ) => image == other,
-        (Action::Activate { image, .. } | Action::Seed { image, .. }, Action::ResetRoom { images, .. }) => images.contains(image),
+        (
+            Action::Activate { image, .. } | Action::Seed { image, .. },
+            Action::ResetRoom { images, .. },
+        ) => images.contains(image),
         (Action::ResetRoom { room, .. }, Action::ResetRoom { room: other, .. }) => room == other,
         _ => false,
     }
@@ -83,96 +117,239 @@ struct Court<'a> {
 
 impl Court<'_> {
     fn hear(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
-        let Self { desired, observed, .. } = self;
+        let Self {
+            desired, observed, ..
+        } = self;
         match action {
-            Action::WriteStartConf { class, before, after } => {
-                check(self.is_quiet(&desired.windows.activate), "is outside its window or within lessons");
+            Action::WriteStartConf {
+                class,
+                before,
+                after,
+            } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
                 let files = observed.classes.get(class).and_then(Probe::seen);
-                check(files.is_some_and(|files| files.start_conf == *before), "takes the file for another than it is");
-                let ours = before.as_ref().is_none_or(|text| start_conf::is_ours(text.as_bytes()));
+                check(
+                    files.is_some_and(|files| files.start_conf == *before),
+                    "takes the file for another than it is",
+                );
+                let ours = before
+                    .as_ref()
+                    .is_none_or(|text| start_conf::is_ours(text.as_bytes()));
                 check(ours, "would overwrite a file that is not ours");
                 let wanted = desired.classes.get(class);
-                check(wanted.is_some_and(|wanted| wanted.start_conf == *after), "writes what the state repo does not say");
+                check(
+                    wanted.is_some_and(|wanted| wanted.start_conf == *after),
+                    "writes what the state repo does not say",
+                );
             }
             Action::ImportDevices { .. } => {
-                check(self.is_quiet(&desired.windows.activate), "is outside its window or within lessons");
-                check(self.devices().is_some_and(|devices| devices.problems().is_empty()), "would import bad rows");
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
+                check(
+                    self.devices()
+                        .is_some_and(|devices| devices.problems().is_empty()),
+                    "would import bad rows",
+                );
                 let there = desired.classes.keys().all(|class| {
-                    observed.classes.get(class).and_then(Probe::seen).is_some_and(|files| files.start_conf.is_some())
+                    observed
+                        .classes
+                        .get(class)
+                        .and_then(Probe::seen)
+                        .is_some_and(|files| files.start_conf.is_some())
                 });
                 check(there, "would put a start.conf in place that is not ours");
             }
-            Action::Download { image, version, manifest, bytes, until, .. } => {
-                check(self.is_open(&desired.windows.download), "is outside its window");
+            Action::Download {
+                image,
+                version,
+                manifest,
+                bytes,
+                until,
+                ..
+            } => {
+                check(
+                    self.is_open(&desired.windows.download),
+                    "is outside its window",
+                );
                 check(*until > observed.at, "would have to stop before it begins");
                 let wanted = desired.images.get(&(image.clone(), version.clone()));
-                check(wanted.is_some_and(|wanted| wanted.manifest == *manifest), "fetches what is not in Git");
-                check(observed.store.seen().is_some_and(|store| store.free >= bytes.0), "has no space");
+                check(
+                    wanted.is_some_and(|wanted| wanted.manifest == *manifest),
+                    "fetches what is not in Git",
+                );
+                check(
+                    observed
+                        .store
+                        .seen()
+                        .is_some_and(|store| store.free >= bytes.0),
+                    "has no space",
+                );
             }
-            Action::Activate { image, version, manifest } => {
-                check(self.is_quiet(&desired.windows.activate), "is outside its window or within lessons");
+            Action::Activate {
+                image,
+                version,
+                manifest,
+            } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
                 let wanted = desired.images.get(&(image.clone(), version.clone()));
-                let joined = wanted.is_some_and(|wanted| wanted.domain_join == DomainJoin::NotNeeded);
+                let joined =
+                    wanted.is_some_and(|wanted| wanted.domain_join == DomainJoin::NotNeeded);
                 check(joined, "would show clients an image of another domain");
-                check(wanted.is_some_and(|wanted| wanted.purpose == Purpose::Rooms), "would show all rooms an image under test");
-                let complete = observed.store.seen().is_some_and(|store| store.is_complete(manifest));
-                check(complete && wanted.is_some_and(|wanted| wanted.manifest == *manifest), "would activate what was not verified against Git");
-                check(self.live(image).is_some_and(|live| !live.uploading), "would disturb an upload");
-                check(observed.busy.seen().is_some(), "does not know which hosts are busy");
+                check(
+                    wanted.is_some_and(|wanted| wanted.purpose == Purpose::Rooms),
+                    "would show all rooms an image under test",
+                );
+                let complete = observed
+                    .store
+                    .seen()
+                    .is_some_and(|store| store.is_complete(manifest));
+                check(
+                    complete && wanted.is_some_and(|wanted| wanted.manifest == *manifest),
+                    "would activate what was not verified against Git",
+                );
+                check(
+                    self.live(image).is_some_and(|live| !live.uploading),
+                    "would disturb an upload",
+                );
+                check(
+                    observed.busy.seen().is_some(),
+                    "does not know which hosts are busy",
+                );
             }
             Action::Seed { image, .. } => {
-                check(self.live(image).is_some_and(|live| !live.uploading), "would disturb an upload");
+                check(
+                    self.live(image).is_some_and(|live| !live.uploading),
+                    "would disturb an upload",
+                );
             }
             Action::ResetRoom { .. } => self.hear_reset(action, check),
         }
     }
 
     fn hear_reset(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
-        let Action::ResetRoom { room, due, hosts, whole_room, images, class, power, pace, .. } = action else { return };
-        let Self { desired, observed, .. } = self;
-        check(self.is_quiet(&desired.windows.reset), "is outside its window or within lessons");
+        let Action::ResetRoom {
+            room,
+            due,
+            hosts,
+            whole_room,
+            images,
+            class,
+            power,
+            pace,
+            ..
+        } = action
+        else {
+            return;
+        };
+        let Self {
+            desired, observed, ..
+        } = self;
+        check(
+            self.is_quiet(&desired.windows.reset),
+            "is outside its window or within lessons",
+        );
         let today = observed.at.to_zoned(desired.zone.clone()).date();
-        check(desired.holidays.holding(today).is_none(), "is in the holidays");
+        check(
+            desired.holidays.holding(today).is_none(),
+            "is in the holidays",
+        );
         check(*due <= observed.at, "is not due yet");
         check(!hosts.is_empty(), "has no hosts");
         let wanted = desired.rooms.get(room);
-        check(wanted.is_some_and(|wanted| wanted.class == *class && wanted.power == *power), "is of another class or circuit than the room");
+        check(
+            wanted.is_some_and(|wanted| wanted.class == *class && wanted.power == *power),
+            "is of another class or circuit than the room",
+        );
         let device = |host| self.devices().and_then(|devices| devices.get(host));
         let known = hosts.iter().filter_map(|wake| device(&wake.host));
-        let known = known.filter(|device| device.pxe.is_reset() && device.class == *class && device.room == *room).count();
-        check(known == hosts.len(), "touches a host that devices.csv does not give to this room and class with PXE flag 1 or 2");
-        let rows = self.devices().map_or(0, |devices| devices.in_room(room).count());
-        check(!whole_room || hosts.len() == rows, "would touch more hosts of the room than it names");
-        let free = observed.busy.seen().is_some_and(|busy| hosts.iter().all(|wake| !busy.contains_key(&wake.host)));
+        let known = known
+            .filter(|device| {
+                device.pxe.is_reset() && device.class == *class && device.room == *room
+            })
+            .count();
+        check(
+            known == hosts.len(),
+            "touches a host that devices.csv does not give to this room and class with PXE flag 1 or 2",
+        );
+        let rows = self
+            .devices()
+            .map_or(0, |devices| devices.in_room(room).count());
+        check(
+            !whole_room || hosts.len() == rows,
+            "would touch more hosts of the room than it names",
+        );
+        let free = observed
+            .busy
+            .seen()
+            .is_some_and(|busy| hosts.iter().all(|wake| !busy.contains_key(&wake.host)));
         check(free, "touches a host that is or may be busy");
-        let there = images.iter().all(|image| self.live(image).is_some_and(|live| live.base.is_some() && !live.uploading));
+        let there = images.iter().all(|image| {
+            self.live(image)
+                .is_some_and(|live| live.base.is_some() && !live.uploading)
+        });
         check(there, "restores an image that is not there as a whole");
         let budget = desired.power_of(power);
-        check(*pace == Pace::from(budget), "does not keep the pace of its circuit");
+        check(
+            *pace == Pace::from(budget),
+            "does not keep the pace of its circuit",
+        );
         let (on, waking) = self.load(power);
-        check(on <= u64::from(budget.on_at_once.max(1)), "would overload its circuit");
-        check(waking <= 1, "would wake hosts while another room on its circuit does");
+        check(
+            on <= u64::from(budget.on_at_once.max(1)),
+            "would overload its circuit",
+        );
+        check(
+            waking <= 1,
+            "would wake hosts while another room on its circuit does",
+        );
     }
 
     /// Hosts on and rooms waking on a circuit, when all that runs and all that is planned is at work.
     fn load(&self, circuit: &PowerGroupName) -> (u64, usize) {
         let begun = self.plan.steps.iter().map(|step| (step, self.observed.at));
-        let running = self.observed.running.iter().map(|running| (&running.step, running.since));
+        let running = self
+            .observed
+            .running
+            .iter()
+            .map(|running| (&running.step, running.since));
         let mut load = BTreeMap::new();
         for (Step { id, action, .. }, since) in running.chain(begun) {
-            let Action::ResetRoom { hosts, power, pace, .. } = action else { continue };
+            let Action::ResetRoom {
+                hosts, power, pace, ..
+            } = action
+            else {
+                continue;
+            };
             if power != circuit {
                 continue;
             }
             let (count, most) = (hosts.len() as u64, u64::from(pace.on_at_once));
-            load.insert(id, (count.min(most), count > most || self.wakes(since, count, *pace)));
+            load.insert(
+                id,
+                (
+                    count.min(most),
+                    count > most || self.wakes(since, count, *pace),
+                ),
+            );
         }
-        (load.values().map(|(on, _)| on).sum(), load.values().filter(|(_, waking)| *waking).count())
+        (
+            load.values().map(|(on, _)| on).sum(),
+            load.values().filter(|(_, waking)| *waking).count(),
+        )
     }
 
     /// Whether the last of so many hosts is still to be woken.
     fn wakes(&self, since: Timestamp, hosts: u64, pace: Pace) -> bool {
-        let seconds = i64::try_from(hosts * 60 / u64::from(pace.wake_per_minute)).unwrap_or(i64::MAX);
+        let seconds =
+            i64::try_from(hosts * 60 / u64::from(pace.wake_per_minute)).unwrap_or(i64::MAX);
         self.observed.at.duration_since(since) < SignedDuration::from_secs(seconds)
             || since >= self.observed.at
     }

@@ -40,7 +40,11 @@ pub fn preview(desired: &Desired, mut observed: Observed) -> Preview {
         }
         rounds.push(next.steps);
     }
-    Preview { at: observed.at, rounds, holds }
+    Preview {
+        at: observed.at,
+        rounds,
+        holds,
+    }
 }
 
 impl Preview {

@@ -1,6 +1,8 @@
 //! What is planned of worlds made by hand: one sentence each.
 
-use harness::worlds::{GIB, World, applied, at, berlin, day, failed, name, os, schedule, unreachable, windows};
+use harness::worlds::{
+    GIB, World, applied, at, berlin, day, failed, name, os, schedule, unreachable, windows,
+};
 use jiff::SignedDuration;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::planning::{Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, plan, predict};
@@ -16,14 +18,35 @@ fn of(world: &World) -> Plan {
 fn short(world: &World) -> Vec<String> {
     let plan = of(world);
     let steps = plan.steps.iter().map(|step| match &step.action {
-        Action::ResetRoom { room, hosts, whole_room, .. } => {
-            format!("reset {room} {}{}", hosts.len(), if *whole_room { " whole" } else { "" })
+        Action::ResetRoom {
+            room,
+            hosts,
+            whole_room,
+            ..
+        } => {
+            format!(
+                "reset {room} {}{}",
+                hosts.len(),
+                if *whole_room { " whole" } else { "" }
+            )
         }
-        _ => step.id.to_string().split('/').take(2).collect::<Vec<_>>().join(" "),
+        _ => step
+            .id
+            .to_string()
+            .split('/')
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" "),
     });
     let holds = plan.holds.iter().map(|hold| {
         let gate = format!("{:?}", hold.gate);
-        let gate = gate.split([' ', '{']).next().unwrap_or_default().split("(\"").next().unwrap_or_default();
+        let gate = gate
+            .split([' ', '{'])
+            .next()
+            .unwrap_or_default()
+            .split("(\"")
+            .next()
+            .unwrap_or_default();
         let goal = match &hold.goal {
             Goal::Fresh(room, hosts) => format!("{room} {hosts}"),
             Goal::Room(room) => room.to_string(),
@@ -116,7 +139,8 @@ fn hosts_that_are_listed_and_cannot_be_reset_are_named() {
     let mut world = stale();
     world.device("r101", "r101-teacher", "teachers", 1);
     let listed = ["r101-pc01", "r101-teacher", "nobody"];
-    world.room_mut("r101").hosts = RoomHosts::Listed(listed.iter().map(|host| name(host)).collect());
+    world.room_mut("r101").hosts =
+        RoomHosts::Listed(listed.iter().map(|host| name(host)).collect());
     check(&world, &["reset r101 1", "r101: NotReset"]);
 }
 
@@ -134,14 +158,21 @@ fn a_host_is_tried_again_and_then_given_up() {
     for (outcome, tries) in [(failed("no space"), 3), (unreachable(), 2)] {
         let mut world = World::school(at(MONDAY));
         world.observed.journal = Default::default();
-        world.hosts().iter().skip(1).for_each(|host| world.outcome(host.as_str(), monday, applied("ubuntu.qcow2")));
+        world
+            .hosts()
+            .iter()
+            .skip(1)
+            .for_each(|host| world.outcome(host.as_str(), monday, applied("ubuntu.qcow2")));
         world.observed.at = monday;
         for attempt in 1..=tries {
             check(&world, &["reset r101 1"]);
             world.outcome("r101-pc01", world.observed.at, outcome.clone());
             if attempt < tries {
                 check(&world, &["r101 1: Retry"]);
-                assert_eq!(of(&world).holds[0].wake, Some(world.observed.at + minutes(10)));
+                assert_eq!(
+                    of(&world).holds[0].wake,
+                    Some(world.observed.at + minutes(10))
+                );
                 world.pass(9);
                 check(&world, &["r101 1: Retry"]);
                 world.pass(1);
@@ -162,16 +193,56 @@ fn what_others_did_counts() {
     let mut world = stale();
     let report = |time: &str, event, file: &str| {
         let at = at(time).to_zoned(berlin()).datetime();
-        Probe::Seen(Some(HostReport { at, event, file: name(file), stamp: None }))
+        Probe::Seen(Some(HostReport {
+            at,
+            event,
+            file: name(file),
+            stamp: None,
+        }))
     };
     for (time, event, file, expected) in [
-        ("2026-11-23T18:00", ImageEvent::Applied, "ubuntu.qdiff", "reset r101 19"),
-        ("2026-11-23T17:59", ImageEvent::Applied, "ubuntu.qdiff", "reset r101 20 whole"),
-        ("2026-11-23T18:31", ImageEvent::Applied, "ubuntu.qdiff", "reset r101 20 whole"),
-        ("2026-11-23T18:10", ImageEvent::Created, "ubuntu.qcow2", "reset r101 20 whole"),
-        ("2026-11-23T18:10", ImageEvent::Applied, "win11.qcow2", "reset r101 20 whole"),
+        (
+            "2026-11-23T18:00",
+            ImageEvent::Applied,
+            "ubuntu.qdiff",
+            "reset r101 19",
+        ),
+        (
+            "2026-11-23T17:59",
+            ImageEvent::Applied,
+            "ubuntu.qdiff",
+            "reset r101 20 whole",
+        ),
+        // The clock of a client may be ahead of the server's, but not by much.
+        (
+            "2026-11-23T18:32",
+            ImageEvent::Applied,
+            "ubuntu.qdiff",
+            "reset r101 19",
+        ),
+        (
+            "2026-11-23T18:36",
+            ImageEvent::Applied,
+            "ubuntu.qdiff",
+            "reset r101 20 whole",
+        ),
+        (
+            "2026-11-23T18:10",
+            ImageEvent::Created,
+            "ubuntu.qcow2",
+            "reset r101 20 whole",
+        ),
+        (
+            "2026-11-23T18:10",
+            ImageEvent::Applied,
+            "win11.qcow2",
+            "reset r101 20 whole",
+        ),
     ] {
-        world.observed.reports.insert(name("r101-pc01"), report(time, event, file));
+        world
+            .observed
+            .reports
+            .insert(name("r101-pc01"), report(time, event, file));
         check(&world, &[expected]);
     }
 }
@@ -179,8 +250,14 @@ fn what_others_did_counts() {
 #[test]
 fn hosts_whose_report_is_unseen_wait() {
     let mut world = stale();
-    world.observed.reports.insert(name("r101-pc01"), Probe::Unseen("empty".to_owned()));
-    world.observed.reports.remove(&name::<schema::name::HostName>("r101-pc02"));
+    world
+        .observed
+        .reports
+        .insert(name("r101-pc01"), Probe::Unseen("empty".to_owned()));
+    world
+        .observed
+        .reports
+        .remove(&name::<schema::name::HostName>("r101-pc02"));
     check(&world, &["reset r101 18", "r101 2: Unseen"]);
 }
 
@@ -207,6 +284,21 @@ fn the_future_is_harmless() {
     check(&world, &["reset r101 20 whole"]);
 }
 
+/// A clock that is put back by seconds does not make done what was done undone.
+#[test]
+fn a_small_step_back_changes_nothing() {
+    let mut world = World::school(at(MONDAY));
+    world.observed.at -= SignedDuration::from_secs(3);
+    check(&world, &[]);
+    let mut world = stale();
+    let step = of(&world).steps.remove(0);
+    world.failure(&step, world.observed.at, "disk full");
+    world.observed.at -= SignedDuration::from_secs(3);
+    check(&world, &["r101 20: Backoff"]);
+    world.pass(6);
+    check(&world, &["reset r101 20 whole"]);
+}
+
 #[test]
 fn backoff_holds_and_ends() {
     let mut world = stale();
@@ -230,7 +322,10 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
     let mut world = two_rooms();
     check(&world, &["reset r101 20 whole", "r102 15: Busy"]);
     let first = of(&world).steps.remove(0);
-    world.observed.running.push(Running { step: first, since: world.observed.at });
+    world.observed.running.push(Running {
+        step: first,
+        since: world.observed.at,
+    });
     check(&world, &["r102 15: Busy"]);
     let wake = of(&world).holds[0].wake.unwrap();
     assert_eq!(wake, world.observed.at + SignedDuration::from_secs(201));
@@ -239,11 +334,20 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
     // The circuit bears 40 hosts: not those of a third room besides.
     world.room("r103", "lab", 10);
     let second = of(&world).steps.remove(0);
-    world.observed.running.push(Running { step: second, since: world.observed.at });
+    world.observed.running.push(Running {
+        step: second,
+        since: world.observed.at,
+    });
     world.pass(10);
     check(&world, &["r103 10: Busy"]);
     let mut world = two_rooms();
-    world.desired.power.insert(name("annex"), PowerBudget { wake_per_minute: 6, on_at_once: 40 });
+    world.desired.power.insert(
+        name("annex"),
+        PowerBudget {
+            wake_per_minute: 6,
+            on_at_once: 40,
+        },
+    );
     world.room_mut("r102").power = name("annex");
     check(&world, &["reset r101 20 whole", "reset r102 15 whole"]);
 }
@@ -252,18 +356,27 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
 fn images_and_resets_wait_for_one_another() {
     let mut world = stale();
     world.release("ubuntu", "2", 12 * GIB, None);
-    world.desired.images.remove(&(name("ubuntu"), name("2026.10.1")));
+    world
+        .desired
+        .images
+        .remove(&(name("ubuntu"), name("2026.10.1")));
     world.store("ubuntu", "2", 12 * GIB, None);
     check(&world, &["activate ubuntu", "r101 20: Busy"]);
     // The reset began before.
     let mut before = stale();
     let reset = of(&before).steps.remove(0);
-    before.observed.running.push(Running { step: reset, since: before.observed.at });
+    before.observed.running.push(Running {
+        step: reset,
+        since: before.observed.at,
+    });
     world.observed.running = before.observed.running;
     check(&world, &["ubuntu: Busy"]);
     world.observed.running.clear();
     world.observed.busy = Probe::Seen([(name("r101-pc01"), Busy::Session)].into());
-    check(&world, &["reset r101 19", "ubuntu: HostsBusy", "r101 1: HostsBusy"]);
+    check(
+        &world,
+        &["reset r101 19", "ubuntu: HostsBusy", "r101 1: HostsBusy"],
+    );
 }
 
 #[test]
@@ -287,7 +400,10 @@ fn what_may_be_active_is_not_downloaded() {
         store.objects.clear();
     }
     check(&world, &[]);
-    world.observed.live.insert(name("ubuntu"), Probe::Unseen("permission denied".to_owned()));
+    world.observed.live.insert(
+        name("ubuntu"),
+        Probe::Unseen("permission denied".to_owned()),
+    );
     check(&world, &["ubuntu: Unseen"]);
 }
 
@@ -316,7 +432,12 @@ fn the_import_comes_after_all_files() {
     world.device("r200", "r200-pc01", "office", 1);
     world.files_mut("lab").grub = Grub::Stale;
     check(&world, &["import-devices"]);
-    world.files_mut("office").start_conf.as_mut().unwrap().push_str("Old = yes\n");
+    world
+        .files_mut("office")
+        .start_conf
+        .as_mut()
+        .unwrap()
+        .push_str("Old = yes\n");
     check(&world, &["start-conf office", "import: Busy"]);
     world.files_mut("office").start_conf = None;
     check(&world, &["start-conf office", "import: StartConf"]);
@@ -331,7 +452,10 @@ fn the_import_comes_after_all_files() {
 fn a_fresh_server_waits_for_its_image_without_a_failure() {
     let mut world = stale();
     *world.live_mut("ubuntu") = Default::default();
-    world.observed.store = Probe::Seen(reconciler::planning::Store { free: 500 * GIB, ..Default::default() });
+    world.observed.store = Probe::Seen(reconciler::planning::Store {
+        free: 500 * GIB,
+        ..Default::default()
+    });
     check(&world, &["ubuntu: Window", "r101 20: NotActive"]);
     assert!(of(&world).holds.iter().all(|hold| !hold.gate.is_failure()));
 }
@@ -343,12 +467,21 @@ fn nights_of_the_change_to_and_from_daylight_saving() {
     world.desired.windows.reset = windows(&["daily 01:00–04:00"]);
     world.room_mut("r101").reset = Some(schedule(&["sun 02:30"]));
     world.observed.journal = Default::default();
-    world.hosts().iter().for_each(|host| world.outcome(host.as_str(), at("2026-10-24T12:00"), applied("ubuntu.qcow2")));
+    world.hosts().iter().for_each(|host| {
+        world.outcome(
+            host.as_str(),
+            at("2026-10-24T12:00"),
+            applied("ubuntu.qcow2"),
+        )
+    });
     check(&world, &[]);
     let first = at("2026-10-25T02:30");
     world.observed.at = first;
     check(&world, &["reset r101 20 whole"]);
-    world.hosts().iter().for_each(|host| world.outcome(host.as_str(), first, applied("ubuntu.qcow2")));
+    world
+        .hosts()
+        .iter()
+        .for_each(|host| world.outcome(host.as_str(), first, applied("ubuntu.qcow2")));
     world.pass(60);
     check(&world, &[]);
     world.observed.at = at("2027-03-28T01:59") + SignedDuration::from_mins(1);
@@ -363,7 +496,8 @@ fn nights_of_the_change_to_and_from_daylight_saving() {
 fn test_classes_get_their_version_until_their_last_day() {
     let mut world = World::school(at("2026-11-24T23:00"));
     let until = day("2026-11-24");
-    world.release("cad", "1", 10 * GIB, None).purpose = reconciler::planning::Purpose::TestClass { until };
+    world.release("cad", "1", 10 * GIB, None).purpose =
+        reconciler::planning::Purpose::TestClass { until };
     check(&world, &["download cad"]);
     world.observed.at = at("2026-11-25T00:00");
     check(&world, &[]);

@@ -102,8 +102,15 @@ trait Images {
 impl Images for World {
     /// The images that anything names.
     fn images(&self) -> usize {
-        let classes = self.desired.classes.values().flat_map(|class| class.os.iter().map(|os| &os.image));
-        classes.chain(self.desired.images.keys().map(|(image, _)| image)).collect::<BTreeSet<_>>().len()
+        let classes = self
+            .desired
+            .classes
+            .values()
+            .flat_map(|class| class.os.iter().map(|os| &os.image));
+        classes
+            .chain(self.desired.images.keys().map(|(image, _)| image))
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 }
 
@@ -121,13 +128,26 @@ fn random_worlds_are_varied() {
     use proptest::strategy::{Strategy as _, ValueTree as _};
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut actions, mut gates) = (BTreeSet::new(), BTreeSet::new());
-    let kind = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    let kind = |text: String| {
+        text.split([' ', '(', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (mut blind, mut running) = (0, 0);
     for _ in 0..3000 {
         let world = worlds().new_tree(&mut runner).unwrap().current();
         let plan = of(&world);
-        actions.extend(plan.steps.iter().map(|step| kind(format!("{:?}", step.action))));
-        gates.extend(plan.holds.iter().map(|hold| kind(format!("{:?}", hold.gate))));
+        actions.extend(
+            plan.steps
+                .iter()
+                .map(|step| kind(format!("{:?}", step.action))),
+        );
+        gates.extend(
+            plan.holds
+                .iter()
+                .map(|hold| kind(format!("{:?}", hold.gate))),
+        );
         blind += usize::from(matches!(world.observed.devices, Probe::Unseen(_)));
         running += usize::from(!world.observed.running.is_empty());
     }

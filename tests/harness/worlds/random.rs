@@ -14,7 +14,9 @@ use schema::schedule::FreeDays;
 use schema::units::Rate;
 
 use super::dice::Dice;
-use super::{GIB, World, applied, at, day, failed, live, manifest, name, os, schedule, unreachable, windows};
+use super::{
+    GIB, World, applied, at, day, failed, live, manifest, name, os, schedule, unreachable, windows,
+};
 
 const IMAGES: [&str; 4] = ["ubuntu", "win11", "mint", "cad"];
 const CLASSES: [&str; 3] = ["lab", "dual", "office"];
@@ -67,10 +69,17 @@ fn world(dice: &mut Dice) -> World {
     desired.windows.reset = windows(dice.pick(&OPEN));
     desired.windows.lessons = windows(dice.pick(&LESSONS));
     if dice.once_in(4) {
-        let span = (day("2026-11-23"), day("2026-11-24"), "beweglicher Ferientag".to_owned());
+        let span = (
+            day("2026-11-23"),
+            day("2026-11-24"),
+            "beweglicher Ferientag".to_owned(),
+        );
         desired.holidays = Arc::new(FreeDays::new([span]));
     }
-    desired.download_rate = dice.once_in(3).then(|| Rate::bits_per_second(80_000_000)).flatten();
+    desired.download_rate = dice
+        .once_in(3)
+        .then(|| Rate::bits_per_second(80_000_000))
+        .flatten();
     for circuit in ["default", "annex"] {
         let budget = PowerBudget {
             wake_per_minute: dice.pick(&[6, 1, 60]),
@@ -135,7 +144,12 @@ fn images(world: &mut World, dice: &mut Dice) {
         }
         let live = world.live_mut(image);
         for file in live.base.iter_mut().chain(&mut live.diff) {
-            file.torrent = dice.pick(&[Torrent::Current, Torrent::Current, Torrent::Stale, Torrent::Missing]);
+            file.torrent = dice.pick(&[
+                Torrent::Current,
+                Torrent::Current,
+                Torrent::Stale,
+                Torrent::Missing,
+            ]);
         }
         live.uploading = dice.once_in(8);
     }
@@ -154,13 +168,19 @@ fn classes(world: &mut World, dice: &mut Dice) {
     for class in CLASSES.iter().take(1 + dice.below(CLASSES.len())) {
         let systems: BTreeSet<_> = (0..=dice.below(2)).map(|_| dice.pick(&known)).collect();
         let resets = [ResetCommand::Sync, ResetCommand::New];
-        let systems: Vec<_> = systems.iter().map(|image| os(image.as_str(), dice.pick(&resets))).collect();
+        let systems: Vec<_> = systems
+            .iter()
+            .map(|image| os(image.as_str(), dice.pick(&resets)))
+            .collect();
         world.class(class, &systems);
         let files = world.files_mut(class);
         files.grub = dice.pick(&[Grub::Current, Grub::Current, Grub::Stale, Grub::ByHand]);
         match dice.below(6) {
             3 => files.start_conf = None,
-            4 => files.start_conf.iter_mut().for_each(|text| text.push_str("Old = yes\n")),
+            4 => files
+                .start_conf
+                .iter_mut()
+                .for_each(|text| text.push_str("Old = yes\n")),
             5 => files.start_conf = Some("[LINBO]\nServer = 10.0.0.1\n".to_owned()),
             _ => {}
         }
@@ -175,15 +195,22 @@ fn rooms(world: &mut World, dice: &mut Dice) {
     for room in ROOMS.iter().take(dice.below(ROOMS.len() + 1)) {
         let class = dice.pick(&classes);
         let hosts = dice.below(8);
-        let points: [&[&str]; 5] =
-            [&["mon, wed 18:00"], &["daily 18:00"], &["daily 02:30"], &["sun 02:15", "fri 21:00"], &[]];
+        let points: [&[&str]; 5] = [
+            &["mon, wed 18:00"],
+            &["daily 18:00"],
+            &["daily 02:30"],
+            &["sun 02:15", "fri 21:00"],
+            &[],
+        ];
         let reset = (!dice.once_in(8)).then(|| schedule(dice.pick(&points)));
         let power = name(dice.pick(&["default", "annex"]));
         let wanted = world.room(room, class.as_str(), hosts);
         wanted.reset = reset;
         wanted.power = power;
         if dice.once_in(3) {
-            let mut listed: BTreeSet<_> = (1..=hosts).map(|n| name(&format!("{room}-pc{n:02}"))).collect();
+            let mut listed: BTreeSet<_> = (1..=hosts)
+                .map(|n| name(&format!("{room}-pc{n:02}")))
+                .collect();
             if dice.once_in(2) {
                 listed.insert(name("nobody"));
             }
@@ -213,15 +240,28 @@ fn past(world: &mut World, dice: &mut Dice) {
                 0 => applied("ubuntu.qcow2"),
                 1 => failed("the cache is full"),
                 2 => unreachable(),
-                _ => HostOutcome::Unknown { why: "the connection broke".to_owned() },
+                _ => HostOutcome::Unknown {
+                    why: "the connection broke".to_owned(),
+                },
             };
             let minutes = dice.pick(&[-1, -5, -15, -60, -1500, -6000, 3, 500_000]);
-            world.outcome(host.as_str(), now + SignedDuration::from_mins(minutes), outcome);
+            world.outcome(
+                host.as_str(),
+                now + SignedDuration::from_mins(minutes),
+                outcome,
+            );
         }
         let local = now.to_zoned(world.desired.zone.clone()).datetime();
         let report = |minutes: i64, event, file: &str| {
-            let at = local.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(local);
-            Some(HostReport { at, event, file: name(file), stamp: None })
+            let at = local
+                .checked_add(SignedDuration::from_mins(minutes))
+                .unwrap_or(local);
+            Some(HostReport {
+                at,
+                event,
+                file: name(file),
+                stamp: None,
+            })
         };
         let report = match dice.below(8) {
             1 => report(-10, ImageEvent::Applied, "ubuntu.qcow2"),
@@ -231,11 +271,18 @@ fn past(world: &mut World, dice: &mut Dice) {
             5 => report(50_000, ImageEvent::Applied, "ubuntu.qdiff"),
             _ => None,
         };
-        world.observed.reports.insert(host.clone(), Probe::Seen(report));
+        world
+            .observed
+            .reports
+            .insert(host.clone(), Probe::Seen(report));
         if dice.once_in(12)
             && let Probe::Seen(busy) = &mut world.observed.busy
         {
-            let why = if dice.once_in(2) { Busy::Session } else { Busy::Orphan };
+            let why = if dice.once_in(2) {
+                Busy::Session
+            } else {
+                Busy::Orphan
+            };
             busy.insert(host, why);
         }
     }
@@ -248,7 +295,11 @@ fn past(world: &mut World, dice: &mut Dice) {
         if dice.once_in(5) {
             for _ in 0..=dice.below(4) {
                 let minutes = dice.pick(&[-1, -8, -30, -400, -5000, 1, 600_000]);
-                world.failure(&step, now + SignedDuration::from_mins(minutes), "the disk is full");
+                world.failure(
+                    &step,
+                    now + SignedDuration::from_mins(minutes),
+                    "the disk is full",
+                );
             }
         }
     }
@@ -265,7 +316,12 @@ fn blind(world: &mut World, dice: &mut Dice) {
 
 /// How many probes a world has.
 fn probes(world: &World) -> usize {
-    let Observed { classes, live, reports, .. } = &world.observed;
+    let Observed {
+        classes,
+        live,
+        reports,
+        ..
+    } = &world.observed;
     3 + classes.len() + live.len() + reports.len()
 }
 
@@ -279,17 +335,33 @@ impl World {
     /// Makes one of its probes unseen.
     pub fn blind(&mut self, probe: usize) {
         let cause = || format!("probe {probe}: permission denied");
-        let Observed { classes, live, reports, .. } = &mut self.observed;
+        let Observed {
+            classes,
+            live,
+            reports,
+            ..
+        } = &mut self.observed;
         let (c, l) = (classes.len(), live.len());
         match probe {
             0 => self.observed.devices = Probe::Unseen(cause()),
             1 => self.observed.store = Probe::Unseen(cause()),
             2 => self.observed.busy = Probe::Unseen(cause()),
-            n if n < 3 + c => classes.values_mut().skip(n - 3).take(1).for_each(|p| *p = Probe::Unseen(cause())),
+            n if n < 3 + c => classes
+                .values_mut()
+                .skip(n - 3)
+                .take(1)
+                .for_each(|p| *p = Probe::Unseen(cause())),
             n if n < 3 + c + l => {
-                live.values_mut().skip(n - 3 - c).take(1).for_each(|p| *p = Probe::Unseen(cause()));
+                live.values_mut()
+                    .skip(n - 3 - c)
+                    .take(1)
+                    .for_each(|p| *p = Probe::Unseen(cause()));
             }
-            n => reports.values_mut().skip(n - 3 - c - l).take(1).for_each(|p| *p = Probe::Unseen(cause())),
+            n => reports
+                .values_mut()
+                .skip(n - 3 - c - l)
+                .take(1)
+                .for_each(|p| *p = Probe::Unseen(cause())),
         }
     }
 }
@@ -301,7 +373,10 @@ fn run(world: &mut World, dice: &mut Dice) {
     }
     for step in plan(&world.desired, &world.observed).steps {
         if dice.once_in(2) {
-            world.observed.running.push(Running { step, since: world.observed.at });
+            world.observed.running.push(Running {
+                step,
+                since: world.observed.at,
+            });
         }
     }
     world.pass(dice.pick(&[0, 1, 3, 20, 200, -30]));
