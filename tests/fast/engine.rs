@@ -35,6 +35,8 @@ enum Fate {
     Slow,
 }
 
+type Change = fn(&mut Desired);
+
 struct Memory {
     began: Instant,
     start: Timestamp,
@@ -42,7 +44,7 @@ struct Memory {
     observed: RefCell<Observed>,
     commit: Cell<u32>,
     /// When the newest commit comes, and what it changes.
-    merge: Option<(u64, fn(&mut Desired))>,
+    merge: Option<(u64, Change)>,
     merged: Cell<bool>,
     fates: BTreeMap<&'static str, Fate>,
     /// The record from which on the journal cannot be written.
@@ -83,12 +85,6 @@ impl Memory {
 
     fn minutes(&self) -> u64 {
         self.began.elapsed().as_secs() / 60
-    }
-
-    fn note(&self, what: impl std::fmt::Display) {
-        self.log
-            .borrow_mut()
-            .push(format!("{} {what}", self.minutes()));
     }
 
     async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
@@ -200,7 +196,7 @@ impl Hands for Memory {
             Fate::Takes(minutes) => {
                 tokio::time::sleep(Duration::from_secs(minutes * 60)).await;
                 hosts.iter().for_each(|wake| {
-                    tell(Progress::Host(wake.host.clone(), applied("ubuntu.qcow2")))
+                    tell(Progress::Host(wake.host.clone(), applied("ubuntu.qcow2")));
                 });
                 let journal = self.observed.borrow().journal.clone();
                 predict(&mut self.observed.borrow_mut(), step);

@@ -358,19 +358,19 @@ fn recovery_is_never_guessed() {
         ),
         (
             |world| {
-                _ = world
+                world
                     .observed
                     .live
-                    .insert(name("ubuntu"), Probe::Unseen("x".to_owned()))
+                    .insert(name("ubuntu"), Probe::Unseen("x".to_owned()));
             },
             &["goal/import", "goal/reset/r101"],
         ),
         (
             |world| {
-                _ = world
+                world
                     .observed
                     .classes
-                    .insert(name("lab"), Probe::Unseen("x".to_owned()))
+                    .insert(name("lab"), Probe::Unseen("x".to_owned()));
             },
             &[
                 "goal/activate/ubuntu",

@@ -219,7 +219,6 @@ impl World {
     /// A school without rooms, images or classes. Downloads at night, activation outside of lessons,
     /// resets in the evening.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "a test may panic")]
     pub fn empty(at: Timestamp) -> Self {
         let windows = WorkWindows {
             download: windows(&["daily 22:00–05:00"]),
@@ -304,11 +303,9 @@ impl World {
             domain_join: DomainJoin::NotNeeded,
             purpose: Purpose::Rooms,
         };
-        self.desired
-            .images
-            .entry((image_name, name(version)))
-            .insert_entry(wanted)
-            .into_mut()
+        let key = (image_name, name(version));
+        self.desired.images.remove(&key);
+        self.desired.images.entry(key).or_insert(wanted)
     }
 
     /// Adds an image made on site, which lies in LINBO's folder.
@@ -355,11 +352,9 @@ impl World {
             reset: Some(schedule(&["mon, wed 18:00"])),
             power: name(schema::fleet::DEFAULT_POWER_GROUP),
         };
-        self.desired
-            .rooms
-            .entry(name(room))
-            .insert_entry(wanted)
-            .into_mut()
+        let key: RoomName = name(room);
+        self.desired.rooms.remove(&key);
+        self.desired.rooms.entry(key).or_insert(wanted)
     }
 
     /// Adds a row to `devices.csv`.

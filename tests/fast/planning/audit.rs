@@ -49,7 +49,7 @@ type Seed = fn(&mut World, &mut Plan);
 
 const SEEDS: &[(&str, Seed)] = &[
     ("stands twice in the plan", |_, plan| {
-        plan.steps.push(plan.steps[0].clone())
+        plan.steps.push(plan.steps[0].clone());
     }),
     ("is running already", |world, plan| {
         world.observed.running.push(Running {
@@ -62,7 +62,7 @@ const SEEDS: &[(&str, Seed)] = &[
         plan.steps[0].id = id;
     }),
     ("start-conf/change is outside its window", |world, _| {
-        world.desired.windows.activate = windows(&[])
+        world.desired.windows.activate = windows(&[]);
     }),
     (
         "start-conf/change is outside its window or within lessons",
@@ -71,7 +71,7 @@ const SEEDS: &[(&str, Seed)] = &[
         },
     ),
     ("takes the file for another", |world, _| {
-        world.files_mut("change").start_conf = None
+        world.files_mut("change").start_conf = None;
     }),
     ("not ours", |world, plan| {
         world.files_mut("change").start_conf = Some("[LINBO]\n".to_owned());
@@ -80,7 +80,7 @@ const SEEDS: &[(&str, Seed)] = &[
         }
     }),
     ("what the state repo does not say", |world, _| {
-        _ = world.desired.classes.remove("change")
+        world.desired.classes.remove("change");
     }),
     (
         "import-devices would disturb start-conf/change",
@@ -95,7 +95,7 @@ const SEEDS: &[(&str, Seed)] = &[
         world.files_mut("lab2").start_conf = None;
     }),
     ("download/far/1", |world, _| {
-        world.desired.windows.download = windows(&[])
+        world.desired.windows.download = windows(&[]);
     }),
     ("would have to stop before it begins", |world, plan| {
         if let Action::Download { until, .. } = &mut step(plan, "download").action {
@@ -149,16 +149,16 @@ const SEEDS: &[(&str, Seed)] = &[
             .manifest = digest("other");
     }),
     ("activate/new/1", |world, _| {
-        world.live_mut("new").uploading = true
+        world.live_mut("new").uploading = true;
     }),
     ("activate/new/1", |world, _| {
-        world.observed.busy = Probe::Unseen(String::new())
+        world.observed.busy = Probe::Unseen(String::new());
     }),
     ("activate/new/1", |world, _| {
-        world.desired.windows.activate = windows(&["sun 00:00–24:00"])
+        world.desired.windows.activate = windows(&["sun 00:00–24:00"]);
     }),
     ("seed/old.qcow2 would disturb an upload", |world, _| {
-        world.live_mut("old").uploading = true
+        world.live_mut("old").uploading = true;
     }),
     ("would disturb reset/r1/", |_, plan| {
         let manifest = digest("");
@@ -196,42 +196,42 @@ const SEEDS: &[(&str, Seed)] = &[
             if let Action::ResetRoom { hosts, .. } = action {
                 hosts.clear();
             }
-        })
+        });
     }),
     ("of another class or circuit", |world, _| {
-        world.room_mut("r1").power = name("b")
+        world.room_mut("r1").power = name("b");
     }),
     ("of another class or circuit", |world, _| {
-        world.room_mut("r1").class = name("lab2")
+        world.room_mut("r1").class = name("lab2");
     }),
     ("devices.csv does not give", |world, _| {
-        world.observed.devices = Probe::Unseen(String::new())
+        world.observed.devices = Probe::Unseen(String::new());
     }),
     ("devices.csv does not give", |_, plan| {
         reset(plan, |action| {
             if let Action::ResetRoom { hosts, .. } = action {
                 hosts[0].host = name("r2-pc01");
             }
-        })
+        });
     }),
     ("would touch more hosts", |world, _| {
-        world.device("r1", "r1-teacher", "teachers", 1)
+        world.device("r1", "r1-teacher", "teachers", 1);
     }),
     ("is or may be busy", |world, _| {
         world.observed.busy = Probe::Seen([(name("r1-pc02"), Busy::Orphan)].into());
     }),
     ("not there as a whole", |world, _| {
-        world.live_mut("calm").base = None
+        world.live_mut("calm").base = None;
     }),
     ("not there as a whole", |world, _| {
-        world.live_mut("calm").uploading = true
+        world.live_mut("calm").uploading = true;
     }),
     ("does not keep the pace", |_, plan| {
         reset(plan, |action| {
             if let Action::ResetRoom { pace, .. } = action {
                 pace.wake_per_minute += 1;
             }
-        })
+        });
     }),
     ("would overload its circuit", share_circuit),
     ("would wake hosts while another", share_circuit),

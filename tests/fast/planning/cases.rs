@@ -472,7 +472,7 @@ fn nights_of_the_change_to_and_from_daylight_saving() {
             host.as_str(),
             at("2026-10-24T12:00"),
             applied("ubuntu.qcow2"),
-        )
+        );
     });
     check(&world, &[]);
     let first = at("2026-10-25T02:30");

@@ -13,7 +13,7 @@ fn of(world: &World) -> Plan {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Promises 4 to 7, by an oracle and by the judge.
     #[test]
