@@ -9,7 +9,6 @@ use schema::name::HostName;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Desired, Observed, Record, Running, Step};
-use crate::report::mail::Letter;
 
 /// What is to be made true, and how that is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +79,15 @@ impl From<anyhow::Error> for Failure {
             evidence: Vec::new(),
         }
     }
+}
+
+/// A letter to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The subject line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
 }
 
 /// What may be read of the world.
