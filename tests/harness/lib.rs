@@ -1,5 +1,5 @@
 //! What the tests of the reconciler stand on.
 
-pub mod fuzz;
 pub mod demo;
+pub mod fuzz;
 pub mod lab;

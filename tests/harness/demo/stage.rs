@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::{ToSpan as _, civil::Date};
 
-use crate::lab::{Content, Lab, Output, Release, Room, binary, copy_tree};
+use crate::lab::{Content, Lab, Release, Room, binary, copy_tree};
 
 /// The release that the fleet begins with.
 pub(super) const FIRST: &str = "2026.10.1";
@@ -21,8 +22,20 @@ pub(super) const NORD: &str = "bs-nord";
 /// The other school.
 pub(super) const SUED: &str = "bs-sued";
 
+/// A day of the story, counted from the Friday on which it begins.
+#[derive(Clone, Copy)]
+pub(super) enum Day {
+    Friday = 0,
+    Monday = 3,
+    Tuesday = 4,
+    Wednesday = 5,
+}
+
 /// A lab with an audience.
 pub(super) struct Stage {
+    /// The Friday on which the story begins. It is yet to come, because files keep the machine's times and what is
+    /// written in the story must not be older than they are.
+    friday: Date,
     pub(super) lab: Lab,
     began: Instant,
     /// How many mails were shown.
@@ -33,14 +46,21 @@ impl Stage {
     /// Builds the lab: the central server, two schools with eight PCs, the small example as state repo.
     pub(super) fn build() -> Result<Self> {
         let began = Instant::now();
+        let friday = jiff::Zoned::now()
+            .date()
+            .nth_weekday(1, jiff::civil::Weekday::Friday)?;
         let seed = tempfile::tempdir()?;
         write_state_repo(seed.path())?;
         let lab = Lab::builder()
             .state_repo(seed.path())
             .school(NORD, [Room::new("r101", 4), Room::new("r102", 2)])
             .school(SUED, [Room::new("edv1", 2)])
-            .at("2026-11-20 14:00:00")
+            .at(&format!("{friday} 14:00:00"))
             .build()?;
+        for school in [NORD, SUED] {
+            let linbo = lab.server(school).paths.linbo();
+            fs::remove_file(linbo.join("start.conf.ubuntu-lab"))?;
+        }
         // The port of the release server is known only now.
         let address = lab.central().rsync.address.to_string();
         let work = lab.repo().work();
@@ -52,6 +72,7 @@ impl Stage {
         lab.repo()
             .commit(|_| Ok(()), "fleet: the central server's address")?;
         Ok(Self {
+            friday,
             lab,
             began,
             mails: 0,
@@ -78,27 +99,20 @@ impl Stage {
     pub(super) fn run(
         &self,
         server: &str,
-        at: &str,
+        (day, time): (Day, &str),
         arguments: &[&str],
         exit: i32,
     ) -> Result<String> {
-        self.lab.set_time(at)?;
+        let date = self.friday.checked_add((day as i64).days())?;
+        self.lab.set_time(&format!("{date} {time}"))?;
         let handle = self.lab.server(server);
         let mut command = handle.command(&binary()?)?;
         command
             .arg("--config")
             .arg(handle.paths.config())
             .args(arguments);
-        let day: jiff::civil::DateTime = at.parse()?;
-        let prompt = format!("{}  root@{server}#", day.strftime("%a %d %b %H:%M"));
+        let prompt = format!("{} {time}  root@{server}#", date.strftime("%a %d %b"));
         show(&prompt, arguments, &mut command, exit)
-    }
-
-    /// What `reconcile` says in JSON, unseen.
-    pub(super) fn json(&self, server: &str, arguments: &[&str]) -> Result<serde_json::Value> {
-        let arguments = [arguments, &["--output", "json"]].concat();
-        let Output { stdout, stderr, .. } = self.lab.server(server).run_now(&arguments)?;
-        serde_json::from_str(&stdout).with_context(|| format!("no JSON: {stdout}{stderr}"))
     }
 
     /// Runs `reconcile` in a colleague's work clone, or on the central server.
@@ -109,10 +123,7 @@ impl Stage {
         arguments: &[&str],
         exit: i32,
     ) -> Result<String> {
-        let mut command = self
-            .lab
-            .server("central")
-            .command(&binary()?)?;
+        let mut command = self.lab.server("central").command(&binary()?)?;
         command.current_dir(folder).args(arguments);
         show(prompt, arguments, &mut command, exit)
     }
@@ -123,14 +134,14 @@ impl Stage {
         let work = self.lab.repo().work();
         let shown = self.lab.repo().git(
             &work,
-            &["show", "--format=%h %s", "--unified=1", "--no-color"],
+            &["show", "--format=%h %s", "--unified=0", "--no-color"],
         )?;
         say("A colleague merges:\n")?;
-        let lines = shown
-            .lines()
-            .filter(|line| !["diff ", "index ", "--- "].iter().any(|head| line.starts_with(head)));
-        for line in lines {
-            print(&format!("    {line}\n"))?;
+        let noise = ["diff ", "index ", "--- ", "@@ "];
+        for line in shown.lines() {
+            if !noise.iter().any(|head| line.starts_with(head)) {
+                print(&indented(line))?;
+            }
         }
         print("\n")
     }
@@ -160,7 +171,10 @@ impl Stage {
                 .filter_map(|address| address.address())
                 .collect();
             say("A mail:\n")?;
-            print(&format!("    To: {}\n    Subject: {subject}\n\n", to.join(", ")))?;
+            print(&format!(
+                "    To: {}\n    Subject: {subject}\n\n",
+                to.join(", ")
+            ))?;
             for line in body.trim_end().lines() {
                 print(&indented(line))?;
             }
@@ -192,7 +206,8 @@ fn write_state_repo(to: &Path) -> Result<()> {
 
 /// Replaces a text that has to be in the file.
 pub(super) fn replace_in(file: &Path, old: &str, new: &str) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     ensure!(text.contains(old), "{} does not say {old}", file.display());
     fs::write(file, text.replace(old, new))?;
     Ok(())
@@ -200,7 +215,8 @@ pub(super) fn replace_in(file: &Path, old: &str, new: &str) -> Result<()> {
 
 /// Shows a command and what it prints, as it prints it.
 fn show(prompt: &str, arguments: &[&str], command: &mut Command, exit: i32) -> Result<String> {
-    print(&format!("{prompt} reconcile {}\n", arguments.join(" ")))?;
+    let line = [&[prompt, "reconcile"], arguments].concat().join(" ");
+    print(&format!("{line}\n"))?;
     let (reader, writer) = std::io::pipe()?;
     let mut child = command
         .stdin(Stdio::null())

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::stage::{FIRST, NORD, SECOND, SUED, Stage, chapter, replace_in, say};
+use super::stage::{Day, FIRST, NORD, SECOND, SUED, Stage, chapter, replace_in, say};
 use crate::lab::{Fault, copy_tree};
 
 /// Where a colleague works on the state repo.
@@ -89,11 +89,11 @@ fn enter(stage: &Stage, version: &str, line: &str) -> Result<()> {
 
 fn friday(stage: &Stage) -> Result<()> {
     chapter("What would happen? A dry run on a server that has nothing yet")?;
-    stage.run(NORD, "2026-11-20 15:00:00", &["--dry-run"], 0)?;
+    stage.run(NORD, (Day::Friday, "15:00"), &["--dry-run"], 0)?;
     chapter("Friday night: the window for downloads is open")?;
-    stage.run(NORD, "2026-11-20 22:05:00", &[], 0)?;
+    stage.run(NORD, (Day::Friday, "22:05"), &[], 0)?;
     say("The other school, the same minute:\n")?;
-    stage.run(SUED, "2026-11-20 22:05:30", &[], 0)?;
+    stage.run(SUED, (Day::Friday, "22:05"), &[], 0)?;
     Ok(())
 }
 
@@ -101,7 +101,7 @@ fn monday(stage: &mut Stage) -> Result<()> {
     chapter("Monday evening: rooms are reset; one PC has a broken disk, one is unplugged")?;
     stage.lab.host("r101-pc02").set_fault(Fault::SyncFails)?;
     stage.lab.host("r101-pc04").set_fault(Fault::Offline)?;
-    stage.run(NORD, "2026-11-23 18:05:00", &[], 1)?;
+    stage.run(NORD, (Day::Monday, "18:05"), &[], 1)?;
     applied(stage, "r101-pc01", true)?;
     applied(stage, "r101-pc02", false)?;
     let mails = stage.mails(1)?;
@@ -112,7 +112,7 @@ fn monday(stage: &mut Stage) -> Result<()> {
     say("The disk is changed and the cable is found.\n")?;
     stage.lab.host("r101-pc02").clear_faults()?;
     stage.lab.host("r101-pc04").clear_faults()?;
-    stage.run(NORD, "2026-11-23 19:10:00", &[], 0)?;
+    stage.run(NORD, (Day::Monday, "19:10"), &[], 0)?;
     applied(stage, "r101-pc02", true)?;
     applied(stage, "r101-pc04", true)?;
     stage.mails(1)?;
@@ -126,11 +126,11 @@ fn second_version(stage: &Stage) -> Result<()> {
     let file = stage.lab.repo().work().join("images/ubuntu.yaml");
     replace_in(&file, "stable: 2026.10.1", "stable: 2026.11.1")?;
     stage.merge("ubuntu: 2026.11.1 for everybody")?;
-    stage.run(NORD, "2026-11-24 14:00:00", &["--dry-run"], 0)?;
+    stage.run(NORD, (Day::Tuesday, "14:00"), &["--dry-run"], 0)?;
     chapter("Tuesday night: only what is new comes over the line")?;
     let rsync = stage.lab.central().rsync;
     let before = rsync.sent();
-    stage.run(NORD, "2026-11-24 22:05:00", &[], 0)?;
+    stage.run(NORD, (Day::Tuesday, "22:05"), &[], 0)?;
     let sent = rsync.sent() - before;
     ensure!(sent < 8 << 20, "{sent} bytes came over the line");
     say(&format!(
@@ -141,7 +141,7 @@ fn second_version(stage: &Stage) -> Result<()> {
 
 fn wednesday(stage: &mut Stage) -> Result<()> {
     chapter("Wednesday evening: the rooms get it")?;
-    stage.run(NORD, "2026-11-25 18:05:00", &[], 0)?;
+    stage.run(NORD, (Day::Wednesday, "18:05"), &[], 0)?;
     let image = stage.lab.server(NORD).image("ubuntu.qdiff")?;
     for pc in 1..=4 {
         let host = stage.lab.host(&format!("r101-pc{pc:02}"));
@@ -158,23 +158,30 @@ fn wednesday(stage: &mut Stage) -> Result<()> {
 
 fn look_back(stage: &mut Stage) -> Result<()> {
     chapter("How does it stand, and what was done?")?;
-    stage.run(NORD, "2026-11-25 18:40:00", &["status"], 0)?;
-    stage.run(NORD, "2026-11-25 18:41:00", &["history"], 0)?;
+    stage.run(NORD, (Day::Wednesday, "18:40"), &["status"], 0)?;
+    stage.run(NORD, (Day::Wednesday, "18:41"), &["history"], 0)?;
     chapter("A dry run again")?;
     stage.run(
         NORD,
-        "2026-11-25 18:42:00",
+        (Day::Wednesday, "18:42"),
         &["--dry-run", "--detailed-exitcode"],
         0,
     )?;
     let anomalies = stage.lab.anomalies()?;
-    ensure!(anomalies.is_empty(), "PCs saw what they should not: {anomalies:?}");
+    ensure!(
+        anomalies.is_empty(),
+        "PCs saw what they should not: {anomalies:?}"
+    );
     Ok(())
 }
 
 /// Whether a PC has an image from this week.
 fn applied(stage: &Stage, host: &str, wanted: bool) -> Result<()> {
-    let applied = stage.lab.host(host).applied()?.is_some_and(|applied| !applied.empty);
+    let applied = stage
+        .lab
+        .host(host)
+        .applied()?
+        .is_some_and(|applied| !applied.empty);
     ensure!(applied == wanted, "{host}: applied is {applied}");
     Ok(())
 }
