@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
@@ -104,15 +104,21 @@ impl Stage {
         exit: i32,
     ) -> Result<String> {
         let date = self.friday.checked_add((day as i64).days())?;
-        self.lab.set_time(&format!("{date} {time}"))?;
+        self.lab.set_time(&self.time(day, time)?)?;
         let handle = self.lab.server(server);
         let mut command = handle.command(&binary()?)?;
         command
             .arg("--config")
             .arg(handle.paths.config())
             .args(arguments);
-        let prompt = format!("{} {time}  root@{server}#", date.strftime("%a %d %b"));
+        let prompt = format!("{} {time}  root@{server}#", date.strftime("%a %-d %b"));
         show(&prompt, arguments, &mut command, exit)
+    }
+
+    /// A time of the story as `--at` takes it.
+    pub(super) fn time(&self, day: Day, time: &str) -> Result<String> {
+        let date = self.friday.checked_add((day as i64).days())?;
+        Ok(format!("{date} {time}"))
     }
 
     /// Runs `reconcile` in a colleague's work clone, or on the central server.
@@ -215,8 +221,13 @@ pub(super) fn replace_in(file: &Path, old: &str, new: &str) -> Result<()> {
 
 /// Shows a command and what it prints, as it prints it.
 fn show(prompt: &str, arguments: &[&str], command: &mut Command, exit: i32) -> Result<String> {
-    let line = [&[prompt, "reconcile"], arguments].concat().join(" ");
-    print(&format!("{line}\n"))?;
+    let typed: Vec<_> = arguments.iter().map(|argument| quoted(argument)).collect();
+    print(&format!("{prompt} reconcile {}\n", typed.join(" ")))?;
+    // What runs sees a pipe; the audience may sit at a terminal all the same.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stdout().is_terminal() && !no_color {
+        command.args(["--color", "always"]);
+    }
     let (reader, writer) = std::io::pipe()?;
     let mut child = command
         .stdin(Stdio::null())
@@ -244,6 +255,15 @@ fn show(prompt: &str, arguments: &[&str], command: &mut Command, exit: i32) -> R
         arguments.join(" ")
     );
     Ok(all)
+}
+
+/// An argument as one types it in a shell.
+fn quoted(argument: &str) -> String {
+    if argument.contains(' ') {
+        format!("'{argument}'")
+    } else {
+        argument.to_owned()
+    }
 }
 
 fn indented(line: &str) -> String {

@@ -90,6 +90,20 @@ fn enter(stage: &Stage, version: &str, line: &str) -> Result<()> {
 fn friday(stage: &Stage) -> Result<()> {
     chapter("What would happen? A dry run on a server that has nothing yet")?;
     stage.run(NORD, (Day::Friday, "15:00"), &["--dry-run"], 0)?;
+    say("And tonight, when the window for downloads is open?\n")?;
+    let tonight = stage.time(Day::Friday, "22:05")?;
+    let arguments = ["--dry-run", "--at", &tonight, "--detailed-exitcode"];
+    stage.run(NORD, (Day::Friday, "15:01"), &arguments, 2)?;
+    ensure!(
+        !stage
+            .lab
+            .server(NORD)
+            .paths
+            .images()
+            .join("ubuntu")
+            .exists(),
+        "a dry run left an image behind"
+    );
     chapter("Friday night: the window for downloads is open")?;
     stage.run(NORD, (Day::Friday, "22:05"), &[], 0)?;
     say("The other school, the same minute:\n")?;
