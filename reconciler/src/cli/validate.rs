@@ -45,7 +45,7 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
 fn gather(root: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> anyhow::Result<()> {
     let dir = root.join(prefix);
     if depth == 0 && !dir.join("fleet.yaml").exists() && !dir.is_dir() {
-        bail!("{} is not a folder: name the folder of a state repo", dir.display());
+        bail!("{} is not a folder: name the folder of a state repo", root.display());
     }
     let place = || format!("cannot read the folder {}", dir.display());
     for entry in fs::read_dir(&dir).with_context(place)? {
