@@ -163,28 +163,24 @@ impl Host {
 impl Senses for Host {
     async fn target(&self) -> Target {
         let state = Arc::clone(&self.state);
-        let failure = |text| Problem { is_failure: true, text };
+        let failure = |text| Problem {
+            is_failure: true,
+            text,
+        };
         let read = tokio::task::spawn_blocking(move || state.target()).await;
         let mut target = read.unwrap_or_else(|error| {
             let text = format!("the state repo could not be read: {error}");
-            Target { desired: None, commit: None, problems: vec![failure(text)] }
+            Target {
+                desired: None,
+                commit: None,
+                problems: vec![failure(text)],
+            }
         });
         // Said before the night in which rsync or the mail relay would stumble over them.
-        target.problems.extend(check_secrets(&self.config).into_iter().map(failure));
         target
-        tokio::task::spawn_blocking(move || state.target())
-            .await
-            .unwrap_or_else(|error| {
-                let text = format!("the state repo could not be read: {error}");
-                Target {
-                    desired: None,
-                    commit: None,
-                    problems: vec![crate::world::Problem {
-                        is_failure: true,
-                        text,
-                    }],
-                }
-            })
+            .problems
+            .extend(check_secrets(&self.config).into_iter().map(failure));
+        target
     }
 
     fn now(&self) -> Timestamp {
