@@ -221,8 +221,8 @@ pub(super) fn replace_in(file: &Path, old: &str, new: &str) -> Result<()> {
 
 /// Shows a command and what it prints, as it prints it.
 fn show(prompt: &str, arguments: &[&str], command: &mut Command, exit: i32) -> Result<String> {
-    let typed: Vec<_> = arguments.iter().map(|argument| quoted(argument)).collect();
-    print(&format!("{prompt} reconcile {}\n", typed.join(" ")))?;
+    let typed: String = arguments.iter().map(|argument| quoted(argument)).collect();
+    print(&format!("{prompt} reconcile{typed}\n"))?;
     // What runs sees a pipe; the audience may sit at a terminal all the same.
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if std::io::stdout().is_terminal() && !no_color {
@@ -257,12 +257,12 @@ fn show(prompt: &str, arguments: &[&str], command: &mut Command, exit: i32) -> R
     Ok(all)
 }
 
-/// An argument as one types it in a shell.
+/// An argument as one types it in a shell, after a space.
 fn quoted(argument: &str) -> String {
     if argument.contains(' ') {
-        format!("'{argument}'")
+        format!(" '{argument}'")
     } else {
-        argument.to_owned()
+        format!(" {argument}")
     }
 }
 
