@@ -31,7 +31,7 @@ pub struct CommitLine {
     pub subject: String,
 }
 
-/// Something wrong with the state repo.
+/// Something wrong with the state repo, or with the files that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// Whether the pass has failed because of it. A remote that is down for a while is no failure.

@@ -128,6 +128,7 @@ fn show(passes: &[Past], now: Timestamp) -> String {
             .map(|commit| format!(" at {}", commit.get(..9).unwrap_or(commit)))
             .unwrap_or_default();
         let end = past.summary.as_deref().unwrap_or("cut off");
+        let end = end.strip_prefix("Pass: ").unwrap_or(end);
         _ = writeln!(text, "{}{commit}: {end}", time(past.at, now, &zone));
         for step in &past.steps {
             let took = step

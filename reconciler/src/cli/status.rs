@@ -77,7 +77,7 @@ fn show(status: &Status, now: Timestamp, output: Output) -> String {
         "last pass   {}, exit {}: {}",
         time(status.at, now, &zone),
         status.exit,
-        status.last_operation
+        status.last_operation.trim_start_matches("Pass: ")
     );
     for (mark, told) in status
         .troubles

@@ -72,7 +72,7 @@ fn gather(root: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> anyhow::R
     if depth == 0 && !dir.join("fleet.yaml").exists() && !dir.is_dir() {
         bail!(
             "{} is not a folder: name the folder of a state repo",
-            dir.display()
+            root.display()
         );
     }
     let place = || format!("cannot read the folder {}", dir.display());
