@@ -1,3 +1,4 @@
 //! What the tests of the reconciler stand on.
 
+pub mod big_fleet;
 pub mod lab;
