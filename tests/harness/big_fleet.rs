@@ -14,7 +14,7 @@ use reconciler::{
     },
 };
 use schema::{
-    name::{ClassName, HostName, ImageName, SchoolName},
+    name::{ClassName, HostName, ImageName},
     tree::Tree,
 };
 
@@ -205,7 +205,7 @@ impl BigFleet {
         })
     }
 
-    /// Records of so many resets of all hosts of a school, 30 for each 1,000 hosts and one pass.
+    /// So many records, of passes that each reset all hosts of a school.
     pub fn records(&self, count: usize) -> Result<Vec<Record>> {
         let step = Action::ImportDevices { classes: Vec::new() }.id();
         let hosts: Vec<HostName> = self.host_names().map(|name| name.parse()).collect::<Result<_, _>>()?;
@@ -239,12 +239,6 @@ impl BigFleet {
             text.push('\n');
         }
         Ok(text)
-    }
-
-    /// What the server of the school of this number must make true.
-    pub fn desired(fleet: &schema::fleet::Fleet, school: &SchoolName) -> Result<Desired> {
-        let server = reconciler::planning::Server::School(school.clone());
-        Desired::of(fleet, &server).with_context(|| format!("the fleet has no school {school}"))
     }
 }
 
