@@ -143,8 +143,6 @@ fn create(world: &World, server: &ServerPaths, image: &Path) -> Result<u8> {
     let (text, hash) = describe(image)?;
     replace(&torrent, text)?;
     replace(&side(image, "hash")?, format!("{hash}\n"))?;
-    world.stamp(&torrent)?;
-    world.stamp(&side(image, "hash")?)?;
     start(world, server, image)?;
     Ok(0)
 }
@@ -155,7 +153,6 @@ fn start(world: &World, server: &ServerPaths, image: &Path) -> Result<()> {
         let (text, hash) = describe(image)?;
         replace(&torrent, text)?;
         replace(&side(image, "hash")?, format!("{hash}\n"))?;
-        world.stamp(&torrent)?;
     }
     let session = session(image)?;
     if is_running(server, &session)? {
