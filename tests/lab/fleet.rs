@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use harness::lab::{ConfigFacts, Content, Lab, Output, Release, Room, Server, ServerPaths, server_config};
+use harness::lab::{ConfigFacts, Content, Lab, Output, Pace, Release, Room, Server, ServerPaths, server_config};
 use serde_json::Value;
 
 /// The school of most tests.
@@ -44,7 +44,9 @@ impl Fleet {
     /// The fleet of an example with these schools.
     pub(crate) fn of<const N: usize>(example: &str, schools: [(&str, Vec<Room>); N]) -> Result<Self> {
         let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
-        let mut builder = Lab::builder().state_repo(seed).at("2026-11-23 12:00:00");
+        // linbo-remote ends its session so long after it has sent a halt, whatever became of that.
+        let pace = Pace { background_ms: 4000, ..Pace::default() };
+        let mut builder = Lab::builder().state_repo(seed).pace(pace).at("2026-11-23 12:00:00");
         for (school, rooms) in schools {
             builder = builder.school(school, rooms);
         }

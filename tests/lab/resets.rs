@@ -46,7 +46,7 @@ fn ran(host: &Host) -> Vec<String> {
 
 /// Each fault, and what each driver has to make of it.
 fn check_all(driver: Driver) {
-    use Driver::{LinboRemote, Wrapper};
+    use Driver::Wrapper;
     const APPLIED: &str = "applied";
     let late = Fault::WakesLate(Duration::from_secs(60));
     #[rustfmt::skip]
@@ -103,9 +103,9 @@ fn check_all(driver: Driver) {
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), run.said);
     assert_eq!(run.exit, 1, "{}", run.said);
     assert_eq!(nord.sessions().expect("sessions").iter().filter(|name| name.ends_with("linbo-remote")).count(), 0);
-    assert_eq!(fleet.lab.anomalies().expect("anomalies"), Vec::<String>::new());
-    let way = if driver == LinboRemote { "linbo-remote" } else { "wrapper" };
-    assert!(!run.text("troubles").is_empty(), "{way}: {}", run.said);
+    // Nothing else switches a host off whose sync hangs.
+    let overlaps = ["r101-pc07: linbo_wrapper halt while linbo_wrapper sync:1 ran"];
+    assert_eq!(fleet.lab.anomalies().expect("anomalies"), overlaps);
 }
 
 #[test]
