@@ -6,11 +6,10 @@ use harness::lab::{Content, Room, changes, snapshot};
 
 use crate::fleet::{Fleet, NORD, ask, dry_run, history, last, pass, read};
 
-/// What a run that has nothing to do may touch: its own state, the lock of its pass, and the folder that tmux makes
-/// when it is asked anything.
-const OWN: [&str; 3] = ["var/lib/linuxmuster-reconciler", "run/linuxmuster-reconciler", "run/tmux"];
+/// What a pass that has nothing to do may touch: its own state, and locks.
+const OWN: [&str; 2] = ["var/lib/linuxmuster-reconciler", "run"];
 
-/// What even a dry run touches: the clone of the state repo.
+/// What even a dry run touches: the clone of the state repo, and the folder that tmux makes when it is asked.
 const LOOKED_AT: [&str; 2] = ["var/lib/linuxmuster-reconciler/state.git", "run/tmux"];
 
 fn content() -> Content {
