@@ -24,7 +24,7 @@ fn a_file_of_somebody_else_is_left_alone_until_it_is_handed_over() {
         let run = pass(&nord, at).expect("pass");
         let troubles = run.text("troubles");
         assert_eq!(run.exit, 1, "{}", run.said);
-        assert!(troubles.contains("start.conf.ubuntu-lab was not written by reconcile"), "{troubles}");
+        assert!(troubles.contains("was not written by reconcile"), "{troubles}");
         assert!(troubles.contains("move it away"), "what to do is missing in {troubles}");
         assert_eq!(fs::read(&path).expect("start.conf"), theirs);
     }
