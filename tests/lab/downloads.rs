@@ -26,7 +26,9 @@ fn school(content: &Content) -> (Fleet, Server) {
 /// How the download ended in the last pass.
 fn download(server: &Server, at: &str) -> String {
     let steps = last(server, at).expect("history").steps;
-    let found = steps.iter().find(|(id, _)| id.starts_with("download/ubuntu/"));
+    let found = steps
+        .iter()
+        .find(|(id, _)| id.starts_with("download/ubuntu/"));
     found.map_or_else(|| "not begun".to_owned(), |(_, end)| end.clone())
 }
 
@@ -39,7 +41,12 @@ fn arrived(server: &Server) -> u64 {
     let mut todo = vec![server.paths.store()];
     let mut sum = 0;
     while let Some(folder) = todo.pop() {
-        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        for path in fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+        {
             if path.is_dir() {
                 todo.push(path);
             } else {
@@ -53,7 +60,10 @@ fn arrived(server: &Server) -> u64 {
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "waited for: {what}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "waited for: {what}"
+        );
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -62,22 +72,39 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 fn a_transfer_that_was_cut_goes_on_where_it_was() {
     let (fleet, nord) = school(&big());
     let rsync = fleet.lab.central().rsync;
-    rsync.set_fault(TransferFault::CutAfter(3 << 20)).expect("fault");
+    rsync
+        .set_fault(TransferFault::CutAfter(3 << 20))
+        .expect("fault");
     let run = pass(&nord, "2026-11-23 22:05:00").expect("pass");
     let end = download(&nord, "2026-11-23 22:06:00");
-    assert!(run.exit == 1 && end.starts_with("failed: ") && end.contains("ubuntu.qcow2"), "{end}\n{}", run.said);
+    assert!(
+        run.exit == 1 && end.starts_with("failed: ") && end.contains("ubuntu.qcow2"),
+        "{end}\n{}",
+        run.said
+    );
     let kept = arrived(&nord);
     assert!(kept > 1 << 20, "only {kept} bytes were kept");
     rsync.set_fault(TransferFault::None).expect("fault");
     let run = pass(&nord, "2026-11-23 22:07:00").expect("pass");
-    assert_eq!(download(&nord, "2026-11-23 22:08:00"), "not begun", "tried again at once: {}", run.said);
+    assert_eq!(
+        download(&nord, "2026-11-23 22:08:00"),
+        "not begun",
+        "tried again at once: {}",
+        run.said
+    );
     let sent = rsync.sent();
     let run = pass(&nord, "2026-11-23 22:15:00").expect("pass");
     assert_eq!(run.exit, 0, "{}", run.said);
     let sent = rsync.sent() - sent;
-    assert!(sent < (8 << 20) - kept + (1 << 19), "{sent} bytes were sent after {kept} had been kept");
+    assert!(
+        sent < (8 << 20) - kept + (1 << 19),
+        "{sent} bytes were sent after {kept} had been kept"
+    );
     assert!(is_active(&nord));
-    assert_eq!(fleet.lab.anomalies().expect("anomalies"), Vec::<String>::new());
+    assert_eq!(
+        fleet.lab.anomalies().expect("anomalies"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -88,11 +115,21 @@ fn a_server_that_refuses_is_told_by_its_address() {
     let run = pass(&nord, "2026-11-23 22:05:00").expect("pass");
     let troubles = run.text("troubles");
     let url = format!("{}/releases/ubuntu/2026.10.1", rsync.address);
-    assert!(run.exit == 1 && troubles.contains(&url) && troubles.contains("Connection refused"), "{troubles}");
+    assert!(
+        run.exit == 1 && troubles.contains(&url) && troubles.contains("Connection refused"),
+        "{troubles}"
+    );
     let before = fleet.mails().expect("mails");
-    assert!(before.iter().any(|(_, body)| body.contains(&url)), "{before:?}");
+    assert!(
+        before.iter().any(|(_, body)| body.contains(&url)),
+        "{before:?}"
+    );
     pass(&nord, "2026-11-23 22:12:00").expect("pass");
-    assert_eq!(fleet.mails().expect("mails").len(), before.len(), "the same news twice");
+    assert_eq!(
+        fleet.mails().expect("mails").len(),
+        before.len(),
+        "the same news twice"
+    );
     rsync.set_fault(TransferFault::None).expect("fault");
     let run = pass(&nord, "2026-11-23 22:40:00").expect("pass");
     assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
@@ -104,19 +141,30 @@ fn a_server_that_refuses_is_told_by_its_address() {
 fn a_transfer_that_stalls_is_ended_by_sigterm_and_keeps_what_it_has() {
     let (fleet, nord) = school(&big());
     let rsync = fleet.lab.central().rsync;
-    rsync.set_fault(TransferFault::StallAfter(3 << 20)).expect("fault");
-    let mut run = nord.spawn(&["--output", "json"], "2026-11-23 22:05:00").expect("pass");
+    rsync
+        .set_fault(TransferFault::StallAfter(3 << 20))
+        .expect("fault");
+    let mut run = nord
+        .spawn(&["--output", "json"], "2026-11-23 22:05:00")
+        .expect("pass");
     until("some bytes", || arrived(&nord) > 2 << 20);
     assert!(!run.is_over().expect("pass"));
     run.signal(Signal::TERM).expect("signal");
-    let run = read(run.wait(Duration::from_secs(60)).expect("the pass ends when it is asked to")).expect("json");
+    let run = read(
+        run.wait(Duration::from_secs(60))
+            .expect("the pass ends when it is asked to"),
+    )
+    .expect("json");
     assert!(!is_active(&nord), "{}", run.said);
     rsync.set_fault(TransferFault::None).expect("fault");
     let (sent, kept) = (rsync.sent(), arrived(&nord));
     let run = pass(&nord, "2026-11-23 22:15:00").expect("pass");
     assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
     let sent = rsync.sent() - sent;
-    assert!(sent < (8 << 20) - kept + (1 << 19), "{sent} bytes were sent after {kept} had been kept");
+    assert!(
+        sent < (8 << 20) - kept + (1 << 19),
+        "{sent} bytes were sent after {kept} had been kept"
+    );
 }
 
 /// Replaces a published file without its neighbours that share it.
@@ -131,19 +179,33 @@ fn replace(release: &Release, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
 #[test]
 fn what_is_not_what_git_says_is_never_active() {
     let (fleet, nord) = school(&image());
-    let release = fleet.release("2026.11.1", &image().with_diff(2)).expect("release");
-    fleet.edit("images/ubuntu.yaml", |text| text.replace("stable: 2026.10.1", "stable: 2026.11.1")).expect("edit");
+    let release = fleet
+        .release("2026.11.1", &image().with_diff(2))
+        .expect("release");
+    fleet
+        .edit("images/ubuntu.yaml", |text| {
+            text.replace("stable: 2026.10.1", "stable: 2026.11.1")
+        })
+        .expect("edit");
     fleet.commit("the next one", |_| Ok(())).expect("commit");
     replace(&release, "manifest.json", |bytes| bytes.push(b'\n'));
     let run = pass(&nord, "2026-11-23 22:05:00").expect("pass");
     let end = download(&nord, "2026-11-23 22:06:00");
-    assert!(run.exit == 1 && end.contains("manifest") && end.contains(&release.manifest_sha256[..8]), "{end}\n{}", run.said);
+    assert!(
+        run.exit == 1 && end.contains("manifest") && end.contains(&release.manifest_sha256[..8]),
+        "{end}\n{}",
+        run.said
+    );
 
     replace(&release, "manifest.json", |bytes| _ = bytes.pop());
     replace(&release, "ubuntu.qdiff", |bytes| bytes[100_000] ^= 1);
     let run = pass(&nord, "2026-11-23 22:30:00").expect("pass");
     let end = download(&nord, "2026-11-23 22:31:00");
-    assert!(run.exit == 1 && end.contains("ubuntu.qdiff") && end.contains("2026.11.1"), "{end}\n{}", run.said);
+    assert!(
+        run.exit == 1 && end.contains("ubuntu.qdiff") && end.contains("2026.11.1"),
+        "{end}\n{}",
+        run.said
+    );
     assert!(!is_active(&nord), "a version that is not whole is active");
 
     replace(&release, "ubuntu.qdiff", |bytes| bytes[100_000] ^= 1);
@@ -158,32 +220,63 @@ fn a_window_that_closes_pauses_and_the_next_one_goes_on() {
     rsync.set_rate(50 << 10);
     // With less than a minute left, none is begun.
     let run = pass(&nord, "2026-11-24 04:58:50").expect("pass");
-    assert_eq!(download(&nord, "2026-11-24 05:01:00"), "paused", "{}", run.said);
+    assert_eq!(
+        download(&nord, "2026-11-24 05:01:00"),
+        "paused",
+        "{}",
+        run.said
+    );
     assert_eq!(run.exit, 0, "a pause is no failure: {}", run.said);
     let kept = arrived(&nord);
-    assert!(kept > 1 << 18 && !is_active(&nord), "{kept} bytes were kept");
+    assert!(
+        kept > 1 << 18 && !is_active(&nord),
+        "{kept} bytes were kept"
+    );
     rsync.set_rate(0);
     let connections = rsync.connections();
     let run = pass(&nord, "2026-11-24 18:00:00").expect("pass");
-    assert_eq!(rsync.connections(), connections, "downloaded outside the window: {}", run.said);
+    assert_eq!(
+        rsync.connections(),
+        connections,
+        "downloaded outside the window: {}",
+        run.said
+    );
     let sent = rsync.sent();
     let run = pass(&nord, "2026-11-24 22:00:10").expect("pass");
     assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
     let sent = rsync.sent() - sent;
-    assert!(sent < (8 << 20) - kept + (1 << 19), "{sent} bytes were sent after {kept} had been kept");
-    assert!(fleet.mails().expect("mails").iter().all(|(_, body)| !body.contains("download")), "a pause was mailed");
+    assert!(
+        sent < (8 << 20) - kept + (1 << 19),
+        "{sent} bytes were sent after {kept} had been kept"
+    );
+    assert!(
+        fleet
+            .mails()
+            .expect("mails")
+            .iter()
+            .all(|(_, body)| !body.contains("download")),
+        "a pause was mailed"
+    );
 }
 
 #[test]
 fn a_download_takes_no_more_of_the_line_than_it_may() {
     let (fleet, nord) = school(&big());
-    fleet.edit("fleet.yaml", |text| format!("{text}defaults:\n  download_rate: 16 Mbit/s\n")).expect("edit");
+    fleet
+        .edit("fleet.yaml", |text| {
+            format!("{text}defaults:\n  download_rate: 16 Mbit/s\n")
+        })
+        .expect("edit");
     fleet.commit("a thin line", |_| Ok(())).expect("commit");
     let begin = Instant::now();
     let run = pass(&nord, "2026-11-23 22:05:00").expect("pass");
     assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
     // 8 MiB at 2 MB/s are four seconds; rsync lets a little go at once.
-    assert!(begin.elapsed() > Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() > Duration::from_secs(3),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 /// A small disk of its own; taken away when dropped.
@@ -194,7 +287,12 @@ impl Disk {
     fn at(folder: &Path, mib: u32) -> Option<Self> {
         let path = folder.to_str()?;
         let size = format!("size={mib}m");
-        run_tool("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", path], Path::new("/")).ok()?;
+        run_tool(
+            "mount",
+            &["-t", "tmpfs", "-o", &size, "tmpfs", path],
+            Path::new("/"),
+        )
+        .ok()?;
         Some(Self(folder.to_owned()))
     }
 }
@@ -222,28 +320,43 @@ fn a_disk_that_fills_up_loses_nothing_and_is_told() {
     copy(&aside, &srv);
     let rsync = fleet.lab.central().rsync;
     rsync.set_rate(500 << 10);
-    let run = nord.spawn(&["--output", "json"], "2026-11-23 22:05:00").expect("pass");
+    let run = nord
+        .spawn(&["--output", "json"], "2026-11-23 22:05:00")
+        .expect("pass");
     until("some bytes", || arrived(&nord) > 1 << 20);
     let filler = srv.join("filler");
     let mut size = 64 << 20;
     let file = fs::File::create(&filler).expect("filler");
     while size > 4096 {
         let now = file.metadata().expect("filler").len();
-        if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, now + size).is_err() {
+        if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, now + size).is_err()
+        {
             size /= 2;
         }
     }
     rsync.set_rate(0);
     let run = read(run.wait(Duration::from_secs(100)).expect("end")).expect("json");
     let end = download(&nord, "2026-11-23 22:10:00");
-    assert!(run.exit == 1 && end.contains("the disk is full") && run.text("troubles").contains("No space left on device"), "{end}\n{}", run.said);
+    assert!(
+        run.exit == 1
+            && end.contains("the disk is full")
+            && run.text("troubles").contains("No space left on device"),
+        "{end}\n{}",
+        run.said
+    );
     assert!(!is_active(&nord));
     let run = pass(&nord, "2026-11-23 22:30:00").expect("pass");
     let troubles = run.text("troubles");
-    assert!(troubles.contains("free") && troubles.contains("needed"), "{troubles}");
+    assert!(
+        troubles.contains("free") && troubles.contains("needed"),
+        "{troubles}"
+    );
     drop(file);
     fs::remove_file(&filler).expect("filler");
     let run = pass(&nord, "2026-11-23 23:30:00").expect("pass");
     assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
-    assert_eq!(fleet.lab.anomalies().expect("anomalies"), Vec::<String>::new());
+    assert_eq!(
+        fleet.lab.anomalies().expect("anomalies"),
+        Vec::<String>::new()
+    );
 }

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use harness::lab::{ConfigFacts, Content, Lab, Output, Pace, Release, Room, Server, ServerPaths, server_config};
+use harness::lab::{
+    ConfigFacts, Content, Lab, Output, Pace, Release, Room, Server, ServerPaths, server_config,
+};
 use serde_json::Value;
 
 /// The school of most tests.
@@ -42,21 +44,40 @@ impl Fleet {
     }
 
     /// The fleet of an example with these schools.
-    pub(crate) fn of<const N: usize>(example: &str, schools: [(&str, Vec<Room>); N]) -> Result<Self> {
-        let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+    pub(crate) fn of<const N: usize>(
+        example: &str,
+        schools: [(&str, Vec<Room>); N],
+    ) -> Result<Self> {
+        let seed = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../examples")
+            .join(example);
         // linbo-remote ends its session so long after it has sent a halt, whatever became of that.
-        let pace = Pace { background_ms: 4000, ..Pace::default() };
-        let mut builder = Lab::builder().state_repo(seed).pace(pace).at("2026-11-23 12:00:00");
+        let pace = Pace {
+            background_ms: 4000,
+            ..Pace::default()
+        };
+        let mut builder = Lab::builder()
+            .state_repo(seed)
+            .pace(pace)
+            .at("2026-11-23 12:00:00");
         for (school, rooms) in schools {
             builder = builder.school(school, rooms);
         }
-        let fleet = Self { lab: builder.build()? };
+        let fleet = Self {
+            lab: builder.build()?,
+        };
         let address = fleet.lab.central().rsync.address.to_string();
-        fleet.edit("fleet.yaml", |text| text.replace("images.musterstadt.example", &address))?;
+        fleet.edit("fleet.yaml", |text| {
+            text.replace("images.musterstadt.example", &address)
+        })?;
         for server in fleet.lab.servers() {
             for entry in fs::read_dir(server.paths.linbo())? {
                 let path = entry?.path();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 // What an administrator wrote is nobody else's; these classes are to be the reconciler's.
                 if name.starts_with("start.conf.") {
                     fs::remove_file(path)?;
@@ -77,7 +98,11 @@ impl Fleet {
     }
 
     /// Commits what was edited, and `edit`, and pushes.
-    pub(crate) fn commit(&self, message: &str, edit: impl FnOnce(&Self) -> Result<()>) -> Result<String> {
+    pub(crate) fn commit(
+        &self,
+        message: &str,
+        edit: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<String> {
         edit(self)?;
         self.lab.repo().commit(|_| Ok(()), message)
     }
@@ -94,7 +119,9 @@ impl Fleet {
             let begin = format!("  {version}:");
             let others = text.lines().filter(|old| !old.starts_with(&begin));
             let mut others: String = others.map(|old| format!("{old}\n")).collect();
-            let at = others.find("versions:\n").map_or(0, |at| at + "versions:\n".len());
+            let at = others
+                .find("versions:\n")
+                .map_or(0, |at| at + "versions:\n".len());
             others.insert_str(at, &line);
             others
         })?;
@@ -108,10 +135,11 @@ impl Fleet {
 
     /// Writes the settings of all servers with these `reset` settings.
     pub(crate) fn settings(&self, reset: &str) -> Result<()> {
-        self.lab.write_configs(|paths: &ServerPaths, facts: &ConfigFacts<'_>| {
-            let text = server_config(paths, facts);
-            text.replace("boot_timeout: 6 s, command_timeout: 20 s", reset)
-        })
+        self.lab
+            .write_configs(|paths: &ServerPaths, facts: &ConfigFacts<'_>| {
+                let text = server_config(paths, facts);
+                text.replace("boot_timeout: 6 s, command_timeout: 20 s", reset)
+            })
     }
 
     /// The school as it stands after its first night: class files and image in place, no host reset yet.
@@ -125,10 +153,15 @@ impl Fleet {
     pub(crate) fn mails(&self) -> Result<Vec<(String, String)>> {
         let parse = |mail: String| {
             let parsed = mail_parser::MessageParser::default().parse(mail.as_bytes())?;
-            Some((parsed.subject()?.to_owned(), parsed.body_text(0)?.into_owned()))
+            Some((
+                parsed.subject()?.to_owned(),
+                parsed.body_text(0)?.into_owned(),
+            ))
         };
         let mails = self.lab.smtp().mails()?.into_iter();
-        mails.map(|mail| parse(mail.clone()).with_context(|| mail)).collect()
+        mails
+            .map(|mail| parse(mail.clone()).with_context(|| mail))
+            .collect()
     }
 }
 
@@ -144,22 +177,35 @@ pub(crate) fn dry_run(server: &Server, at: &str) -> Result<Run> {
 
 /// Any run with JSON as its output.
 pub(crate) fn ask(server: &Server, arguments: &[&str], at: &str) -> Result<Run> {
-    let arguments: Vec<_> = arguments.iter().copied().chain(["--output", "json"]).collect();
+    let arguments: Vec<_> = arguments
+        .iter()
+        .copied()
+        .chain(["--output", "json"])
+        .collect();
     read(server.run(&arguments, at)?)
 }
 
 /// What a run with JSON as its output printed.
 pub(crate) fn read(output: Output) -> Result<Run> {
-    let said = format!("exit {}\n{}\n{}", output.status, output.stderr, output.stdout);
+    let said = format!(
+        "exit {}\n{}\n{}",
+        output.status, output.stderr, output.stdout
+    );
     let json = serde_json::from_str(&output.stdout).with_context(|| said.clone())?;
-    Ok(Run { exit: output.status, json, said })
+    Ok(Run {
+        exit: output.status,
+        json,
+        said,
+    })
 }
 
 impl Run {
     /// The titles in a list of the document: `troubles` or `holds` of a status.
     pub(crate) fn titles(&self, list: &str) -> Vec<String> {
         let items = self.json[list].as_array().into_iter().flatten();
-        items.map(|item| item["title"].as_str().unwrap_or_default().to_owned()).collect()
+        items
+            .map(|item| item["title"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Everything in a list of the document as one text.
@@ -167,7 +213,10 @@ impl Run {
         let items = self.json[list].as_array().into_iter().flatten();
         let lines = items.flat_map(|item| {
             let details = item["details"].as_array().into_iter().flatten();
-            std::iter::once(&item["title"]).chain(details).filter_map(Value::as_str).map(|line| format!("{line}\n"))
+            std::iter::once(&item["title"])
+                .chain(details)
+                .filter_map(Value::as_str)
+                .map(|line| format!("{line}\n"))
         });
         lines.collect()
     }
@@ -186,10 +235,22 @@ pub(crate) struct Past {
 pub(crate) fn history(server: &Server, at: &str) -> Result<Vec<Past>> {
     let run = ask(server, &["history", "--all", "--limit", "100"], at)?;
     ensure!(run.exit == 0, "{}", run.said);
-    let passes = run.json["passes"].as_array().with_context(|| run.said.clone())?;
+    let passes = run.json["passes"]
+        .as_array()
+        .with_context(|| run.said.clone())?;
     let past = |pass: &Value| Past {
-        steps: pass["steps"].as_array().into_iter().flatten().map(|step| (word(&step["id"]), ending(&step["result"]))).collect(),
-        hosts: pass["hosts"].as_array().into_iter().flatten().map(|host| (word(&host[0]), ending(&host[1]))).collect(),
+        steps: pass["steps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|step| (word(&step["id"]), ending(&step["result"])))
+            .collect(),
+        hosts: pass["hosts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|host| (word(&host[0]), ending(&host[1])))
+            .collect(),
     };
     Ok(passes.iter().map(past).collect())
 }
@@ -208,7 +269,9 @@ fn ending(value: &Value) -> String {
     let Some(object) = value.as_object() else {
         return value.as_str().unwrap_or("cut off").to_owned();
     };
-    let Some((kind, about)) = object.iter().next() else { return String::new() };
+    let Some((kind, about)) = object.iter().next() else {
+        return String::new();
+    };
     match about["why"].as_str() {
         Some(why) => format!("{kind}: {why}"),
         None => kind.clone(),

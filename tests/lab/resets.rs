@@ -26,8 +26,14 @@ impl Driver {
 /// A school whose one room is due on Wednesday at 18:00, with everything but its hosts in place.
 fn school(pcs: u8, driver: Driver) -> Fleet {
     let fleet = Fleet::small([Room::new("r101", pcs)], &image()).expect("fleet");
-    fleet.edit("fleet.yaml", |text| format!("{text}defaults:\n  power: {{ wake_per_minute: 200 }}\n")).expect("power");
-    fleet.commit("a circuit that bears a lot", |_| Ok(())).expect("commit");
+    fleet
+        .edit("fleet.yaml", |text| {
+            format!("{text}defaults:\n  power: {{ wake_per_minute: 200 }}\n")
+        })
+        .expect("power");
+    fleet
+        .commit("a circuit that bears a lot", |_| Ok(()))
+        .expect("commit");
     fleet.settings(driver.settings()).expect("settings");
     fleet.settle().expect("settle");
     fleet
@@ -80,10 +86,16 @@ fn check_all(driver: Driver) {
         let pc = fleet.pc(number);
         let found = hosts.get(&pc.name).map_or("nothing", String::as_str);
         if !found.starts_with(wanted) || (*wanted == APPLIED && found != APPLIED) {
-            wrong.push(format!("{} with {fault:?} is {found:?}, not {wanted:?}", pc.name));
+            wrong.push(format!(
+                "{} with {fault:?} is {found:?}, not {wanted:?}",
+                pc.name
+            ));
         }
         let commands = ran(&pc);
-        let begun = !matches!(fault, Some(Fault::Offline | Fault::WakesLate(_) | Fault::InUse));
+        let begun = !matches!(
+            fault,
+            Some(Fault::Offline | Fault::WakesLate(_) | Fault::InUse)
+        );
         let halts = commands.iter().filter(|command| *command == "halt").count();
         // A host whose link is cut cannot be told anything.
         if *fault != Some(Fault::LinkCut) && (halts == 1) != begun {
@@ -102,7 +114,14 @@ fn check_all(driver: Driver) {
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), run.said);
     assert_eq!(run.exit, 1, "{}", run.said);
-    assert_eq!(nord.sessions().expect("sessions").iter().filter(|name| name.ends_with("linbo-remote")).count(), 0);
+    assert_eq!(
+        nord.sessions()
+            .expect("sessions")
+            .iter()
+            .filter(|name| name.ends_with("linbo-remote"))
+            .count(),
+        0
+    );
     // Nothing else switches a host off whose sync hangs.
     let overlaps = ["r101-pc07: linbo_wrapper halt while linbo_wrapper sync:1 ran"];
     assert_eq!(fleet.lab.anomalies().expect("anomalies"), overlaps);
@@ -142,7 +161,10 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
         let all = history(&nord, at).expect("history");
         for (pc, wanted) in (1..).zip(tries) {
             let name = fleet.pc(pc).name;
-            let found = all.iter().filter(|past| past.hosts.contains_key(&name)).count();
+            let found = all
+                .iter()
+                .filter(|past| past.hosts.contains_key(&name))
+                .count();
             assert_eq!(found, wanted, "tries of {name} at {at}");
         }
     }
@@ -150,15 +172,26 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
     assert_eq!(ran(&fleet.pc(1)), ["sync:1", "halt"]);
     let run: Run = run.expect("a pass");
     let text = run.text("holds") + &run.text("troubles");
-    assert!(run.exit == 1 && text.contains(&fails.name) && text.contains(&silent.name), "{}", run.said);
+    assert!(
+        run.exit == 1 && text.contains(&fails.name) && text.contains(&silent.name),
+        "{}",
+        run.said
+    );
 
     let told = fleet.mails().expect("mails").split_off(before);
-    let about = |host: &Host| told.iter().filter(|(_, body)| body.contains(&format!("host {}", host.name))).collect::<Vec<_>>();
+    let about = |host: &Host| {
+        told.iter()
+            .filter(|(_, body)| body.contains(&format!("host {}", host.name)))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(about(&fails).len(), 1, "{told:?}");
     assert_eq!(about(&silent).len(), 1, "{told:?}");
     assert_eq!(about(&fleet.pc(1)).len(), 0, "{told:?}");
     let body = &about(&fails)[0].1;
-    assert!(body.contains("in room r101") && body.contains("Cannot mount /dev/sda2!"), "no evidence in {body}");
+    assert!(
+        body.contains("in room r101") && body.contains("Cannot mount /dev/sda2!"),
+        "no evidence in {body}"
+    );
 
     fails.clear_faults().expect("faults");
     silent.clear_faults().expect("faults");
@@ -166,9 +199,17 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
     let run = pass(&nord, "2026-11-30 18:05:00").expect("pass");
     assert_eq!(run.exit, 0, "{}", run.said);
     let good = fleet.mails().expect("mails").split_off(so_far);
-    let [(subject, body)] = good.as_slice() else { panic!("{good:?}") };
-    assert!(subject.contains("good again") && body.contains(&fails.name) && body.contains(&silent.name), "{subject}\n{body}");
-    assert_eq!(fleet.lab.anomalies().expect("anomalies"), Vec::<String>::new());
+    let [(subject, body)] = good.as_slice() else {
+        panic!("{good:?}")
+    };
+    assert!(
+        subject.contains("good again") && body.contains(&fails.name) && body.contains(&silent.name),
+        "{subject}\n{body}"
+    );
+    assert_eq!(
+        fleet.lab.anomalies().expect("anomalies"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -180,7 +221,11 @@ fn a_session_that_is_there_and_a_stranger_in_the_room_hold_only_themselves() {
         let listed = driver == Driver::Wrapper;
         if listed {
             let hosts = "hosts: [r101-pc01, r101-pc02, r101-pc03]\n";
-            fleet.edit("schools/bs-nord/rooms/r101.yaml", |text| text.to_owned() + hosts).expect("edit");
+            fleet
+                .edit("schools/bs-nord/rooms/r101.yaml", |text| {
+                    text.to_owned() + hosts
+                })
+                .expect("edit");
             fleet.commit("these three", |_| Ok(())).expect("commit");
         }
         let devices = nord.paths.devices_csv();
@@ -191,11 +236,19 @@ fn a_session_that_is_there_and_a_stranger_in_the_room_hold_only_themselves() {
         let bin = nord.paths.bin().join("tmux");
         std::os::unix::fs::symlink("/usr/bin/tmux", bin).expect("tmux");
         let session = "r101-pc02_linbo-remote";
-        nord.call("tmux", &["new-session", "-d", "-s", session, "sleep 500"]).expect("tmux").success().expect("session");
+        nord.call("tmux", &["new-session", "-d", "-s", session, "sleep 500"])
+            .expect("tmux")
+            .success()
+            .expect("session");
 
         let run = pass(&nord, "2026-11-25 18:05:00").expect("pass");
         let hosts = last(&nord, "2026-11-25 18:10:00").expect("history").hosts;
-        assert_eq!(hosts, BTreeMap::from([("r101-pc01".to_owned(), "applied".to_owned())]), "{}", run.said);
+        assert_eq!(
+            hosts,
+            BTreeMap::from([("r101-pc01".to_owned(), "applied".to_owned())]),
+            "{}",
+            run.said
+        );
         let holds = run.text("holds") + &run.text("troubles");
         assert!(holds.contains("r101-pc02"), "{holds}");
         let stranger = "r101-pc03 has hardware class teachers, the room has ubuntu-lab";
@@ -203,18 +256,38 @@ fn a_session_that_is_there_and_a_stranger_in_the_room_hold_only_themselves() {
         for pc in [2, 3] {
             assert_eq!(fleet.pc(pc).magic_packets().expect("packets"), 0);
         }
-        nord.call("tmux", &["kill-session", "-t", session]).expect("tmux").success().expect("session");
+        nord.call("tmux", &["kill-session", "-t", session])
+            .expect("tmux")
+            .success()
+            .expect("session");
         pass(&nord, "2026-11-25 18:20:00").expect("pass");
         let status = ask(&nord, &["status"], "2026-11-25 18:30:00").expect("status");
-        assert!(!status.text("holds").contains("r101-pc02"), "{}", status.said);
+        assert!(
+            !status.text("holds").contains("r101-pc02"),
+            "{}",
+            status.said
+        );
         assert_eq!(ran(&fleet.pc(2)).last().map(String::as_str), Some("halt"));
         assert!(fleet.pc(2).applied().expect("applied").is_some());
 
         // linbo-remote could be given the room as a whole now, and would take the stranger along.
         let run = pass(&nord, "2026-11-30 18:05:00").expect("pass");
-        let restores = |pc| ran(&fleet.pc(pc)).iter().filter(|command| *command == "sync:1").count();
-        assert_eq!([restores(1), restores(2), restores(3)], [2, 2, 0], "{}", run.said);
+        let restores = |pc| {
+            ran(&fleet.pc(pc))
+                .iter()
+                .filter(|command| *command == "sync:1")
+                .count()
+        };
+        assert_eq!(
+            [restores(1), restores(2), restores(3)],
+            [2, 2, 0],
+            "{}",
+            run.said
+        );
         assert_eq!(fleet.pc(3).magic_packets().expect("packets"), 0);
-        assert_eq!(fleet.lab.anomalies().expect("anomalies"), Vec::<String>::new());
+        assert_eq!(
+            fleet.lab.anomalies().expect("anomalies"),
+            Vec::<String>::new()
+        );
     }
 }

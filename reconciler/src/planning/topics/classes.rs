@@ -168,10 +168,7 @@ fn import(
         return drafts.hold(Goal::Import, gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
-        Ok(_) => drafts.step(Step::new(
-            Action::ImportDevices { classes },
-            reason,
-        )),
+        Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, reason)),
         Err(Closed { gate, wake }) => drafts.hold(Goal::Import, gate, wake),
     }
 }
