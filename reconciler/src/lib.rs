@@ -1,5 +1,13 @@
 //! Makes a linuxmuster.net server true to its state repo.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "unit tests start real programs and look at real clocks"
+    )
+)]
+
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -33,6 +33,10 @@ const RHYTHM: Rhythm = Rhythm {
 };
 
 /// The settings of this server, or an error that shows all that is wrong with them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line is what reads the environment"
+)]
 pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
     match crate::config::load(&common.config, credentials.as_deref()) {
