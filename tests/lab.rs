@@ -1,5 +1,7 @@
 //! End to end: the production program against the lab's real processes.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 #[path = "lab/classes.rs"]
 mod classes;
 #[path = "lab/downloads.rs"]

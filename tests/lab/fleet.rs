@@ -200,14 +200,6 @@ pub(crate) fn read(output: Output) -> Result<Run> {
 }
 
 impl Run {
-    /// The titles in a list of the document: `troubles` or `holds` of a status.
-    pub(crate) fn titles(&self, list: &str) -> Vec<String> {
-        let items = self.json[list].as_array().into_iter().flatten();
-        items
-            .map(|item| item["title"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    }
-
     /// Everything in a list of the document as one text.
     pub(crate) fn text(&self, list: &str) -> String {
         let items = self.json[list].as_array().into_iter().flatten();
