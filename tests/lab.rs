@@ -1,4 +1,8 @@
 //! End to end: the production program against the lab's real processes.
 
-#[path = "lab/journey.rs"]
-mod journey;
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+#[path = "lab/git.rs"]
+mod git;
+#[path = "lab/one_school.rs"]
+mod one_school;
