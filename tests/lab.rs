@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "lab/crash.rs"]
+mod crash;
+#[path = "lab/dry_run.rs"]
+mod dry_run;
 #[path = "lab/git.rs"]
 mod git;
 #[path = "lab/one_school.rs"]

@@ -46,6 +46,7 @@ fn a_commit_that_does_not_validate_changes_nothing_until_it_is_mended() {
         "\u{201c}new version, new typo\u{201d} does not validate",
         "schools/bs-nord/rooms/r101.yaml:1:8",
         "ubuntu-lap",
+        "the last good commit stays in force",
         "1 hosts applied",
     ];
     says(&output, &wanted);
@@ -72,7 +73,7 @@ fn a_forced_push_is_refused_until_the_branch_continues_what_was_applied() {
     let applied = school.lab.repo().head().unwrap();
     school.lab.repo().force_push(|dir| Ok(fs::write(dir.join("README.md"), "rewritten\n")?), "history rewritten").unwrap();
     let output = school.pass(WEDNESDAY, 1);
-    says(&output, &["does not build on", &applied[..9], "someone force-pushed", "1 hosts applied"]);
+    says(&output, &["does not build on", &applied[..9], "someone force-pushed", "the last good commit stays in force", "1 hosts applied"]);
     let noted = fs::read_to_string(school.nord().paths.state().join("applied-commit")).unwrap();
     assert_eq!(noted.trim(), applied);
 }
@@ -91,7 +92,7 @@ fn only_commits_of_known_signers_are_applied() {
     school.pass("2026-11-23 18:10:00", 0);
     school.edit("schools/bs-nord/school.yaml", "title: bs-nord", "title: Nobody", "unsigned");
     let output = school.pass("2026-11-23 18:20:00", 1);
-    says(&output, &["a new commit is not signed as it must be", "\u{201c}unsigned\u{201d}"]);
+    says(&output, &["a new commit is not signed as it must be", "\"unsigned\" by Lab"]);
     repo.git(&repo.work(), &["reset", "-q", "--hard", "HEAD^"]).unwrap();
     repo.commit_signed(|_| Ok(()), "by a stranger", &stranger).unwrap();
     let output = school.pass("2026-11-23 18:30:00", 1);

@@ -97,23 +97,23 @@ impl StateRepo {
             say(false, format!("the clone of the state repo was damaged ({}); it was moved to {} and made anew", aside.reason, aside.path.display()));
         }
         let applied = self.applied();
+        let stay = if applied.is_some() { "\nthe last good commit stays in force" } else { "" };
         let newest = match cache.fetch(&self.remote) {
             Ok(tip) => Some(tip),
             Err(error) => {
-                let stay = if applied.is_some() { "\nthe last good commit stays in force" } else { "" };
                 say(!error.is_unreachable() || applied.is_none(), format!("{}{stay}", chain(&error)));
                 None
             }
         };
         let loaded = newest.and_then(|tip| {
             if let Err(refusal) = cache.accept(&tip, applied.as_ref(), self.signers.as_ref()) {
-                say(true, chain(&refusal));
+                say(true, format!("{}{stay}", chain(&refusal)));
                 return None;
             }
             match self.load(&cache, &tip) {
                 Ok(loaded) => Some(loaded),
                 Err(text) => {
-                    say(true, text);
+                    say(true, format!("{}{stay}", text.trim_end()));
                     None
                 }
             }
