@@ -10,3 +10,5 @@ mod dry_run;
 mod git;
 #[path = "lab/one_school.rs"]
 mod one_school;
+#[path = "lab/pitfalls.rs"]
+mod pitfalls;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use harness::lab::{Fault, State, changes, snapshot};
+use harness::lab::{Fault, State, TransferFault, changes, snapshot};
 use serde_json::Value;
 
 use crate::one_school::{MONDAY, OneSchool, WEDNESDAY, says, small, until};
@@ -35,11 +35,10 @@ fn a_dry_run_changes_nothing_whatever_the_state() {
     assert_changes_nothing(&school, MONDAY, 0);
 
     let central = school.lab.central();
-    central.rsync.set_rate(200_000);
-    let mut running = nord.spawn(&[], MONDAY).unwrap();
-    until("a part of a file", || bytes_in(&nord.paths.store().join("partial")) > 0);
-    running.kill().unwrap();
-    central.rsync.set_rate(0);
+    central.rsync.set_fault(TransferFault::CutAfter(1_000_000)).unwrap();
+    school.pass(MONDAY, 1);
+    central.rsync.set_fault(TransferFault::None).unwrap();
+    assert!(bytes_in(&nord.paths.store().join("partial")) > 0, "nothing was kept");
     assert_changes_nothing(&school, MONDAY, 0);
 
     let session = ["new-session", "-d", "-s", "r101-pc01_linbo-remote", "sleep 120"];
@@ -49,7 +48,7 @@ fn a_dry_run_changes_nothing_whatever_the_state() {
     let mut tmux = nord.command(Path::new("tmux")).unwrap();
     assert!(tmux.arg("kill-server").status().unwrap().success());
 
-    school.pass("2026-11-23 18:10:00", 0);
+    school.pass("2026-11-23 18:12:00", 0);
     assert_changes_nothing(&school, "2026-11-23 18:20:00", 0);
     school.release("2026.11.1", &small(2));
     school.point("2026.11.1", "the next version");

@@ -36,7 +36,7 @@ impl OneSchool {
                 download_ms: 20,
                 second_ms: 20,
                 pause_ms: 50,
-                background_ms: 150,
+                background_ms: 1500,
             })
             .at(MONDAY)
             .build()
