@@ -23,7 +23,8 @@ use tokio::time::Instant;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
-    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation, audit, plan,
+    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation,
+    audit, plan,
 };
 use crate::report::title;
 use crate::world::{CommitLine, Failure, Hands, Problem, Progress, Senses, Target};
@@ -82,7 +83,13 @@ pub async fn converge<W: Senses + Hands>(
     stop: impl Future<Output = ()>,
     emit: &mut dyn FnMut(Event<'_>),
 ) -> Summary {
-    let mut pass = Pass { world, pass, summary: Summary::default(), done: BTreeSet::new(), heard: BTreeSet::new() };
+    let mut pass = Pass {
+        world,
+        pass,
+        summary: Summary::default(),
+        done: BTreeSet::new(),
+        heard: BTreeSet::new(),
+    };
     let stopped = {
         let run = pin!(pass.run(rhythm, emit));
         let stop = pin!(stop);
@@ -119,7 +126,9 @@ impl<W: Senses + Hands> Pass<'_, W> {
         let mut running: Vec<Running> = Vec::new();
         let mut work = FuturesUnordered::new();
         loop {
-            let Some(desired) = &target.desired else { return };
+            let Some(desired) = &target.desired else {
+                return;
+            };
             let mut ended: VecDeque<Ended> = VecDeque::new();
             let observed = {
                 let mut observe = pin!(world.observe(desired, &running));
@@ -185,7 +194,10 @@ impl<W: Senses + Hands> Pass<'_, W> {
         if let Some(commit) = &target.commit
             && self.summary.commit.as_ref() != Some(commit)
         {
-            self.record(Entry::Commit { id: commit.id.clone(), subject: commit.subject.clone() });
+            self.record(Entry::Commit {
+                id: commit.id.clone(),
+                subject: commit.subject.clone(),
+            });
         }
         self.summary.commit.clone_from(&target.commit);
     }
@@ -214,12 +226,24 @@ impl<W: Senses + Hands> Pass<'_, W> {
             // A reset has outcomes of its own, and its hosts are tried again by them.
             if self.done.contains(&step.id) && !matches!(step.action, Action::ResetRoom { .. }) {
                 let why = "it was done, but its effect was not seen afterwards".to_owned();
-                self.finish(step, StepResult::Failed { why, evidence: Vec::new() }, emit);
+                self.finish(
+                    step,
+                    StepResult::Failed {
+                        why,
+                        evidence: Vec::new(),
+                    },
+                    emit,
+                );
                 continue;
             }
-            if self.record(Entry::Started { step: step.id.clone(), title: title::of_step(&step) }) {
+            if self.record(Entry::Started {
+                step: step.id.clone(),
+                title: title::of_step(&step),
+            }) {
                 if let Action::ResetRoom { hosts, .. } = &step.action {
-                    hosts.iter().for_each(|wake| _ = self.heard.remove(&wake.host));
+                    hosts
+                        .iter()
+                        .for_each(|wake| _ = self.heard.remove(&wake.host));
                 }
                 emit(Event::Started(&step));
                 let since = spawn(step.clone());
@@ -228,9 +252,20 @@ impl<W: Senses + Hands> Pass<'_, W> {
         }
     }
 
-    fn progress(&mut self, running: &[Running], id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
-        let Some(Running { step, .. }) = running.iter().find(|running| running.step.id == *id) else { return };
-        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) = (progress, &step.action) {
+    fn progress(
+        &mut self,
+        running: &[Running],
+        id: &StepId,
+        progress: &Progress,
+        emit: &mut dyn FnMut(Event<'_>),
+    ) {
+        let Some(Running { step, .. }) = running.iter().find(|running| running.step.id == *id)
+        else {
+            return;
+        };
+        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) =
+            (progress, &step.action)
+        {
             self.host(id, room, host, outcome);
         }
         emit(Event::Progress(step, progress));
@@ -238,20 +273,32 @@ impl<W: Senses + Hands> Pass<'_, W> {
 
     fn host(&mut self, step: &StepId, room: &RoomName, host: &HostName, outcome: &HostOutcome) {
         self.heard.insert(host.clone());
-        self.summary.hosts.insert(host.clone(), (room.clone(), outcome.clone()));
-        self.record(Entry::Host { step: step.clone(), host: host.clone(), outcome: outcome.clone() });
+        self.summary
+            .hosts
+            .insert(host.clone(), (room.clone(), outcome.clone()));
+        self.record(Entry::Host {
+            step: step.clone(),
+            host: host.clone(),
+            outcome: outcome.clone(),
+        });
     }
 
     fn end(&mut self, step: Step, result: Result<(), Failure>, emit: &mut dyn FnMut(Event<'_>)) {
         let result = match result {
             Ok(()) => StepResult::Done,
             Err(Failure::Paused) => StepResult::Paused,
-            Err(Failure::Failed { error, evidence }) => {
-                StepResult::Failed { why: format!("{error:#}"), evidence }
-            }
+            Err(Failure::Failed { error, evidence }) => StepResult::Failed {
+                why: format!("{error:#}"),
+                evidence,
+            },
         };
         if let (StepResult::Done, Action::ResetRoom { room, hosts, .. }) = (&result, &step.action) {
-            for wake in hosts.iter().filter(|wake| !self.heard.contains(&wake.host)).cloned().collect::<Vec<_>>() {
+            for wake in hosts
+                .iter()
+                .filter(|wake| !self.heard.contains(&wake.host))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
                 let why = "nothing was heard of it".to_owned();
                 self.host(&step.id, room, &wake.host, &HostOutcome::Unknown { why });
             }
@@ -263,14 +310,21 @@ impl<W: Senses + Hands> Pass<'_, W> {
     }
 
     fn finish(&mut self, step: Step, result: StepResult, emit: &mut dyn FnMut(Event<'_>)) {
-        self.record(Entry::Finished { step: step.id.clone(), result: result.clone() });
+        self.record(Entry::Finished {
+            step: step.id.clone(),
+            result: result.clone(),
+        });
         emit(Event::Finished(&step, &result));
         self.summary.finished.push((step, result));
     }
 
     /// Whether the record is on the disk.
     fn record(&mut self, entry: Entry) -> bool {
-        let record = Record { at: self.world.now(), pass: self.pass, entry };
+        let record = Record {
+            at: self.world.now(),
+            pass: self.pass,
+            entry,
+        };
         match self.world.record(&record) {
             Ok(()) => true,
             Err(error) => {

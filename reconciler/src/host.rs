@@ -16,6 +16,7 @@ pub mod reset;
 mod state_file;
 pub mod store;
 pub mod target;
+pub mod tmux;
 pub mod torrent;
 
 use std::collections::BTreeMap;
@@ -77,7 +78,8 @@ impl Host {
     pub fn open(config: Config, mode: Mode, clock: fn() -> Timestamp) -> anyhow::Result<Self> {
         let state = &config.paths.state;
         if mode == Mode::Act {
-            files::make_folder(state, 0o755).with_context(|| format!("cannot make the folder {}", state.display()))?;
+            files::make_folder(state, 0o755)
+                .with_context(|| format!("cannot make the folder {}", state.display()))?;
         }
         let (file, records, warnings) = match mode {
             Mode::Look => {
@@ -93,9 +95,18 @@ impl Host {
         for warning in warnings.iter().chain(&more) {
             tracing::warn!("{warning}");
         }
-        let journal = Mutex::new(Memory { folded: records.iter().collect(), file });
+        let journal = Mutex::new(Memory {
+            folded: records.iter().collect(),
+            file,
+        });
         let state = Arc::new(StateRepo::new(&config));
-        Ok(Self { config, clock, state, digests: Arc::new(digests), journal })
+        Ok(Self {
+            config,
+            clock,
+            state,
+            digests: Arc::new(digests),
+            journal,
+        })
     }
 
     /// Its settings.
@@ -113,7 +124,11 @@ impl Host {
     /// Whether letters can be sent at all.
     #[must_use]
     pub fn has_relay(&self) -> bool {
-        self.config.smtp.is_some() && self.state.loaded().is_some_and(|loaded| loaded.mail.is_some())
+        self.config.smtp.is_some()
+            && self
+                .state
+                .loaded()
+                .is_some_and(|loaded| loaded.mail.is_some())
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -125,12 +140,21 @@ impl Host {
     fn expected(&self, images: &[ImageName]) -> BTreeMap<ImageName, (FileName, ImageStamp)> {
         let record = |image: &ImageName, ending: &str| {
             let file: FileName = format!("{image}.{ending}").parse().ok()?;
-            let info = self.config.paths.linbo.join("images").join(image.as_str()).join(format!("{file}.info"));
+            let info = self
+                .config
+                .paths
+                .linbo
+                .join("images")
+                .join(image.as_str())
+                .join(format!("{file}.info"));
             let stamp = ImageRecord::parse(&std::fs::read(info).ok()?).timestamp?;
             Some((file, stamp))
         };
         let expected = images.iter().filter_map(|image| {
-            Some((image.clone(), record(image, "qdiff").or_else(|| record(image, "qcow2"))?))
+            Some((
+                image.clone(),
+                record(image, "qdiff").or_else(|| record(image, "qcow2"))?,
+            ))
         });
         expected.collect()
     }
@@ -139,10 +163,19 @@ impl Host {
 impl Senses for Host {
     async fn target(&self) -> Target {
         let state = Arc::clone(&self.state);
-        tokio::task::spawn_blocking(move || state.target()).await.unwrap_or_else(|error| {
-            let text = format!("the state repo could not be read: {error}");
-            Target { desired: None, commit: None, problems: vec![crate::world::Problem { is_failure: true, text }] }
-        })
+        tokio::task::spawn_blocking(move || state.target())
+            .await
+            .unwrap_or_else(|error| {
+                let text = format!("the state repo could not be read: {error}");
+                Target {
+                    desired: None,
+                    commit: None,
+                    problems: vec![crate::world::Problem {
+                        is_failure: true,
+                        text,
+                    }],
+                }
+            })
     }
 
     fn now(&self) -> Timestamp {
@@ -157,14 +190,29 @@ impl Senses for Host {
 
 impl Hands for Host {
     async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
-        let Config { paths, commands, .. } = &self.config;
-        let desired = self.desired().ok_or_else(|| anyhow!("there is no commit to work towards"))?;
+        let Config {
+            paths, commands, ..
+        } = &self.config;
+        let desired = self
+            .desired()
+            .ok_or_else(|| anyhow!("there is no commit to work towards"))?;
         match &step.action {
-            Action::WriteStartConf { class, before, after } => {
-                classes::write_start_conf(paths, class, before.as_deref(), after)
+            Action::WriteStartConf {
+                class,
+                before,
+                after,
+            } => classes::write_start_conf(paths, class, before.as_deref(), after),
+            Action::ImportDevices { classes } => {
+                classes::import_devices(paths, commands, classes).await
             }
-            Action::ImportDevices { classes } => classes::import_devices(paths, commands, classes).await,
-            Action::Download { image, version, manifest, rate, until, .. } => {
+            Action::Download {
+                image,
+                version,
+                manifest,
+                rate,
+                until,
+                ..
+            } => {
                 let line = download::Line {
                     paths,
                     commands,
@@ -173,18 +221,34 @@ impl Hands for Host {
                     digests: &self.digests,
                     limits: download::Limits::default(),
                 };
-                let wanted = download::Wanted { image, version, manifest, rate: *rate, until: *until };
+                let wanted = download::Wanted {
+                    image,
+                    version,
+                    manifest,
+                    rate: *rate,
+                    until: *until,
+                };
                 download::download(&line, &wanted, tell).await
             }
-            Action::Activate { image, version, manifest } => {
-                let place = activate::Place { paths, commands, digests: &self.digests };
+            Action::Activate {
+                image,
+                version,
+                manifest,
+            } => {
+                let place = activate::Place {
+                    paths,
+                    commands,
+                    digests: &self.digests,
+                };
                 activate::activate(&place, image, version, manifest).await
             }
             Action::Seed { image, file } => torrent::seed(paths, commands, image, file).await,
             Action::ResetRoom { images, .. } => {
                 let expected = self.expected(images);
                 match RoomReset::of(&step.action, &expected) {
-                    Some(reset) => reset::reset_room(&self.config, &desired.zone, &reset, tell).await,
+                    Some(reset) => {
+                        reset::reset_room(&self.config, &desired.zone, &reset, tell).await
+                    }
                     None => Ok(()),
                 }
             }
@@ -209,7 +273,9 @@ impl Hands for Host {
         let (Some(smtp), Some(loaded)) = (&self.config.smtp, &loaded) else {
             return Err(anyhow!("no mail relay is set"));
         };
-        let Some(mail) = &loaded.mail else { return Err(anyhow!("the fleet names nobody to write to")) };
+        let Some(mail) = &loaded.mail else {
+            return Err(anyhow!("the fleet names nobody to write to"));
+        };
         let contact: Vec<_> = loaded.contact.iter().cloned().collect();
         relay::send(smtp, mail, &contact, letter).await
     }

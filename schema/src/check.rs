@@ -16,6 +16,7 @@ pub(crate) mod image;
 pub(crate) mod room;
 pub(crate) mod school;
 pub(crate) mod test_class;
+pub(crate) mod version;
 
 pub(crate) use crate::load::Calendars;
 

@@ -369,7 +369,10 @@ impl School {
     /// Whether `at` falls into lessons.
     #[must_use]
     pub fn lessons_at(&self, at: Timestamp) -> bool {
-        self.windows.lessons.opening_at(at, &self.time_zone).is_some()
+        self.windows
+            .lessons
+            .opening_at(at, &self.time_zone)
+            .is_some()
     }
 }
 

@@ -4,7 +4,7 @@
 //! that is broken is not blamed for it. Schools are read side by side, each with its rooms, and
 //! only what they resolve to is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
@@ -81,7 +81,7 @@ pub fn load(tree: &Tree) -> Loaded {
             (name, school, found)
         })
         .collect();
-    let mut schools = std::collections::BTreeMap::new();
+    let mut schools = BTreeMap::new();
     for (name, school, more) in resolved {
         found.extend(more);
         if let Some(school) = school {
@@ -89,6 +89,8 @@ pub fn load(tree: &Tree) -> Loaded {
         }
     }
 
+    // What several schools have found at one place is said once.
+    found.sort_by(|a, b| a.message.cmp(&b.message));
     sort(&mut found);
     found.dedup();
     let broken = found
@@ -117,10 +119,10 @@ pub fn load(tree: &Tree) -> Loaded {
 
 /// All documents of one kind, by name; none in place of one that is broken.
 fn read_all<D: DeserializeOwned + Send, K: Ord + Clone + Send + Sync, R: Send>(
-    files: &std::collections::BTreeMap<K, File<'_>>,
+    files: &BTreeMap<K, File<'_>>,
     found: &mut Vec<Diagnostic>,
     resolve: impl Fn(&str, D, &mut Vec<Diagnostic>) -> Option<R> + Sync,
-) -> std::collections::BTreeMap<K, Option<R>> {
+) -> BTreeMap<K, Option<R>> {
     let read: Vec<_> = files
         .par_iter()
         .map(|(name, file)| {

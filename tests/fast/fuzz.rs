@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use harness::fuzz::{TARGETS, input, run};
 
 /// About ten seconds for all targets on an old machine; counted, so that every run is the same.
-const ITERATIONS: u64 = 3000;
+const ITERATIONS: u64 = 1500;
 
 #[test]
 fn no_parser_panics_or_breaks_a_promise() {

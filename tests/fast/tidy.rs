@@ -43,6 +43,12 @@ const NOT_FOR_HOST: &[&str] = &[
     "planning::topics",
 ];
 
+/// What a sibling may see of the other: a judge has to be handed what it judges.
+const SHOWN_TO_SIBLINGS: &[(&str, &str)] = &[("planning::audit", "planning::plan::Plan")];
+
+/// Files that are longer than they may be, until somebody cuts them.
+const TOO_LONG: &[&str] = &["tests/lab_selftest.rs"];
+
 const LINES_AT_MOST: usize = 600;
 const LINES_WORTH_A_LOOK: usize = 450;
 
@@ -207,6 +213,7 @@ fn every_module_uses_only_what_lies_below_it() {
                 None => Some("nothing by this name is in the table of layers"),
                 // A module's own parts, and what its parent re-exports to it.
                 _ if starts_with_module(&used, &module) => None,
+                _ if SHOWN_TO_SIBLINGS.contains(&(&*module, &*used)) => None,
                 Some(theirs) if theirs.0 > own.0 => Some("which lies above it"),
                 Some(theirs) if theirs.0 == own.0 && theirs.1 != own.1 => Some("its sibling"),
                 Some(_)
@@ -258,7 +265,11 @@ fn no_file_is_longer_than_a_person_reads() {
     let mut long = String::new();
     for Source { path, text } in sources() {
         let lines = text.lines().count();
-        if lines > LINES_AT_MOST {
+        if TOO_LONG.contains(&&*path) {
+            if lines <= LINES_AT_MOST {
+                wrong.push(format!("{path}: short enough now, take it from TOO_LONG"));
+            }
+        } else if lines > LINES_AT_MOST {
             wrong.push(format!("{path}: {lines} lines, at most {LINES_AT_MOST}"));
         } else if lines > LINES_WORTH_A_LOOK {
             writeln!(long, "{path}: {lines} lines").unwrap();

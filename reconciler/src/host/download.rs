@@ -287,7 +287,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         let mut resumed = size().map_err(failed)? > 0;
         let mut way = Way::Append;
         loop {
-            if Timestamp::now() >= wanted.until {
+            if crate::host::clock() >= wanted.until {
                 return Err(Failure::Paused);
             }
             let order = self.order(wanted, file.name.as_str(), partial.clone(), way, file.size);

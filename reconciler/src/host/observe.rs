@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use schema::name::{HostName, ImageName};
 
 use crate::config::Config;
@@ -37,7 +36,7 @@ pub async fn observe(
     desired: &Desired,
     running: &[Running],
 ) -> Observed {
-    let at = Timestamp::now();
+    let at = crate::host::clock();
     let paths = &config.paths;
     let images = images(desired);
     let released: BTreeSet<&ImageName> = desired.images.keys().map(|(image, _)| image).collect();

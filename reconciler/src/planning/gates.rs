@@ -144,7 +144,12 @@ pub struct Closed {
 
 /// Whether work of this kind may begin at `at`: the end of the opening that it may use, or the gate
 /// that is closed. Lessons end an opening for whatever touches a PC or its image.
-pub fn window(desired: &Desired, work: Work, at: Timestamp, needs: SignedDuration) -> Result<Timestamp, Closed> {
+pub fn window(
+    desired: &Desired,
+    work: Work,
+    at: Timestamp,
+    needs: SignedDuration,
+) -> Result<Timestamp, Closed> {
     let windows = match work {
         Work::Download => &desired.windows.download,
         Work::Activate => &desired.windows.activate,
@@ -152,31 +157,50 @@ pub fn window(desired: &Desired, work: Work, at: Timestamp, needs: SignedDuratio
     };
     let next = next_opening(windows, at, desired);
     let Some(opening) = windows.opening_at(at, &desired.zone) else {
-        return Err(Closed { gate: Gate::Window(work), wake: next });
+        return Err(Closed {
+            gate: Gate::Window(work),
+            wake: next,
+        });
     };
     if work == Work::Download {
         return Ok(opening.closes);
     }
     let lessons = &desired.windows.lessons;
     if let Some(lesson) = lessons.opening_at(at, &desired.zone) {
-        return Err(Closed { gate: Gate::Lessons, wake: Some(lesson.closes) });
+        return Err(Closed {
+            gate: Gate::Lessons,
+            wake: Some(lesson.closes),
+        });
     }
     let today = at.to_zoned(desired.zone.clone()).date();
     if work == Work::Reset
         && let Some((name, last)) = desired.holidays.holding(today)
     {
-        let wake = last.tomorrow().ok().and_then(|day| day.to_zoned(desired.zone.clone()).ok());
-        return Err(Closed { gate: Gate::Holiday(name.to_owned()), wake: wake.map(|zoned| zoned.timestamp()) });
+        let wake = last
+            .tomorrow()
+            .ok()
+            .and_then(|day| day.to_zoned(desired.zone.clone()).ok());
+        return Err(Closed {
+            gate: Gate::Holiday(name.to_owned()),
+            wake: wake.map(|zoned| zoned.timestamp()),
+        });
     }
-    let lesson = lessons.next_opening(at, &desired.zone).map(|lesson| lesson.opens);
+    let lesson = lessons
+        .next_opening(at, &desired.zone)
+        .map(|lesson| lesson.opens);
     let closes = lesson.map_or(opening.closes, |lesson| lesson.min(opening.closes));
     if at + needs > closes {
-        let gate = Gate::TooLate { work, minutes: needs.as_mins() };
+        let gate = Gate::TooLate {
+            work,
+            minutes: needs.as_mins(),
+        };
         return Err(Closed { gate, wake: next });
     }
     Ok(closes)
 }
 
 fn next_opening(windows: &Windows, at: Timestamp, desired: &Desired) -> Option<Timestamp> {
-    windows.next_opening(at, &desired.zone).map(|Opening { opens, .. }| opens)
+    windows
+        .next_opening(at, &desired.zone)
+        .map(|Opening { opens, .. }| opens)
 }

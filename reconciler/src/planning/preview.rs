@@ -38,10 +38,16 @@ pub fn preview(desired: &Desired, mut observed: Observed) -> Preview {
         for step in &next.steps {
             predict(&mut observed, step);
         }
-        observed.running.retain(|Running { step, .. }| !next.steps.contains(step));
+        observed
+            .running
+            .retain(|Running { step, .. }| !next.steps.contains(step));
         rounds.push(next.steps);
     }
-    Preview { at: observed.at, rounds, holds }
+    Preview {
+        at: observed.at,
+        rounds,
+        holds,
+    }
 }
 
 impl Preview {

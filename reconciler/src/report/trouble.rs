@@ -39,21 +39,48 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
     for problem in summary.problems.iter().filter(|problem| problem.is_failure) {
         let mut lines = problem.text.lines();
         let title = lines.next().unwrap_or_default().to_owned();
-        open.insert(format!("repo/{title}"), Trouble { title, details: lines.map(str::to_owned).collect() });
+        open.insert(
+            format!("repo/{title}"),
+            Trouble {
+                title,
+                details: lines.map(str::to_owned).collect(),
+            },
+        );
     }
     for violation in &summary.violations {
         let title = format!("a fault of reconcile itself, and nothing was begun: {violation}");
-        open.insert(format!("fault/{}", violation.step), Trouble { title, details: Vec::new() });
+        open.insert(
+            format!("fault/{}", violation.step),
+            Trouble {
+                title,
+                details: Vec::new(),
+            },
+        );
     }
     if let Some(error) = &summary.journal {
         let title = format!("the journal cannot be written, and nothing was begun: {error:#}");
-        open.insert("journal".to_owned(), Trouble { title, details: Vec::new() });
+        open.insert(
+            "journal".to_owned(),
+            Trouble {
+                title,
+                details: Vec::new(),
+            },
+        );
     }
     let Some((observed, plan)) = &summary.last else {
-        return Standing { open, over: BTreeMap::new() };
+        return Standing {
+            open,
+            over: BTreeMap::new(),
+        };
     };
     for cause in observed.blind_spots() {
-        open.insert(format!("unseen/{cause}"), Trouble { title: format!("not seen: {cause}"), details: Vec::new() });
+        open.insert(
+            format!("unseen/{cause}"),
+            Trouble {
+                title: format!("not seen: {cause}"),
+                details: Vec::new(),
+            },
+        );
     }
     for hold in &plan.holds {
         if let Some((key, trouble)) = of_hold(hold, summary, clock) {
@@ -65,8 +92,14 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
             open.insert(host_key(host), trouble);
         }
     }
-    let over = observed.journal.told().iter().filter(|(key, _)| !open.contains_key(*key) && is_over(key, observed, plan));
-    let over = over.map(|(key, title)| (key.clone(), title.clone())).collect();
+    let over = observed
+        .journal
+        .told()
+        .iter()
+        .filter(|(key, _)| !open.contains_key(*key) && is_over(key, observed, plan));
+    let over = over
+        .map(|(key, title)| (key.clone(), title.clone()))
+        .collect();
     Standing { open, over }
 }
 
@@ -87,12 +120,21 @@ fn goal_key(goal: &Goal) -> String {
 
 fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
     // Hosts speak for themselves.
-    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_) | Gate::Unseen(_)) {
+    if !hold.gate.is_failure()
+        || matches!(
+            hold.gate,
+            Gate::GaveUp { .. } | Gate::Retry(_) | Gate::Unseen(_)
+        )
+    {
         return None;
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;
-    let last = summary.finished.iter().rev().find(|(step, _)| goal_key(&Goal::from(&step.action)) == goal_key(&hold.goal));
+    let last = summary
+        .finished
+        .iter()
+        .rev()
+        .find(|(step, _)| goal_key(&Goal::from(&step.action)) == goal_key(&hold.goal));
     if let Some((_, StepResult::Failed { evidence, .. })) = last {
         details.extend(evidence.iter().cloned());
     }
@@ -102,7 +144,11 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
 
 fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
     let last = observed.journal.attempts(host).last()?;
-    let room = observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| format!(" in room {}", device.room));
+    let room = observed
+        .devices
+        .seen()
+        .and_then(|devices| devices.get(host))
+        .map(|device| format!(" in room {}", device.room));
     let room = room.unwrap_or_default();
     let gave_up = || {
         plan.holds.iter().any(|hold| match &hold.gate {
@@ -112,27 +158,37 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
     };
     match &last.outcome {
         HostOutcome::Applied { .. } => None,
-        HostOutcome::Failed { why, evidence } => {
-            Some(Trouble { title: format!("host {host}{room} failed: {why}"), details: evidence.clone() })
-        }
+        HostOutcome::Failed { why, evidence } => Some(Trouble {
+            title: format!("host {host}{room} failed: {why}"),
+            details: evidence.clone(),
+        }),
         // A host that is off now and then is no news until all tries were in vain.
         outcome @ (HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. }) => {
             let told = observed.journal.told().contains_key(&host_key(host));
-            (told || gave_up()).then(|| Trouble { title: format!("host {host}{room} {outcome}"), details: Vec::new() })
+            (told || gave_up()).then(|| Trouble {
+                title: format!("host {host}{room} {outcome}"),
+                details: Vec::new(),
+            })
         }
     }
 }
 
 fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
-    let Some((kind, name)) = key.split_once('/') else { return true };
+    let Some((kind, name)) = key.split_once('/') else {
+        return true;
+    };
     match kind {
         "host" => name.parse().is_ok_and(|host: HostName| {
             let applied = observed.journal.attempts(&host).last();
             // A host that left its room is nobody's trouble any more.
-            !observed.reports.contains_key(&host) || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
+            !observed.reports.contains_key(&host)
+                || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
         }),
         "goal" => {
-            let steps = plan.steps.iter().map(|step| goal_key(&Goal::from(&step.action)));
+            let steps = plan
+                .steps
+                .iter()
+                .map(|step| goal_key(&Goal::from(&step.action)));
             let holds = plan.holds.iter().map(|hold| goal_key(&hold.goal));
             !steps.chain(holds).any(|wanted| wanted == key)
         }

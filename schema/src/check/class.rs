@@ -242,6 +242,14 @@ fn system_of(
             || "write the label of the partition that holds the system".to_owned(),
         ));
     }
+    if root.get().is_some_and(|label| label.as_str() == CACHE) {
+        let message =
+            "an operating system on the partition `cache` would overwrite the images there";
+        found.push(
+            Diagnostic::error("root-on-cache", file, root.span(), message)
+                .with_hint("give it a partition of its own"),
+        );
+    }
     let facts: Option<&Facts> = match image.get().map(|name| (name, images.get(name))) {
         Some((name, None)) => {
             found.push(unknown_image(file, image.span(), name, images));

@@ -63,7 +63,14 @@ pub(crate) fn resolve(
         None => "stable".parse().ok(),
     };
     let zone = document.and_then(|document| document.time_zone.get());
-    let zone = zone.cloned().or_else(|| "Europe/Berlin".parse().ok());
+    let zone = zone.cloned().or_else(|| USUAL_ZONE.parse().ok());
+    if zone.is_none() {
+        let message = format!("this machine does not know the time zone `{USUAL_ZONE}`");
+        found.push(
+            Diagnostic::error("no-time-zones", FILE, None, message)
+                .with_hint("install its time zones: the package `tzdata`"),
+        );
+    }
     Settings {
         fleet: document.and_then(|document| head(document, found)),
         time_zone: zone.map_or(TimeZone::UTC, |Zone(zone)| zone),
@@ -123,6 +130,8 @@ fn head(document: &FleetDocument, found: &mut Vec<Diagnostic>) -> Option<Head> {
         mail,
     })
 }
+
+const USUAL_ZONE: &str = "Europe/Berlin";
 
 const USUAL_POWER: PowerBudget = PowerBudget {
     wake_per_minute: 6,

@@ -1,6 +1,7 @@
 //! `schools/<school>/rooms/<room>.yaml`, together with all rooms of the school: no host is in two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use super::fleet::schedule;
 use super::school::Site;
@@ -19,9 +20,9 @@ pub(crate) fn resolve_all(
     commons: &Commons<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<RoomName, Option<Room>> {
-    let mut taken: BTreeMap<HostName, usize> = BTreeMap::new();
+    let mut taken = Taken::new();
     let mut rooms = BTreeMap::new();
-    for (number, (name, file)) in files.rooms.iter().enumerate() {
+    for (name, file) in &files.rooms {
         let Some(document) = file.read::<RoomDocument>(found) else {
             rooms.insert(name.clone(), None);
             continue;
@@ -33,27 +34,9 @@ pub(crate) fn resolve_all(
             power,
         } = document;
         let written = !hosts.is_absent();
-        let hosts = listed(file.path, "room", hosts, found);
-        for (host, at) in &hosts {
-            match taken.get(host) {
-                Some(&other) => {
-                    let other = files
-                        .rooms
-                        .get(other)
-                        .map_or("?", |(name, _)| name.as_str());
-                    let message = format!("host `{host}` is in room `{other}` too");
-                    found.push(
-                        Diagnostic::error("duplicate-host", file.path, *at, message)
-                            .with_hint("a host stands in one room: drop it from one of both"),
-                    );
-                }
-                None => {
-                    taken.insert(host.clone(), number);
-                }
-            }
-        }
+        let hosts = listed(file.path, ("room", name.as_str()), hosts, &mut taken, found);
         let hosts = if written {
-            RoomHosts::Listed(hosts.into_iter().map(|(host, _)| host).collect())
+            RoomHosts::Listed(hosts.into_iter().collect())
         } else {
             RoomHosts::FromDevices
         };
@@ -77,41 +60,52 @@ pub(crate) fn resolve_all(
     rooms
 }
 
-/// The hosts of a list with their places; complains of those that stand in it twice, and of a list
-/// without any.
-pub(crate) fn listed(
+/// Which room or test class a host is in, by its name in small letters: Active Directory does not
+/// tell them from capitals.
+pub(crate) type Taken<'a> = HashMap<String, &'a str>;
+
+/// The hosts of the room or test class of this kind and name. Complains of those that stand there
+/// twice or are taken by another one, and of a list without any.
+pub(crate) fn listed<'a>(
     file: &str,
-    whose: &str,
+    (kind, name): (&str, &'a str),
     hosts: At<OneOrMany<HostName>>,
+    taken: &mut Taken<'a>,
     found: &mut Vec<Diagnostic>,
-) -> Vec<(HostName, Option<crate::diagnostic::Span>)> {
+) -> Vec<HostName> {
     let at = hosts.span();
     let Some(hosts) = hosts.into_inner().map(OneOrMany::into_vec) else {
         return Vec::new();
     };
     if hosts.is_empty() {
-        let hint = match whose {
+        let hint = match kind {
             "room" => "leave `hosts` out if they are to be taken from devices.csv",
             _ => "write at least one host",
         };
-        let message = format!("a {whose} without hosts");
+        let message = format!("a {kind} without hosts");
         found.push(Diagnostic::error("empty-list", file, at, message).with_hint(hint));
     }
-    let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(hosts.len());
     for host in hosts {
         let at = host.span();
         let Some(host) = host.into_inner() else {
             continue;
         };
-        if seen.insert(host.as_str().to_ascii_lowercase()) {
-            kept.push((host, at));
-        } else {
-            let message = format!("host `{host}` stands twice in this list");
-            found.push(
-                Diagnostic::error("duplicate-host", file, at, message)
-                    .with_hint("drop one of both"),
-            );
+        match taken.entry(host.as_str().to_ascii_lowercase()) {
+            Entry::Vacant(free) => {
+                free.insert(name);
+                kept.push(host);
+            }
+            Entry::Occupied(other) => {
+                let message = match *other.get() {
+                    other if other == name => format!("host `{host}` stands twice in this list"),
+                    other => format!("host `{host}` is in {kind} `{other}` too"),
+                };
+                found.push(
+                    Diagnostic::error("duplicate-host", file, at, message)
+                        .with_hint(format!("a host is in one {kind}, once: drop one of both")),
+                );
+            }
         }
     }
     kept

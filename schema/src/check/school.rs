@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Time;
 
 use super::fleet::{FILE, power, schedule, windows};
-use super::image::{Choice, Source};
+use super::image::Source;
+use super::version::Choice;
 use super::{Commons, Images, room, test_class, unknown_image};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
@@ -32,6 +33,8 @@ pub(crate) struct Site<'a> {
     reset_at: Option<(String, Span)>,
     /// Whether somebody has been told that it never happens.
     told: Cell<bool>,
+    /// Whether its windows for resets are the fleet's.
+    fleet_windows: bool,
 }
 
 /// Reads a school with all its rooms and test classes.
@@ -149,6 +152,7 @@ fn site<'a>(
         reset,
         reset_at,
         told: Cell::new(false),
+        fleet_windows: own_windows.is_none_or(|own| own.reset.is_absent()),
     }
 }
 
@@ -265,10 +269,13 @@ impl Site<'_> {
         if own.get().is_none() {
             self.told.set(true);
         }
-        let message = format!(
-            "`{times}` never falls into the window for resets of school `{}`: {windows}",
-            self.name
-        );
+        // What the fleet alone says is wrong once, not at each school.
+        let whose = if file == FILE && self.fleet_windows {
+            String::new()
+        } else {
+            format!(" of school `{}`", self.name)
+        };
+        let message = format!("`{times}` never falls into the window for resets{whose}: {windows}");
         found.push(
             Diagnostic::warning("never-in-window", file, at, message)
                 .with_hint("choose times within it, or change `windows: { reset: … }`"),

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::room::{check_class, listed};
+use super::room::{Taken, check_class, listed};
 use super::school::Site;
 use super::{Commons, unknown_image};
 use crate::diagnostic::Diagnostic;
 use crate::document::TestClassDocument;
 use crate::fleet::TestClass;
 use crate::load::SchoolFiles;
-use crate::name::{HostName, TestClassName};
+use crate::name::TestClassName;
 use crate::read::{At, Map};
 
 /// Reads and checks all test classes of a school.
@@ -20,7 +20,7 @@ pub(crate) fn resolve_all(
     commons: &Commons<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<TestClassName, Option<TestClass>> {
-    let mut taken: BTreeMap<HostName, &TestClassName> = BTreeMap::new();
+    let mut taken = Taken::new();
     let mut classes = BTreeMap::new();
     for (name, file) in &files.test_classes {
         let path = file.path;
@@ -45,6 +45,13 @@ pub(crate) fn resolve_all(
             asked_by,
         } = document;
         check_class(path, &like, site, commons, found);
+        if image.get().is_some_and(Map::is_empty) {
+            let message = "a test class without a version of its own tests nothing";
+            found.push(
+                Diagnostic::error("empty-list", path, image.span(), message)
+                    .with_hint("write at least one, as in `image: { ubuntu: 2026.11.1 }`"),
+            );
+        }
         for (image, version) in image.get().into_iter().flatten() {
             let Some(image_name) = image.get() else {
                 continue;
@@ -62,16 +69,13 @@ pub(crate) fn resolve_all(
                 facts.has_version((path, version.span()), image_name, version_name, found);
             }
         }
-        let hosts = listed(path, "test class", hosts, found);
-        for (host, at) in &hosts {
-            if let Some(other) = taken.insert(host.clone(), name) {
-                let message = format!("host `{host}` is in test class `{other}` too");
-                found.push(
-                    Diagnostic::error("duplicate-host", path, *at, message)
-                        .with_hint("a host has one class at a time: drop it from one of both"),
-                );
-            }
-        }
+        let hosts = listed(
+            path,
+            ("test class", name.as_str()),
+            hosts,
+            &mut taken,
+            found,
+        );
         let images = image.into_inner().map(Map::into_vec).map(|images| {
             let pairs = images
                 .into_iter()
@@ -82,7 +86,7 @@ pub(crate) fn resolve_all(
             Some(TestClass {
                 like: like.into_inner()?,
                 images: images??,
-                hosts: hosts.into_iter().map(|(host, _)| host).collect(),
+                hosts: hosts.into_iter().collect(),
                 until: until.into_inner()?.0,
                 asked_by: At::into_inner(asked_by),
             })

@@ -56,6 +56,30 @@ fn an_empty_repo_lacks_its_fleet_and_nothing_else() {
     assert!(loaded.fleet.is_none());
 }
 
+#[test]
+fn a_file_that_is_not_text_is_said_to_be_none() {
+    let mut tree = files::tree(&files::root().join("examples/small"));
+    for path in [
+        "fleet.yaml",
+        "calendars/a.ics",
+        "schools/bs-nord/rooms/r9.yaml",
+        "logo.png",
+    ] {
+        tree.insert(path, Entry::of(vec![0xff, 0xfe, b'a']));
+    }
+    let found: Vec<_> = load(&tree)
+        .diagnostics
+        .into_iter()
+        .map(|found| (found.code, found.file))
+        .collect();
+    let expected = [
+        "calendars/a.ics",
+        "fleet.yaml",
+        "schools/bs-nord/rooms/r9.yaml",
+    ];
+    assert_eq!(found, expected.map(|file| ("not-text", file.to_owned())));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -69,3 +69,67 @@ fn the_template_loads_without_a_word() {
         },
     );
 }
+
+#[test]
+fn the_template_brings_its_own_checks() {
+    let tree = files::tree(&files::root().join("state-repo-template"));
+    for path in [
+        ".github/workflows/validate.yml",
+        ".forgejo/workflows/validate.yml",
+        ".gitlab-ci.yml",
+    ] {
+        let text = tree
+            .text(path)
+            .unwrap_or_else(|| panic!("{path} is missing"));
+        assert_eq!(
+            schema::yaml::parse_within(path, text, Default::default()).diagnostics,
+            [],
+            "{path}"
+        );
+        assert!(text.contains("reconcile validate ."), "{path}");
+    }
+    let settings: serde_json::Value =
+        serde_json::from_str(tree.text(".vscode/settings.json").unwrap()).unwrap();
+    let schemas = settings["yaml.schemas"].as_object().unwrap();
+    assert_eq!(schemas.len(), schema::json_schema::all().len());
+    for path in schemas.keys() {
+        assert!(tree.text(path.trim_start_matches("./")).is_some(), "{path}");
+    }
+}
+
+#[test]
+fn what_the_readme_shows_is_right() {
+    let mut tree = files::tree(&files::root().join("state-repo-template"));
+    let readme = tree.text("README.md").unwrap().to_owned();
+    let examples: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|part| part.split("```").next())
+        .collect();
+    let [room, test_class] = examples.as_slice() else {
+        panic!("two examples")
+    };
+    let entry = |text: &str| schema::tree::Entry::of(text.to_owned().into_bytes());
+    tree.insert("schools/my-school/rooms/r102.yaml", entry(room));
+    let image = tree.text("images/ubuntu.yaml").unwrap();
+    let released = image
+        .lines()
+        .last()
+        .unwrap()
+        .replace("2026.10.1", "2026.11.1")
+        .replace("sha256:0", "sha256:1");
+    let image = format!("{image}{released}\n");
+    tree.insert("images/ubuntu.yaml", entry(&image));
+    tree.insert(
+        "schools/my-school/test-classes/try-it.yaml",
+        entry(test_class),
+    );
+    let loaded = load(&tree);
+    let errors: Vec<_> = loaded
+        .diagnostics
+        .iter()
+        .filter(|found| found.code != "same-manifest")
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(loaded.fleet.unwrap().counts().test_classes, 1);
+}

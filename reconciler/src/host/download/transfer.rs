@@ -124,7 +124,7 @@ impl Order<'_> {
                     url: self.url.clone(),
                     seconds: quiet.as_secs(),
                 })
-            } else if Timestamp::now() >= self.until {
+            } else if crate::host::clock() >= self.until {
                 None
             } else {
                 continue;
@@ -192,7 +192,7 @@ pub(super) async fn only_writer(
                     group.end().await;
                 }
             }
-            Attempt::Taken if Timestamp::now() >= until => return Err(Failure::Paused),
+            Attempt::Taken if crate::host::clock() >= until => return Err(Failure::Paused),
             Attempt::Taken => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }

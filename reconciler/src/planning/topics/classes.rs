@@ -23,52 +23,92 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
                 continue;
             }
             None => {
-                drafts.hold(goal, Gate::Unseen(format!("start.conf.{name} was not looked at")), None);
+                drafts.hold(
+                    goal,
+                    Gate::Unseen(format!("start.conf.{name} was not looked at")),
+                    None,
+                );
                 continue;
             }
         };
-        let ClassFiles { start_conf: before, grub } = files;
+        let ClassFiles {
+            start_conf: before,
+            grub,
+        } = files;
         if before.as_ref() == Some(&class.start_conf) {
             if *grub == Grub::Stale {
                 outdated.push(name.clone());
             }
             continue;
         }
-        if before.as_ref().is_some_and(|text| !start_conf::is_ours(text.as_bytes())) {
+        if before
+            .as_ref()
+            .is_some_and(|text| !start_conf::is_ours(text.as_bytes()))
+        {
             drafts.hold(goal, Gate::NotOurs(name.clone()), None);
             continue;
         }
-        if let Err(Closed { gate, wake }) = gates::window(desired, Work::Activate, observed.at, NEEDS) {
+        if let Err(Closed { gate, wake }) =
+            gates::window(desired, Work::Activate, observed.at, NEEDS)
+        {
             drafts.hold(goal, gate, wake);
             continue;
         }
-        let reason = if before.is_some() { Reason::Differs } else { Reason::Absent };
+        let reason = if before.is_some() {
+            Reason::Differs
+        } else {
+            Reason::Absent
+        };
         let after = class.start_conf.clone();
-        drafts.step(Step::new(Action::WriteStartConf { class: name.clone(), before: before.clone(), after }, reason));
+        drafts.step(Step::new(
+            Action::WriteStartConf {
+                class: name.clone(),
+                before: before.clone(),
+                after,
+            },
+            reason,
+        ));
     }
     if !outdated.is_empty() {
         import(desired, observed, drafts, outdated);
     }
 }
 
-fn import(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>, classes: Vec<schema::name::ClassName>) {
+fn import(
+    desired: &Desired,
+    observed: &Observed,
+    drafts: &mut Drafts<'_>,
+    classes: Vec<schema::name::ClassName>,
+) {
     let devices = match &observed.devices {
         Probe::Seen(devices) => devices,
-        Probe::Unseen(cause) => return drafts.hold(Goal::Import, Gate::Unseen(cause.clone()), None),
+        Probe::Unseen(cause) => {
+            return drafts.hold(Goal::Import, Gate::Unseen(cause.clone()), None);
+        }
     };
     // Classes that no host has are left out by the import: nothing would become newer.
-    let classes: Vec<_> = classes.into_iter().filter(|class| devices.of_class(class).next().is_some()).collect();
+    let classes: Vec<_> = classes
+        .into_iter()
+        .filter(|class| devices.of_class(class).next().is_some())
+        .collect();
     if classes.is_empty() {
         return;
     }
     if let Some(problem) = devices.problems().first() {
         let others = devices.problems().len() - 1;
-        let more = if others == 0 { String::new() } else { format!(" (and {others} more)") };
+        let more = if others == 0 {
+            String::new()
+        } else {
+            format!(" (and {others} more)")
+        };
         let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
         return drafts.hold(Goal::Import, gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
-        Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, Reason::BootOutdated)),
+        Ok(_) => drafts.step(Step::new(
+            Action::ImportDevices { classes },
+            Reason::BootOutdated,
+        )),
         Err(Closed { gate, wake }) => drafts.hold(Goal::Import, gate, wake),
     }
 }

@@ -21,7 +21,13 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         {
             continue;
         }
-        let name = Named { desired, observed, image, version, wanted };
+        let name = Named {
+            desired,
+            observed,
+            image,
+            version,
+            wanted,
+        };
         let is_active = wanted.purpose == Purpose::Rooms && name.is_active();
         if !is_active && name.download(drafts) && wanted.purpose == Purpose::Rooms {
             name.activate(drafts);
@@ -57,14 +63,22 @@ impl Named<'_> {
         match self.observed.live.get(self.image) {
             Some(Probe::Seen(live)) => Ok(live),
             Some(Probe::Unseen(cause)) => Err(Gate::Unseen(cause.clone())),
-            None => Err(Gate::Unseen(format!("the folder of {} was not looked at", self.image))),
+            None => Err(Gate::Unseen(format!(
+                "the folder of {} was not looked at",
+                self.image
+            ))),
         }
     }
 
     /// What is active already needs neither the store's files nor a download.
     fn is_active(&self) -> bool {
-        let (Ok(store), Ok(live)) = (self.store(), self.live()) else { return false };
-        store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| live.holds(manifest))
+        let (Ok(store), Ok(live)) = (self.store(), self.live()) else {
+            return false;
+        };
+        store
+            .manifests
+            .get(&self.wanted.manifest)
+            .is_some_and(|manifest| live.holds(manifest))
     }
 
     /// Whether the version is in the store, verified; otherwise proposes to download it.
@@ -80,14 +94,24 @@ impl Named<'_> {
         if store.is_complete(&self.wanted.manifest) {
             return true;
         }
-        let bytes = store.missing(&self.wanted.manifest).unwrap_or(self.wanted.size.0);
-        let window = gates::window(self.desired, Work::Download, self.observed.at, SignedDuration::ZERO);
+        let bytes = store
+            .missing(&self.wanted.manifest)
+            .unwrap_or(self.wanted.size.0);
+        let window = gates::window(
+            self.desired,
+            Work::Download,
+            self.observed.at,
+            SignedDuration::ZERO,
+        );
         // A tenth more than the files, so that the disk is not full to the last byte afterwards.
         let needed = bytes + bytes / 10;
         match window {
             Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
             Ok(_) if needed > store.free => {
-                let gate = Gate::NoSpace { needed: Bytes(needed), free: Bytes(store.free) };
+                let gate = Gate::NoSpace {
+                    needed: Bytes(needed),
+                    free: Bytes(store.free),
+                };
                 drafts.hold(goal(), gate, None);
             }
             Ok(until) => {
@@ -99,10 +123,23 @@ impl Named<'_> {
                     rate: self.desired.download_rate,
                     until,
                 };
-                let begun = store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| {
-                    manifest.files().iter().any(|file| store.partial.contains_key(&file.sha256))
-                });
-                drafts.step(Step::new(action, if begun { Reason::Resumed } else { Reason::Absent }));
+                let begun = store
+                    .manifests
+                    .get(&self.wanted.manifest)
+                    .is_some_and(|manifest| {
+                        manifest
+                            .files()
+                            .iter()
+                            .any(|file| store.partial.contains_key(&file.sha256))
+                    });
+                drafts.step(Step::new(
+                    action,
+                    if begun {
+                        Reason::Resumed
+                    } else {
+                        Reason::Absent
+                    },
+                ));
             }
         }
         false
@@ -120,7 +157,11 @@ impl Named<'_> {
                 reason,
             )),
             Err(Closed { gate, wake }) => {
-                drafts.hold(Goal::Active(self.image.clone(), self.version.clone()), gate, wake);
+                drafts.hold(
+                    Goal::Active(self.image.clone(), self.version.clone()),
+                    gate,
+                    wake,
+                );
             }
         }
     }
@@ -140,7 +181,11 @@ impl Named<'_> {
             Probe::Seen(busy) => busy,
             Probe::Unseen(cause) => return Err(closed(Gate::Unseen(cause.clone()))),
         };
-        let syncing: Vec<HostName> = busy.keys().filter(|host| self.may_sync(host)).cloned().collect();
+        let syncing: Vec<HostName> = busy
+            .keys()
+            .filter(|host| self.may_sync(host))
+            .cloned()
+            .collect();
         if !syncing.is_empty() {
             return Err(closed(Gate::HostsBusy(syncing)));
         }
@@ -148,13 +193,23 @@ impl Named<'_> {
             return Ok(Reason::Absent);
         }
         let store = self.store().map_err(closed)?;
-        let known = store.manifests.values().find(|manifest| manifest.image() == self.image && live.holds(manifest));
-        Ok(Reason::OtherVersion(known.map(|manifest| manifest.version().clone())))
+        let known = store
+            .manifests
+            .values()
+            .find(|manifest| manifest.image() == self.image && live.holds(manifest));
+        Ok(Reason::OtherVersion(
+            known.map(|manifest| manifest.version().clone()),
+        ))
     }
 
     /// Whether a busy host may be reading this image. One that is not known may be reading any.
     fn may_sync(&self, host: &HostName) -> bool {
-        let class = self.observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| &device.class);
+        let class = self
+            .observed
+            .devices
+            .seen()
+            .and_then(|devices| devices.get(host))
+            .map(|device| &device.class);
         let class = class.and_then(|class| self.desired.classes.get(class));
         class.is_none_or(|class| class.os.iter().any(|os| os.image == *self.image))
     }
@@ -173,6 +228,12 @@ fn seed(drafts: &mut Drafts<'_>, image: &ImageName, live: &LiveImage) {
             drafts.hold(Goal::Seeded(file), Gate::Uploading(image.clone()), None);
             continue;
         }
-        drafts.step(Step::new(Action::Seed { image: image.clone(), file }, reason));
+        drafts.step(Step::new(
+            Action::Seed {
+                image: image.clone(),
+                file,
+            },
+            reason,
+        ));
     }
 }

@@ -125,12 +125,9 @@ impl Tmux {
     }
 
     async fn sessions(&self) -> Result<Vec<String>, String> {
-        let hosts = hosts::sessions(
-            Path::new("tmux"),
-            Some(self.sockets.path()),
-            hosts::DEADLINE,
-        )
-        .await?;
+        let mut tmux = crate::host::tmux::Tmux::new(Path::new("tmux"));
+        tmux.sockets = Some(self.sockets.path());
+        let hosts = hosts::sessions(tmux).await?;
         Ok(hosts.iter().map(ToString::to_string).collect())
     }
 }
@@ -176,12 +173,14 @@ async fn sessions_of_a_real_tmux() {
 async fn without_an_answer_nobody_is_known_to_be_idle() {
     // The last is `tail -F`, which waits for files for ever.
     let cases = [
-        ("false", "it failed"),
+        ("false", "exit code 1"),
         ("/nowhere/tmux", "/nowhere/tmux"),
         ("tail", "no answer within 0.3 s"),
     ];
     for (program, why) in cases {
-        let seen = hosts::sessions(Path::new(program), None, Duration::from_millis(300)).await;
+        let mut tmux = crate::host::tmux::Tmux::new(Path::new(program));
+        tmux.deadline = Duration::from_millis(300);
+        let seen = hosts::sessions(tmux).await;
         let cause = seen.expect_err(program);
         assert!(cause.contains(why), "{program}: {cause}");
     }
