@@ -1,13 +1,16 @@
-//! What can be held in seconds: the house's own rules, its units, and broken input for every parser.
+//! What can be held in seconds: the house's own rules, its units, broken input for every parser, the
+//! planner's promises, the loop, and what plans look like.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "fast/fuzz.rs"]
-mod fuzz;
-#[path = "fast/systemd.rs"]
-mod systemd;
-#[path = "fast/tidy.rs"]
-mod tidy;
+mod fast {
+    mod engine;
+    mod fuzz;
+    mod planning;
+    mod plans;
+    mod systemd;
+    mod tidy;
+}
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::root;
+use crate::root;
 
 /// The exposure that `systemd-analyze security` may give: 10 is a unit without any restriction.
 const EXPOSURE_AT_MOST: f64 = 5.5;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::root;
+use crate::root;
 
 /// From the bottom to the top: a module may use what stands on lines above its own, and what stands on
 /// its own line within the same group. Groups of one line are siblings that must not use one another.

@@ -169,7 +169,7 @@ pub enum Reason {
 pub enum Resource {
     /// The line to the central server.
     Uplink,
-    /// The device import, of which two at a time would spoil each other's files.
+    /// The device import: two at a time would spoil each other's files, and it reads those of all classes.
     Import,
     /// The files of a class.
     Class(ClassName),
@@ -224,8 +224,12 @@ impl Action {
     pub fn claims(&self) -> Vec<(Resource, Share)> {
         let one = Share::Units(1);
         match self {
+            // An import reads all classes: one that is written meanwhile would look imported and not be.
             Self::WriteStartConf { class, .. } => {
-                vec![(Resource::Class(class.clone()), Share::Whole)]
+                vec![
+                    (Resource::Class(class.clone()), Share::Whole),
+                    (Resource::Import, one),
+                ]
             }
             Self::ImportDevices { classes } => {
                 let shared = classes

@@ -128,7 +128,12 @@ impl Desired {
                 return None;
             };
             let found = versions.get(version)?;
-            let size = Bytes(found.size.0 + found.diff.map_or(0, |diff| diff.0));
+            let size = Bytes(
+                found
+                    .size
+                    .0
+                    .saturating_add(found.diff.map_or(0, |diff| diff.0)),
+            );
             let desired = DesiredImage {
                 channel,
                 manifest: found.manifest,

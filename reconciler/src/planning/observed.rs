@@ -157,7 +157,7 @@ impl Store {
         let left = |(digest, size): (&Digest, &u64)| {
             size.saturating_sub(self.partial.get(digest).copied().unwrap_or(0))
         };
-        Some(sizes.iter().map(left).sum())
+        Some(sizes.iter().map(left).fold(0, u64::saturating_add))
     }
 
     /// Whether all files of this manifest are there and verified.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::planning::action::{Action, Resource, Share, Step};
 use crate::planning::desired::Desired;
-use crate::planning::gates::{Closed, Gate};
+use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
 use crate::planning::observed::{Observed, Running};
 use crate::planning::topics;
@@ -109,7 +109,7 @@ impl Drafts<'_> {
             && let next = failures.last + backoff(failures.count)
             && observed.at < next
             // A clock that was put back must not stretch a wait of minutes to one of years.
-            && failures.last <= observed.at
+            && failures.last <= observed.at + SKEW
         {
             let gate = Gate::Backoff {
                 failures: failures.count,
@@ -169,8 +169,8 @@ impl<'a> Ledger<'a> {
     fn capacity(&self, resource: &Resource) -> u64 {
         match resource {
             Resource::Power(group) => self.desired.power_of(group).on_at_once.into(),
-            Resource::Image(_) | Resource::Class(_) => u64::from(u32::MAX),
-            Resource::Uplink | Resource::Import | Resource::Room(_) | Resource::Waking(_) => 1,
+            Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
+            Resource::Uplink | Resource::Room(_) | Resource::Waking(_) => 1,
         }
     }
 

@@ -42,7 +42,11 @@ pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News
     if fresh.is_empty() && standing.over.is_empty() {
         return None;
     }
-    let still = standing.open.len() - fresh.len();
+    let still = journal
+        .told()
+        .keys()
+        .filter(|key| !standing.over.contains_key(*key))
+        .count();
     let told = Entry::Told {
         opened: fresh
             .iter()
@@ -69,13 +73,13 @@ fn body(fresh: &BTreeMap<&String, &Trouble>, standing: &Standing, still: usize) 
     // Writing to a String cannot fail.
     for trouble in fresh.values() {
         _ = writeln!(body, "! {}", trouble.title);
-        for line in &trouble.details {
+        for line in trouble.details.iter().flat_map(|line| line.lines()) {
             _ = writeln!(body, "    {line}");
         }
         body.push('\n');
     }
     if !standing.over.is_empty() {
-        _ = writeln!(body, "Good again:");
+        _ = writeln!(body, "Over, and good again:");
         for title in standing.over.values() {
             _ = writeln!(body, "  {title}");
         }

@@ -20,7 +20,7 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> String {
         text,
         "### {}{commit}\n\n**{}**",
         head.server,
-        last_line(preview)
+        last_line(head, preview)
     );
     for problem in head.problems {
         _ = writeln!(
@@ -58,7 +58,10 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> String {
         ..
     } in &items
     {
-        let notes: Vec<String> = notes.iter().map(|note| escape(note)).collect();
+        let notes: Vec<String> = notes
+            .iter()
+            .map(|note| escape(note).replace('\n', "<br>"))
+            .collect();
         _ = writeln!(
             text,
             "| {} | {} | {} | {} |",
@@ -70,14 +73,29 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> String {
     }
     for Item { object, diff, .. } in &items {
         if let Some(diff) = diff {
+            let fence = fence(diff);
             _ = writeln!(
                 text,
-                "\n<details><summary>{}</summary>\n\n```diff\n{diff}```\n\n</details>",
-                escape(object)
+                "\n<details><summary>{}</summary>\n\n{fence}diff\n{diff}{fence}\n\n</details>",
+                in_html(object)
             );
         }
     }
     text
+}
+
+/// More backticks than stand in a row within, so that nothing within ends the block.
+fn fence(diff: &str) -> String {
+    let longest = diff.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
+}
+
+/// Markdown is not read within HTML.
+fn in_html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('@', "&#64;")
 }
 
 /// What stands in a name or a message must not become markup.

@@ -7,7 +7,7 @@ use crate::linbo::verdict::HostOutcome;
 use crate::planning::StepResult;
 use crate::report::style::{Color, Mark, count};
 use crate::report::title::{self, Clock};
-use crate::report::trouble::Standing;
+use crate::report::trouble::{Standing, host_key};
 
 /// Whether a pass failed: exit code 1.
 #[must_use]
@@ -57,21 +57,41 @@ pub fn line(summary: &Summary, standing: &Standing) -> String {
     say(paused, "paused");
     say(failed, "failed");
     say(waiting, "waiting");
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Applied { .. }));
     say(
-        hosts(|outcome| matches!(outcome, HostOutcome::Applied { .. })),
-        "hosts applied",
+        number,
+        if number == 1 {
+            "host applied"
+        } else {
+            "hosts applied"
+        },
     );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Failed { .. }));
     say(
-        hosts(|outcome| matches!(outcome, HostOutcome::Failed { .. })),
-        "hosts failed",
+        number,
+        if number == 1 {
+            "host failed"
+        } else {
+            "hosts failed"
+        },
     );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Unreachable { .. }));
     say(
-        hosts(|outcome| matches!(outcome, HostOutcome::Unreachable { .. })),
-        "hosts unreachable",
+        number,
+        if number == 1 {
+            "host unreachable"
+        } else {
+            "hosts unreachable"
+        },
     );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Unknown { .. }));
     say(
-        hosts(|outcome| matches!(outcome, HostOutcome::Unknown { .. })),
-        "hosts unknown",
+        number,
+        if number == 1 {
+            "host unknown"
+        } else {
+            "hosts unknown"
+        },
     );
     if !standing.open.is_empty() {
         parts.push(count(standing.open.len(), "problem", "problems"));
@@ -104,7 +124,8 @@ pub fn text(summary: &Summary, standing: &Standing, clock: Clock<'_>, color: Col
         );
     }
     for (host, (room, outcome)) in &summary.hosts {
-        if !matches!(outcome, HostOutcome::Applied { .. }) {
+        let is_told = standing.open.contains_key(&host_key(host));
+        if !is_told && !matches!(outcome, HostOutcome::Applied { .. }) {
             _ = writeln!(
                 text,
                 "{} host {host} in room {room} {outcome}",
@@ -114,7 +135,7 @@ pub fn text(summary: &Summary, standing: &Standing, clock: Clock<'_>, color: Col
     }
     for trouble in standing.open.values() {
         _ = writeln!(text, "{} {}", Mark::Blocked.paint(color), trouble.title);
-        for line in &trouble.details {
+        for line in trouble.details.iter().flat_map(|line| line.lines()) {
             _ = writeln!(text, "    {line}");
         }
     }

@@ -69,7 +69,7 @@ pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
         "",
         color,
     );
-    _ = writeln!(text, "\n{}", last_line(preview));
+    _ = writeln!(text, "\n{}", last_line(head, preview));
     text
 }
 
@@ -105,8 +105,8 @@ fn block(text: &mut String, items: impl Iterator<Item = Item>, mood: &str, color
             format!("{mood} ")
         };
         _ = writeln!(text, "{} {object}: {mood}{what}", mark.paint(color));
-        for note in notes {
-            _ = writeln!(text, "    {note}");
+        for line in notes.iter().flat_map(|note| note.lines()) {
+            _ = writeln!(text, "    {line}");
         }
         for line in diff.iter().flat_map(|diff| diff.lines()) {
             _ = writeln!(text, "    {}", painted(line, color));
@@ -128,22 +128,35 @@ fn painted(line: &str, color: Color) -> String {
 
 /// The last line: how much of what, or that nothing is to be done.
 #[must_use]
-pub fn last_line(preview: &Preview) -> String {
+pub fn last_line(head: Head<'_>, preview: &Preview) -> String {
     let Counts {
         add,
         change,
         hosts,
         waiting,
+        blocked,
     } = Counts::of(preview);
-    if add + change + hosts + waiting == 0 {
-        return "Nothing to do: the server is as the state repo says.".to_owned();
+    if add + change + hosts + waiting + blocked == 0 {
+        let known = if head.blind.is_empty() {
+            "Nothing to do: the server is as the state repo says."
+        } else {
+            "Nothing to do as far as could be seen, but not all could be."
+        };
+        return known.to_owned();
     }
     let resets = if hosts == 0 {
         String::new()
     } else {
         format!("{} to reset, ", count(hosts, "host", "hosts"))
     };
-    format!("Plan: {add} to add, {change} to change, 0 to delete, {resets}{waiting} waiting.")
+    let blocked = if blocked == 0 {
+        String::new()
+    } else {
+        format!(", {blocked} blocked")
+    };
+    format!(
+        "Plan: {add} to add, {change} to change, 0 to delete, {resets}{waiting} waiting{blocked}."
+    )
 }
 
 /// How much of what a plan holds.
@@ -155,19 +168,28 @@ pub struct Counts {
     pub change: usize,
     /// Hosts to reset.
     pub hosts: usize,
-    /// Holds.
+    /// Holds that wait for a gate.
     pub waiting: usize,
+    /// Holds that wait for a person.
+    pub blocked: usize,
 }
 
 impl Counts {
     /// Those of a plan.
     #[must_use]
     pub fn of(preview: &Preview) -> Self {
+        let blocked = preview
+            .holds
+            .iter()
+            .filter(|hold| hold.gate.needs_a_person())
+            .count();
+        let waiting = preview.holds.len() - blocked;
         let mut counts = Self {
             add: 0,
             change: 0,
             hosts: 0,
-            waiting: preview.holds.len(),
+            waiting,
+            blocked,
         };
         for step in preview.steps() {
             let clock = Clock {

@@ -74,13 +74,7 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
         };
     };
     for cause in observed.blind_spots() {
-        open.insert(
-            format!("unseen/{cause}"),
-            Trouble {
-                title: format!("not seen: {cause}"),
-                details: Vec::new(),
-            },
-        );
+        open.extend([unseen(&cause)]);
     }
     for hold in &plan.holds {
         if let Some((key, trouble)) = of_hold(hold, summary, clock) {
@@ -103,8 +97,19 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
     Standing { open, over }
 }
 
-fn host_key(host: &HostName) -> String {
+/// The key of what is wrong with a host.
+pub(super) fn host_key(host: &HostName) -> String {
     format!("host/{host}")
+}
+
+fn unseen(cause: &str) -> (String, Trouble) {
+    (
+        format!("unseen/{cause}"),
+        Trouble {
+            title: format!("not seen: {cause}"),
+            details: Vec::new(),
+        },
+    )
 }
 
 fn goal_key(goal: &Goal) -> String {
@@ -120,13 +125,11 @@ fn goal_key(goal: &Goal) -> String {
 
 fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
     // Hosts speak for themselves.
-    if !hold.gate.is_failure()
-        || matches!(
-            hold.gate,
-            Gate::GaveUp { .. } | Gate::Retry(_) | Gate::Unseen(_)
-        )
-    {
+    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_)) {
         return None;
+    }
+    if let Gate::Unseen(cause) = &hold.gate {
+        return Some(unseen(cause));
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;
@@ -138,7 +141,13 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     if let Some((_, StepResult::Failed { evidence, .. })) = last {
         details.extend(evidence.iter().cloned());
     }
-    let title = format!("{}: {}", item.object, item.what);
+    // Holds that need a person say so themselves.
+    let cannot = if matches!(hold.gate, Gate::Backoff { .. }) {
+        "cannot "
+    } else {
+        ""
+    };
+    let title = format!("{}: {cannot}{}", item.object, item.what);
     Some((goal_key(&hold.goal), Trouble { title, details }))
 }
 
@@ -181,17 +190,34 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
         "host" => name.parse().is_ok_and(|host: HostName| {
             let applied = observed.journal.attempts(&host).last();
             // A host that left its room is nobody's trouble any more.
-            !observed.reports.contains_key(&host)
-                || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
+            let left = observed.devices.seen().is_some() && !observed.reports.contains_key(&host);
+            left || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
         }),
         "goal" => {
-            let steps = plan
-                .steps
-                .iter()
+            let running = observed.running.iter().map(|running| &running.step);
+            let steps = running
+                .chain(&plan.steps)
                 .map(|step| goal_key(&Goal::from(&step.action)));
             let holds = plan.holds.iter().map(|hold| goal_key(&hold.goal));
-            !steps.chain(holds).any(|wanted| wanted == key)
+            !steps
+                .chain(holds)
+                .any(|wanted| wanted == key || comes_before(&wanted, key))
         }
         _ => true,
+    }
+}
+
+/// Whether a goal stands between now and another one, which is therefore not planned yet.
+fn comes_before(wanted: &str, key: &str) -> bool {
+    let image = |key: &str| {
+        let (kind, name) = key.strip_prefix("goal/")?.split_once('/')?;
+        let stage = ["download", "activate", "seed"]
+            .iter()
+            .position(|known| *known == kind)?;
+        Some((stage, name.split('.').next()?.to_owned()))
+    };
+    match (image(wanted), image(key)) {
+        (Some((earlier, wanted)), Some((later, image))) => wanted == image && earlier < later,
+        _ => key == "goal/import" && wanted.starts_with("goal/start-conf/"),
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{

@@ -13,6 +13,8 @@ use crate::planning::plan::{Drafts, Goal};
 
 /// What the exchange of an image's files and the making of its torrent take at the most.
 const NEEDS: SignedDuration = SignedDuration::from_mins(10);
+/// What is left of a window has to be worth the beginning of a download.
+const WORTH: SignedDuration = SignedDuration::from_mins(1);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     for ((image, version), wanted) in &desired.images {
@@ -28,9 +30,10 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             version,
             wanted,
         };
-        let is_active = wanted.purpose == Purpose::Rooms && name.is_active();
-        if !is_active && name.download(drafts) && wanted.purpose == Purpose::Rooms {
-            name.activate(drafts);
+        if wanted.purpose == Purpose::Rooms {
+            name.serve_rooms(drafts);
+        } else {
+            name.download(drafts);
         }
     }
     for (image, live) in &observed.live {
@@ -70,15 +73,26 @@ impl Named<'_> {
         }
     }
 
-    /// What is active already needs neither the store's files nor a download.
-    fn is_active(&self) -> bool {
-        let (Ok(store), Ok(live)) = (self.store(), self.live()) else {
-            return false;
+    /// What is active already needs neither the store's files nor a download, and what cannot be seen
+    /// may be active.
+    fn serve_rooms(&self, drafts: &mut Drafts<'_>) {
+        let live = match self.live() {
+            Ok(live) => live,
+            Err(gate) => {
+                return drafts.hold(
+                    Goal::Active(self.image.clone(), self.version.clone()),
+                    gate,
+                    None,
+                );
+            }
         };
-        store
-            .manifests
-            .get(&self.wanted.manifest)
-            .is_some_and(|manifest| live.holds(manifest))
+        let manifest = self
+            .store()
+            .ok()
+            .and_then(|store| store.manifests.get(&self.wanted.manifest));
+        if !manifest.is_some_and(|manifest| live.holds(manifest)) && self.download(drafts) {
+            self.activate(live, drafts);
+        }
     }
 
     /// Whether the version is in the store, verified; otherwise proposes to download it.
@@ -97,14 +111,9 @@ impl Named<'_> {
         let bytes = store
             .missing(&self.wanted.manifest)
             .unwrap_or(self.wanted.size.0);
-        let window = gates::window(
-            self.desired,
-            Work::Download,
-            self.observed.at,
-            SignedDuration::ZERO,
-        );
+        let window = gates::window(self.desired, Work::Download, self.observed.at, WORTH);
         // A tenth more than the files, so that the disk is not full to the last byte afterwards.
-        let needed = bytes + bytes / 10;
+        let needed = bytes.saturating_add(bytes / 10);
         match window {
             Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
             Ok(_) if needed > store.free => {
@@ -145,8 +154,8 @@ impl Named<'_> {
         false
     }
 
-    fn activate(&self, drafts: &mut Drafts<'_>) {
-        let ready = self.ready_to_activate();
+    fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
+        let ready = self.ready_to_activate(live);
         match ready {
             Ok(reason) => drafts.step(Step::new(
                 Action::Activate {
@@ -166,9 +175,8 @@ impl Named<'_> {
         }
     }
 
-    fn ready_to_activate(&self) -> Result<Reason, Closed> {
+    fn ready_to_activate(&self, live: &LiveImage) -> Result<Reason, Closed> {
         let closed = |gate| Closed { gate, wake: None };
-        let live = self.live().map_err(closed)?;
         match self.wanted.domain_join {
             DomainJoin::NotNeeded => {}
             DomainJoin::Rebrand => return Err(closed(Gate::NotRebranded)),

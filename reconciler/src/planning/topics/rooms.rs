@@ -36,7 +36,11 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         let Some(due) = schedule.latest(observed.at, &desired.zone, &desired.holidays) else {
             continue;
         };
-        let Some(class) = desired.classes.get(&room.class) else {
+        let Some(class) = desired
+            .classes
+            .get(&room.class)
+            .filter(|class| !class.os.is_empty())
+        else {
             continue;
         };
         let devices = match &observed.devices {
@@ -46,13 +50,10 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
                 continue;
             }
         };
-        let members = Members::of(name, room, devices);
-        if !members.strangers.is_empty() {
-            drafts.hold(
-                Goal::Room(name.clone()),
-                Gate::NotReset(members.strangers),
-                None,
-            );
+        let mut members = Members::of(name, room, devices);
+        let strangers = std::mem::take(&mut members.strangers);
+        if !strangers.is_empty() {
+            drafts.hold(Goal::Room(name.clone()), Gate::NotReset(strangers), None);
         }
         let reset = RoomReset {
             desired,
@@ -62,27 +63,31 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             class,
             due,
         };
-        reset.propose(&members.hosts, drafts);
+        reset.propose(&members, drafts);
     }
 }
 
-/// The hosts of a room: those that can be reset, and those that cannot with the reason.
+/// The hosts of a room: those that can be reset, and those that are listed and cannot, with the reason.
 struct Members<'a> {
+    /// How many rows name the room, whatever they are.
+    rows: usize,
     hosts: Vec<&'a Device>,
     strangers: Vec<(HostName, String)>,
 }
 
 impl<'a> Members<'a> {
     fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
+        let rows = devices.in_room(name).count();
         let mut members = Self {
+            rows,
             hosts: Vec::new(),
             strangers: Vec::new(),
         };
         let listed: Vec<&Device> = match &room.hosts {
-            RoomHosts::FromDevices => devices
-                .in_room(name)
-                .filter(|device| device.pxe.is_reset())
-                .collect(),
+            RoomHosts::FromDevices => {
+                let ours = |device: &&Device| device.pxe.is_reset() && device.class == room.class;
+                devices.in_room(name).filter(ours).collect()
+            }
             RoomHosts::Listed(hosts) => {
                 let missing = hosts.iter().filter(|host| devices.get(host).is_none());
                 members
@@ -122,13 +127,14 @@ struct RoomReset<'a> {
 }
 
 impl RoomReset<'_> {
-    fn propose(&self, members: &[&Device], drafts: &mut Drafts<'_>) {
+    fn propose(&self, members: &Members<'_>, drafts: &mut Drafts<'_>) {
         let mut now = Vec::new();
         let mut later: Option<Timestamp> = None;
         let mut gave_up = Vec::new();
         let mut waiting = Vec::new();
         let mut busy = Vec::new();
-        for device in members {
+        let mut blind: Vec<String> = Vec::new();
+        for device in &members.hosts {
             let host = &device.host;
             match self.next_try(host) {
                 Try::NotNeeded => {}
@@ -142,6 +148,7 @@ impl RoomReset<'_> {
                     later = Some(later.map_or(at, |earlier| earlier.min(at)));
                 }
                 Try::No(why) => gave_up.push((host.clone(), why)),
+                Try::Unseen(cause) => blind.push(cause),
             }
         }
         let goal = |hosts| Goal::Fresh(self.name.clone(), hosts);
@@ -150,6 +157,9 @@ impl RoomReset<'_> {
                 schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
             });
             drafts.hold(goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
+        }
+        if let Some(cause) = blind.first() {
+            drafts.hold(goal(blind.len()), Gate::Unseen(cause.clone()), None);
         }
         if !busy.is_empty() {
             drafts.hold(goal(busy.len()), Gate::HostsBusy(busy), None);
@@ -161,7 +171,8 @@ impl RoomReset<'_> {
             return;
         }
         let count = now.len();
-        let whole_room = count == members.len();
+        // Whoever is told the room and not its hosts takes every row that names it.
+        let whole_room = count == members.rows;
         if let Err(Closed { gate, wake }) = self.gates(count) {
             return drafts.hold(goal(count), gate, wake);
         }
@@ -255,9 +266,21 @@ impl RoomReset<'_> {
                 }
                 Some(Probe::Seen(live)) if live.base.is_some() => {}
                 Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
-                Some(Probe::Seen(_)) | None => {
-                    return Err(closed(Gate::ImageMissing(image.clone())));
+                None => {
+                    return Err(closed(Gate::Unseen(format!(
+                        "the folder of {image} was not looked at"
+                    ))));
                 }
+                Some(Probe::Seen(_))
+                    if self
+                        .desired
+                        .images
+                        .keys()
+                        .any(|(released, _)| released == image) =>
+                {
+                    return Err(closed(Gate::NotActive(image.clone())));
+                }
+                Some(Probe::Seen(_)) => return Err(closed(Gate::ImageMissing(image.clone()))),
             }
         }
         Ok(())
@@ -274,7 +297,8 @@ impl RoomReset<'_> {
     fn next_try(&self, host: &HostName) -> Try {
         let attempts = self.observed.journal.attempts(host);
         // What a clock that was put back left in the future says nothing about now.
-        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= self.observed.at;
+        let believed = self.observed.at + gates::SKEW;
+        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= believed;
         let attempts: Vec<&Attempt> = attempts.iter().filter(since).collect();
         if attempts
             .iter()
@@ -284,9 +308,14 @@ impl RoomReset<'_> {
         }
         let judged = attempts.last().map(|attempt| attempt.at);
         if self.reported(host).is_some_and(|at| {
-            at >= self.due && at <= self.observed.at && judged.is_none_or(|judged| at > judged)
+            at >= self.due && at <= believed && judged.is_none_or(|judged| at > judged)
         }) {
             return Try::NotNeeded;
+        }
+        match self.observed.reports.get(host) {
+            Some(Probe::Seen(_)) => {}
+            Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
+            None => return Try::Unseen(format!("the status of host {host} was not looked at")),
         }
         let Some(last) = attempts.last() else {
             return Try::Now;
@@ -330,4 +359,6 @@ enum Try {
     Now,
     Later(Timestamp),
     No(String),
+    /// It may have been put back by others.
+    Unseen(String),
 }
