@@ -165,7 +165,11 @@ impl Linbo {
                 self.go_down(State::Os)
             }
             "halt" if self.host.has(&Fault::HaltFails)? => self.wait(Duration::from_secs(30)),
-            "halt" => self.go_down(State::Off),
+            "halt" => {
+                // The power does not go before the words are out.
+                self.wait(Duration::from_millis(200))?;
+                self.go_down(State::Off)
+            }
             "reboot" => self.go_down(State::Booting),
             "prestart" => Err(Stop::Failed(1)),
             // The real wrapper ignores words that it does not know, with exit 0; the others have no effect seen here.
