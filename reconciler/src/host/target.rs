@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use anyhow::Context as _;
 use schema::diagnostic::{self, Severity};
 use schema::fleet::Mail;
 use schema::text::MailAddress;
@@ -79,8 +80,8 @@ impl StateRepo {
         {
             return Ok(());
         }
-        write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)?;
-        Ok(())
+        write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)
+            .with_context(|| format!("cannot write {}", self.applied.display()))
     }
 
     fn applied(&self) -> Option<CommitId> {
