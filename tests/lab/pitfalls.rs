@@ -346,7 +346,7 @@ impl Drop for Mounted {
 fn a_full_disk_under_the_journal_lets_nothing_begin() {
     let school = OneSchool::ready(1);
     let state = school.nord().paths.state();
-    let Some(_mounted) = Mounted::over(&state, 1024) else {
+    let Some(_mounted) = Mounted::over(&state, 8 * 1024) else {
         return;
     };
     school.pass(MONDAY, 0);
