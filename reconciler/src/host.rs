@@ -34,9 +34,7 @@ use crate::host::reset::RoomReset;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
 use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
-use crate::world::{Failure, Hands, Letter, Progress, Senses, Target};
-use crate::report::mail::Letter;
-use crate::world::{Failure, Hands, Problem, Progress, Senses, Target};
+use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
 
 /// The clock of this machine: the one place that asks it.
 #[must_use]

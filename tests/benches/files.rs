@@ -37,7 +37,9 @@ fn journal(c: &mut Criterion) {
         b.iter_with_large_drop(|| black_box(&records).iter().collect::<Journal>());
     });
     let folded: Journal = records.iter().collect();
-    group.bench_function("clone what is folded", |b| b.iter_with_large_drop(|| black_box(&folded).clone()));
+    group.bench_function("clone what is folded", |b| {
+        b.iter_with_large_drop(|| black_box(&folded).clone())
+    });
     group.finish();
 }
 

@@ -40,9 +40,23 @@ fn main() -> Result<()> {
         print(name, least(runs, command)?)
     };
     row("reconcile --help", 20, Command::new(&program).arg("--help"))?;
-    row("validate examples/realistic", 20, Command::new(&program).arg("validate").arg(realistic))?;
-    row("validate, 1000 schools", 3, Command::new(&program).arg("validate").arg(big.path()))?;
-    pass_of(&BigFleet { schools: 20, ..BigFleet::MILLION }, 10)?;
+    row(
+        "validate examples/realistic",
+        20,
+        Command::new(&program).arg("validate").arg(realistic),
+    )?;
+    row(
+        "validate, 1000 schools",
+        3,
+        Command::new(&program).arg("validate").arg(big.path()),
+    )?;
+    pass_of(
+        &BigFleet {
+            schools: 20,
+            ..BigFleet::MILLION
+        },
+        10,
+    )?;
     pass_of(&BigFleet::MILLION, 3)
 }
 
@@ -50,8 +64,12 @@ fn main() -> Result<()> {
 fn pass_of(fleet: &BigFleet, runs: u32) -> Result<()> {
     let folder = tempfile::tempdir()?;
     fleet.write(folder.path())?;
-    let lab = Lab::builder().school("s0001", [Room::new("r01", 1)]).build()?;
-    let release = lab.central().publish("ubuntu", "2026.10.1", &Content::base(1))?;
+    let lab = Lab::builder()
+        .school("s0001", [Room::new("r01", 1)])
+        .build()?;
+    let release = lab
+        .central()
+        .publish("ubuntu", "2026.10.1", &Content::base(1))?;
     let address = lab.central().rsync.address.to_string();
     let edit = |work: &Path| {
         harness::lab::copy_tree(folder.path(), work)?;
@@ -59,7 +77,10 @@ fn pass_of(fleet: &BigFleet, runs: u32) -> Result<()> {
         let text = fs::read_to_string(&image)?;
         let (before, after) = text.split_once("sha256:").context("no digest")?;
         let after = after.get(64..).context("no digest")?;
-        fs::write(&image, format!("{before}sha256:{}{after}", release.manifest_sha256))?;
+        fs::write(
+            &image,
+            format!("{before}sha256:{}{after}", release.manifest_sha256),
+        )?;
         let file = work.join("fleet.yaml");
         let text = fs::read_to_string(&file)?.replace("images.big.example", &address);
         fs::write(&file, text)?;
@@ -70,20 +91,36 @@ fn pass_of(fleet: &BigFleet, runs: u32) -> Result<()> {
     fs::remove_file(server.paths.linbo().join("start.conf.ubuntu-lab"))?;
     fs::write(server.paths.devices_csv(), fleet.devices())?;
     for host in fleet.host_names() {
-        let status = server.paths.linbo_log().join(format!("{host}_image.status"));
+        let status = server
+            .paths
+            .linbo_log()
+            .join(format!("{host}_image.status"));
         fs::write(status, "202611231801 applied: ubuntu.qcow2 202610011200\n")?;
     }
     // The first pass writes the class, the second one fetches and activates the image.
     server.run(&[], "2026-11-22 22:05:00")?;
     let before = server.run(&[], "2026-11-23 22:05:00")?;
     let after = server.run(&[], "2026-11-23 22:10:00")?;
-    ensure!(after.status == 0, "{}{}\n{}{}", before.stderr, before.stdout, after.stderr, after.stdout);
+    ensure!(
+        after.status == 0,
+        "{}{}\n{}{}",
+        before.stderr,
+        before.stdout,
+        after.stderr,
+        after.stdout
+    );
     writeln!(stdout(), "{}", after.stdout.trim())?;
     let schools = fleet.schools;
     for (name, arguments) in [("pass", &[][..]), ("dry run", &["--dry-run"])] {
         let mut command = server.command(&binary()?)?;
-        command.arg("--config").arg(server.paths.config()).args(arguments);
-        print(&format!("no-op {name}, {schools} schools"), least(runs, &mut command)?)?;
+        command
+            .arg("--config")
+            .arg(server.paths.config())
+            .args(arguments);
+        print(
+            &format!("no-op {name}, {schools} schools"),
+            least(runs, &mut command)?,
+        )?;
     }
     Ok(())
 }
@@ -95,16 +132,25 @@ fn print(name: &str, Cost { wall, peak_kib }: Cost) -> Result<()> {
 }
 
 fn least(runs: u32, command: &mut Command) -> Result<Cost> {
-    let mut least = Cost { wall: Duration::MAX, peak_kib: 0 };
+    let mut least = Cost {
+        wall: Duration::MAX,
+        peak_kib: 0,
+    };
     for _ in 0..runs {
         let Cost { wall, peak_kib } = run(command)?;
-        least = Cost { wall: least.wall.min(wall), peak_kib: least.peak_kib.max(peak_kib) };
+        least = Cost {
+            wall: least.wall.min(wall),
+            peak_kib: least.peak_kib.max(peak_kib),
+        };
     }
     Ok(least)
 }
 
 fn run(command: &mut Command) -> Result<Cost> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let begin = Instant::now();
     let child = command.spawn().context("cannot start reconcile")?;
     let status = format!("/proc/{}/status", child.id());
@@ -130,7 +176,12 @@ fn run(command: &mut Command) -> Result<Cost> {
 
 fn wait(child: Child) -> Result<()> {
     let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use reconciler::{
     manifest::{Manifest, ManifestFile},
     planning::{
         Action, ClassFiles, Desired, Entry, Grub, ImageFile, Journal, LiveImage, Observed, Probe,
-        Record, Store, StepResult, Torrent,
+        Record, StepResult, Store, Torrent,
     },
 };
 use schema::{
@@ -68,7 +68,11 @@ pub enum State {
 
 impl BigFleet {
     /// A million hosts.
-    pub const MILLION: Self = Self { schools: 1000, rooms: 50, hosts: 20 };
+    pub const MILLION: Self = Self {
+        schools: 1000,
+        rooms: 50,
+        hosts: 20,
+    };
 
     /// The names of its schools.
     pub fn school_names(&self) -> impl Iterator<Item = String> + use<> {
@@ -84,7 +88,10 @@ impl BigFleet {
         );
         let mut files = BTreeMap::from([
             ("fleet.yaml".to_owned(), FLEET.to_owned()),
-            ("hardware-classes/ubuntu-lab.yaml".to_owned(), CLASS.to_owned()),
+            (
+                "hardware-classes/ubuntu-lab.yaml".to_owned(),
+                CLASS.to_owned(),
+            ),
             ("images/ubuntu.yaml".to_owned(), image),
         ]);
         for school in self.school_names() {
@@ -145,7 +152,13 @@ impl BigFleet {
     }
 
     /// What the server of one of its schools finds at `at`, when its hosts last reported at `reported`.
-    pub fn observed(&self, desired: &Desired, state: State, at: Timestamp, reported: DateTime) -> Result<Observed> {
+    pub fn observed(
+        &self,
+        desired: &Desired,
+        state: State,
+        at: Timestamp,
+        reported: DateTime,
+    ) -> Result<Observed> {
         let devices = Devices::parse(self.devices().as_bytes());
         let image: ImageName = "ubuntu".parse()?;
         let manifest_digest = format!("sha256:{MANIFEST}").parse()?;
@@ -157,15 +170,31 @@ impl BigFleet {
         let manifest = Manifest::new(image.clone(), "2026.10.1".parse()?, vec![file.clone()])?;
         let (classes, live, store) = if state == State::Fresh {
             let files = |class: &ClassName| {
-                let files = ClassFiles { start_conf: None, grub: Grub::Stale };
+                let files = ClassFiles {
+                    start_conf: None,
+                    grub: Grub::Stale,
+                };
                 (class.clone(), Probe::Seen(files))
             };
-            let store = Store { free: 1 << 40, ..Store::default() };
-            (desired.classes.keys().map(files).collect(), LiveImage::default(), store)
+            let store = Store {
+                free: 1 << 40,
+                ..Store::default()
+            };
+            (
+                desired.classes.keys().map(files).collect(),
+                LiveImage::default(),
+                store,
+            )
         } else {
             let files = desired.classes.iter().map(|(name, class)| {
                 let start_conf = Some(class.start_conf.clone());
-                (name.clone(), Probe::Seen(ClassFiles { start_conf, grub: Grub::Current }))
+                (
+                    name.clone(),
+                    Probe::Seen(ClassFiles {
+                        start_conf,
+                        grub: Grub::Current,
+                    }),
+                )
             });
             let base = ImageFile {
                 size: file.size,
@@ -173,7 +202,11 @@ impl BigFleet {
                 record: None,
                 torrent: Torrent::Current,
             };
-            let live = LiveImage { base: Some(base), diff: None, uploading: false };
+            let live = LiveImage {
+                base: Some(base),
+                diff: None,
+                uploading: false,
+            };
             let store = Store {
                 manifests: [(manifest_digest, manifest)].into(),
                 objects: [file.sha256].into(),
@@ -191,7 +224,10 @@ impl BigFleet {
                 stamp: None,
             }),
         };
-        let reports = devices.rows().iter().map(|device| (device.host.clone(), Probe::Seen(report.clone())));
+        let reports = devices
+            .rows()
+            .iter()
+            .map(|device| (device.host.clone(), Probe::Seen(report.clone())));
         Ok(Observed {
             at,
             reports: reports.collect(),
@@ -207,24 +243,49 @@ impl BigFleet {
 
     /// So many records, of passes that each reset all hosts of a school.
     pub fn records(&self, count: usize) -> Result<Vec<Record>> {
-        let step = Action::ImportDevices { classes: Vec::new() }.id();
-        let hosts: Vec<HostName> = self.host_names().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let step = Action::ImportDevices {
+            classes: Vec::new(),
+        }
+        .id();
+        let hosts: Vec<HostName> = self
+            .host_names()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?;
         let begin: Timestamp = "2026-09-01T16:00:00Z".parse()?;
         let mut records = Vec::with_capacity(count);
         let mut pass = begin;
         while records.len() < count {
-            let mut note = |entry| records.push(Record { at: pass, pass, entry });
+            let mut note = |entry| {
+                records.push(Record {
+                    at: pass,
+                    pass,
+                    entry,
+                })
+            };
             note(Entry::PassStarted);
-            note(Entry::Started { step: step.clone(), title: "sync 20 hosts of room r01 to ubuntu".to_owned() });
+            note(Entry::Started {
+                step: step.clone(),
+                title: "sync 20 hosts of room r01 to ubuntu".to_owned(),
+            });
             for host in &hosts {
                 let outcome = HostOutcome::Applied {
                     file: "ubuntu.qcow2".parse()?,
                     stamp: Some("202610011200".parse()?),
                 };
-                note(Entry::Host { step: step.clone(), host: host.clone(), outcome });
+                note(Entry::Host {
+                    step: step.clone(),
+                    host: host.clone(),
+                    outcome,
+                });
             }
-            note(Entry::Finished { step: step.clone(), result: StepResult::Done });
-            note(Entry::PassFinished { exit: 0, summary: "1 step done".to_owned() });
+            note(Entry::Finished {
+                step: step.clone(),
+                result: StepResult::Done,
+            });
+            note(Entry::PassFinished {
+                exit: 0,
+                summary: "1 step done".to_owned(),
+            });
             pass += jiff::SignedDuration::from_hours(24);
         }
         records.truncate(count);

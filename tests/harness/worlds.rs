@@ -179,7 +179,7 @@ pub fn live(manifest: &Manifest) -> LiveImage {
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),
-        record: None,
+        record: Some(reconciler::linbo::image_info::ImageRecord::default()),
         torrent: Torrent::Current,
     };
     LiveImage {
@@ -300,6 +300,7 @@ impl World {
             channel: Some(name("stable")),
             manifest: manifest_digest(image, version),
             size: Bytes(base + diff.unwrap_or(0)),
+            diff: diff.map(Bytes),
             domain_join: DomainJoin::NotNeeded,
             purpose: Purpose::Rooms,
         };

@@ -187,7 +187,12 @@ async fn pass(
         && host.has_relay()
     {
         match host.send(&news.letter).await {
-            Ok(()) => record(news.told)?,
+            Ok(()) => {
+                if let Err(error) = record(news.told) {
+                    mail_failed = true;
+                    output.line(&format!("! the letter was sent, but that could not be noted, so it may come again: {error:#}"));
+                }
+            }
             Err(error) => {
                 mail_failed = true;
                 output.line(&format!(
@@ -228,17 +233,16 @@ fn report(
         clock,
         before.as_ref(),
     );
-    write_atomically(
-        &path,
-        (serde_json::to_string_pretty(&status)? + "\n").as_bytes(),
-        0o644,
-    )?;
+    let text = serde_json::to_string_pretty(&status)? + "\n";
+    let written = write_atomically(&path, text.as_bytes(), 0o644);
+    // Said before a full disk ends it.
     match output.format {
-        Format::Json => output.json(&status),
+        Format::Json => output.json(&status)?,
         Format::Text | Format::Markdown => {
-            output.text(&summary::text(ended, standing, clock, output.color))
+            output.text(&summary::text(ended, standing, clock, output.color))?;
         }
     }
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The status until now; one that cannot be read says nothing.

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use anyhow::Context as _;
 use schema::diagnostic::{self, Severity};
 use schema::fleet::Mail;
 use schema::text::MailAddress;
@@ -79,8 +80,8 @@ impl StateRepo {
         {
             return Ok(());
         }
-        write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)?;
-        Ok(())
+        write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)
+            .with_context(|| format!("cannot write {}", self.applied.display()))
     }
 
     fn applied(&self) -> Option<CommitId> {
@@ -118,14 +119,14 @@ impl StateRepo {
             );
         }
         let applied = self.applied();
+        let stay = if applied.is_some() {
+            "\nthe last good commit stays in force"
+        } else {
+            ""
+        };
         let newest = match cache.fetch(&self.remote) {
             Ok(tip) => Some(tip),
             Err(error) => {
-                let stay = if applied.is_some() {
-                    "\nthe last good commit stays in force"
-                } else {
-                    ""
-                };
                 say(
                     !error.is_unreachable() || applied.is_none(),
                     format!("{}{stay}", chain(&error)),
@@ -135,13 +136,13 @@ impl StateRepo {
         };
         let loaded = newest.and_then(|tip| {
             if let Err(refusal) = cache.accept(&tip, applied.as_ref(), self.signers.as_ref()) {
-                say(true, chain(&refusal));
+                say(true, format!("{}{stay}", chain(&refusal)));
                 return None;
             }
             match self.load(&cache, &tip) {
                 Ok(loaded) => Some(loaded),
                 Err(text) => {
-                    say(true, text);
+                    say(true, format!("{}{stay}", text.trim_end()));
                     None
                 }
             }

@@ -42,6 +42,8 @@ pub enum Action {
         manifest: Digest,
         /// What there is still to move, as far as is known.
         bytes: Bytes,
+        /// The size of its diff, if it has one.
+        diff: Option<Bytes>,
         /// What it may take of the line.
         rate: Option<Rate>,
         /// When it has to stop, to be continued in the next window.

@@ -71,6 +71,8 @@ pub struct DesiredImage {
     pub manifest: Digest,
     /// What it weighs when nothing of it is there: base and diff.
     pub size: Bytes,
+    /// What of that is the diff, if it has one.
+    pub diff: Option<Bytes>,
     /// Whether it has to be moved into the school's domain first.
     pub domain_join: DomainJoin,
     /// Who needs it.
@@ -138,6 +140,7 @@ impl Desired {
                 channel,
                 manifest: found.manifest,
                 size,
+                diff: found.diff,
                 domain_join: *domain_join,
                 purpose,
             };

@@ -194,7 +194,11 @@ impl LiveImage {
     /// Whether it holds exactly what `manifest` says.
     #[must_use]
     pub fn holds(&self, manifest: &Manifest) -> bool {
-        let digest = |file: &Option<ImageFile>| file.as_ref().map(|file| file.sha256);
+        // Without its record clients cannot tell which version a file is.
+        let digest = |file: &Option<ImageFile>| {
+            let file = file.as_ref()?;
+            Some(file.sha256.filter(|_| file.record.is_some()))
+        };
         digest(&self.base) == Some(Some(manifest.base().sha256))
             && digest(&self.diff) == manifest.diff().map(|file| Some(file.sha256))
     }

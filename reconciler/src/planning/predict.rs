@@ -6,8 +6,9 @@
 use schema::digest::Digest;
 use schema::name::{FileName, ImageName, VersionName};
 
+use crate::linbo::image_info::ImageRecord;
 use crate::linbo::verdict::HostOutcome;
-use crate::manifest::{Manifest, ManifestFile};
+use crate::manifest::{Manifest, ManifestFile, digest_of};
 use crate::planning::action::{Action, Step};
 use crate::planning::journal::{Entry, Record, StepResult};
 use crate::planning::observed::{ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Torrent};
@@ -48,6 +49,7 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             version,
             manifest: digest,
             bytes,
+            diff,
             ..
         } => {
             let Probe::Seen(store) = &mut observed.store else {
@@ -55,7 +57,8 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             };
             store.free = store.free.saturating_sub(bytes.0);
             if !store.manifests.contains_key(digest)
-                && let Some(manifest) = stand_in(image, version, digest, bytes.0)
+                && let Some(manifest) =
+                    stand_in(image, version, digest, bytes.0, diff.map(|diff| diff.0))
             {
                 store.manifests.insert(*digest, manifest);
             }
@@ -114,20 +117,29 @@ pub fn predict(observed: &mut Observed, step: &Step) {
     );
 }
 
-/// A manifest that nobody has seen yet: one base of the expected size, whose digest stands for its own.
+/// A manifest that nobody has seen yet: a base and a diff of the expected sizes, with its own digest and that of it
+/// in place of theirs.
 fn stand_in(
     image: &ImageName,
     version: &VersionName,
     digest: &Digest,
     size: u64,
+    diff: Option<u64>,
 ) -> Option<Manifest> {
-    let name = format!("{image}.qcow2").parse::<FileName>().ok()?;
-    let file = ManifestFile {
-        name,
-        size,
-        sha256: *digest,
+    let file = |ending, size, sha256| {
+        let name = format!("{image}.{ending}").parse::<FileName>().ok()?;
+        Some(ManifestFile { name, size, sha256 })
     };
-    Manifest::new(image.clone(), version.clone(), vec![file]).ok()
+    let base = size.saturating_sub(diff.unwrap_or(0)).max(1);
+    let mut files = vec![file("qcow2", base, *digest)?];
+    if let Some(diff) = diff {
+        files.push(file(
+            "qdiff",
+            diff,
+            digest_of(digest.to_string().as_bytes()),
+        )?);
+    }
+    Manifest::new(image.clone(), version.clone(), files).ok()
 }
 
 fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
@@ -140,7 +152,7 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),
-        record: None,
+        record: Some(ImageRecord::default()),
         torrent: Torrent::Missing,
     };
     let live = LiveImage {

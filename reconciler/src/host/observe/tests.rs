@@ -159,6 +159,7 @@ fn desired() -> Desired {
         channel: None,
         manifest: digest_of(b""),
         size: Bytes(1),
+        diff: None,
         domain_join: DomainJoin::NotNeeded,
         purpose: Purpose::Rooms,
     };

@@ -129,6 +129,7 @@ impl Named<'_> {
                     version: self.version.clone(),
                     manifest: self.wanted.manifest,
                     bytes: Bytes(bytes),
+                    diff: self.wanted.diff,
                     rate: self.desired.download_rate,
                     until,
                 };
