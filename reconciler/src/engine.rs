@@ -19,7 +19,6 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use schema::name::{HostName, RoomName};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
@@ -112,7 +111,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             return;
         }
         let mut target = world.target().await;
-        let mut pulled = Instant::now();
+        let mut pulled = world.instant();
         emit(Event::Target(&target));
         self.note(&target);
         let (tell, mut told) = mpsc::unbounded_channel::<Told>();
@@ -150,7 +149,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 if work.is_empty() {
                     return;
                 }
-                let tick = tokio::time::sleep(rhythm.tick);
+                let tick = world.sleep(rhythm.tick);
                 let mut tick = pin!(tick);
                 while ended.is_empty() {
                     tokio::select! {
@@ -170,9 +169,9 @@ impl<W: Senses + Hands> Pass<'_, W> {
                     self.end(step, result, emit);
                 }
             }
-            if pulled.elapsed() >= rhythm.pull {
+            if world.instant().duration_since(pulled) >= rhythm.pull {
                 target = world.target().await;
-                pulled = Instant::now();
+                pulled = world.instant();
                 emit(Event::Target(&target));
                 self.note(&target);
             }
