@@ -1,0 +1,8 @@
+//! The ten promises as properties over whole fleets, in the simulator.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+#[path = "sim/fleets.rs"]
+mod fleets;
+#[path = "sim/seeds.rs"]
+mod seeds;
