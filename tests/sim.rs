@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "sim/bugs.rs"]
+mod bugs;
 #[path = "sim/fleets.rs"]
 mod fleets;
 #[path = "sim/seeds.rs"]
 mod seeds;
+#[path = "sim/shrink.rs"]
+mod shrink;
+#[path = "sim/worlds.rs"]
+mod worlds;

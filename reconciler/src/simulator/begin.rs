@@ -63,7 +63,7 @@ fn converged(disk: &mut Disk, desired: &Desired, published: &BTreeMap<Digest, Ma
 /// What an operator does to a `start.conf`: a text for the account.
 pub(super) fn edit(school: &mut School, class: &ClassName, edit: Edit) -> String {
     let files = school.disk.classes.entry(class.clone()).or_default();
-    let text = files.start_conf.clone().unwrap_or_default();
+    let Some(text) = files.start_conf.clone() else { return format!("start.conf.{class} is not there to be edited") };
     let (text, what) = match edit {
         Edit::Changed => (Some(format!("{text}# a line by hand\n")), "is edited by hand"),
         Edit::Foreign => (Some(format!("# mine\n{text}")), "is replaced by hand"),

@@ -12,6 +12,8 @@ pub enum Bug {
     NeverDownloads,
     /// A dry run writes a file. Breaks promise 3.
     DryRunWrites,
+    /// The same question is answered in two ways. Breaks promise 3.
+    Fickle,
     /// The senses tell a wrong time. Breaks promise 4.
     WrongTime,
     /// Hosts are woken all at once. Breaks promise 5.

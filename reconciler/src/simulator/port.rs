@@ -138,6 +138,7 @@ impl Port {
         }
         let unchanged = self.school().borrow().disk == before;
         self.world.promises.borrow_mut().looked(self.site, self.true_now(), unchanged);
+        let foretold = if self.has(Bug::Fickle) { Vec::new() } else { foretold };
         *self.world.sites[self.site].foretold.borrow_mut() = Some(foretold);
     }
 

@@ -164,8 +164,8 @@ impl Promises {
     }
 
     /// Looks whether all came right after a time in which nothing went wrong.
-    pub(super) fn finish(&mut self, scene: &Scene<'_>) {
-        let found = work::converged(scene, &self.books[scene.site]);
+    pub(super) fn finish(&mut self, scene: &Scene<'_>, quiet_from: Moment) {
+        let found = work::converged(scene, &self.books[scene.site], quiet_from);
         let (at, site) = (scene.now, scene.site);
         self.broken.extend(found.into_iter().map(|(promise, how)| Broken { promise, at, site, how }));
     }

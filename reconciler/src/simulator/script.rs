@@ -82,6 +82,34 @@ pub enum Edit {
     Removed,
 }
 
+impl Turn {
+    /// The school that it is about.
+    #[must_use]
+    pub const fn site(&self) -> Option<usize> {
+        match self {
+            Self::Merge(_) => None,
+            Self::Edit(site, ..)
+            | Self::TorrentLost(site, _)
+            | Self::Backup(site)
+            | Self::Restore(site)
+            | Self::Pass(site) => Some(*site),
+        }
+    }
+
+    /// The same at another school.
+    #[must_use]
+    pub fn at_site(self, site: usize) -> Self {
+        match self {
+            Self::Merge(_) => self,
+            Self::Edit(_, class, edit) => Self::Edit(site, class, edit),
+            Self::TorrentLost(_, image) => Self::TorrentLost(site, image),
+            Self::Backup(_) => Self::Backup(site),
+            Self::Restore(_) => Self::Restore(site),
+            Self::Pass(_) => Self::Pass(site),
+        }
+    }
+}
+
 impl Script {
     /// A quiet world of one fleet: everything valid, nothing goes wrong.
     #[must_use]

@@ -10,6 +10,7 @@ use schema::schedule::Windows;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Step};
+use crate::simulator::time::Moment;
 
 /// Promises 1 and 2: nothing is done to what is right already, and no host is reset that is known to be fresh.
 pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
@@ -156,10 +157,10 @@ pub(super) fn uplink(scene: &Scene<'_>) -> Vec<Found> {
 }
 
 /// Promise 2: after a time without faults all is as it should be, and promise 10: people know it.
-pub(super) fn converged(scene: &Scene<'_>, book: &Book) -> Vec<Found> {
+pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> Vec<Found> {
     let Some(desired) = scene.desired else { return Vec::new() };
     let mut left = scene.school.wanting(desired, scene.published);
-    left.extend(stale_hosts(scene, desired));
+    left.extend(stale_hosts(scene, desired, quiet_from));
     if left.is_empty() {
         let told = book.told.iter().map(|title| (10, format!("nobody was told that it is over: {title}")));
         return told.collect();
@@ -167,13 +168,17 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book) -> Vec<Found> {
     left.into_iter().map(|what| (2, format!("in the end {what}"))).collect()
 }
 
-fn stale_hosts(scene: &Scene<'_>, desired: &Desired) -> Vec<String> {
+fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> Vec<String> {
     // What became due in the last hours may still be under way.
     let at = scene.clock() - SignedDuration::from_hours(12);
     let mut stale = Vec::new();
     for (name, room) in &desired.rooms {
         let due = room.reset.as_ref().and_then(|schedule| schedule.latest(at, &desired.zone, &desired.holidays));
         let (Some(due), Some(class)) = (due, desired.classes.get(&room.class)) else { continue };
+        // What was missed before, in holidays say, is caught up with the next occurrence only.
+        if due < quiet_from.timestamp() {
+            continue;
+        }
         for device in scene.school.devices.in_room(name).filter(|device| device.class == room.class) {
             let Some(pc) = scene.school.pcs.get(&device.host) else { continue };
             let fresh = class.os.iter().all(|os| pc.holds.get(&os.image).is_some_and(|(_, since)| since.timestamp() >= due));
