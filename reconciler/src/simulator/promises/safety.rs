@@ -40,10 +40,12 @@ pub(super) fn remember(step: &Step, scene: &Scene<'_>, book: &mut Book) {
 }
 
 /// Promise 7: an activation that fails leaves the old files in service.
-pub(super) fn failed_activation(step: &Step, result: &StepResult, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
-    let (Action::Activate { image, .. }, StepResult::Failed { .. }) = (&step.action, result) else { return Vec::new() };
+pub(super) fn failed_activation(step: &Step, result: &StepResult, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let Action::Activate { image, .. } = &step.action else { return Vec::new() };
+    // What the loop declares as failed without having begun it changed nothing.
+    let Some(before) = book.before.remove(image) else { return Vec::new() };
     let contents = scene.school.disk.live.get(image).map(Live::contents).unwrap_or_default();
-    if book.before.get(image).is_some_and(|before| *before != contents) {
+    if matches!(result, StepResult::Failed { .. }) && before != contents {
         return vec![(7, format!("{image} is not what it was before its activation failed"))];
     }
     Vec::new()

@@ -160,23 +160,28 @@ pub(super) fn uplink(scene: &Scene<'_>) -> Vec<Found> {
 pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> Vec<Found> {
     let Some(desired) = scene.desired else { return Vec::new() };
     let mut left = scene.school.wanting(desired, scene.published);
-    left.extend(stale_hosts(scene, desired, quiet_from));
+    let (stale, all_due) = stale_hosts(scene, desired, quiet_from);
+    left.extend(stale);
     if left.is_empty() {
-        let told = book.told.iter().map(|title| (10, format!("nobody was told that it is over: {title}")));
+        let told = book.told.iter().filter(|_| all_due);
+        let told = told.map(|title| (10, format!("nobody was told that it is over: {title}")));
         return told.collect();
     }
     left.into_iter().map(|what| (2, format!("in the end {what}"))).collect()
 }
 
-fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> Vec<String> {
+/// Hosts that are not fresh, and whether all rooms became due in the quiet time.
+fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> (Vec<String>, bool) {
     // What became due in the last hours may still be under way.
     let at = scene.clock() - SignedDuration::from_hours(12);
     let mut stale = Vec::new();
+    let mut all_due = true;
     for (name, room) in &desired.rooms {
         let due = room.reset.as_ref().and_then(|schedule| schedule.latest(at, &desired.zone, &desired.holidays));
         let (Some(due), Some(class)) = (due, desired.classes.get(&room.class)) else { continue };
         // What was missed before, in holidays say, is caught up with the next occurrence only.
         if due < quiet_from.timestamp() {
+            all_due = false;
             continue;
         }
         for device in scene.school.devices.in_room(name).filter(|device| device.class == room.class) {
@@ -187,5 +192,5 @@ fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> Vec<
             }
         }
     }
-    stale
+    (stale, all_due)
 }
