@@ -6,6 +6,8 @@
 mod bugs;
 #[path = "sim/fleets.rs"]
 mod fleets;
+#[path = "sim/scenarios.rs"]
+mod scenarios;
 #[path = "sim/seeds.rs"]
 mod seeds;
 #[path = "sim/shrink.rs"]
