@@ -48,7 +48,12 @@ pub struct Cli {
 #[derive(Debug, Args)]
 struct Common {
     /// Settings of this server.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/linuxmuster/reconciler.yaml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/linuxmuster/reconciler.yaml"
+    )]
     config: PathBuf,
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
@@ -147,11 +152,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         Ok(cli) => cli,
         Err(error) => {
             // Nobody is left to be told when even that cannot be written.
-            _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Converged };
+            error.print().ok();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Converged
+            };
         }
     };
-    let Cli { common, pass, command } = cli;
+    let Cli {
+        common,
+        pass,
+        command,
+    } = cli;
     let output = Output::new(common.output, common.color);
     log::start(common.log_format, common.verbose, output.color_on_stderr());
     let result = match command {
@@ -169,7 +182,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         Some(Command::Man) => {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.map_err(anyhow::Error::from).and_then(|()| output.bytes(&page))
+            rendered
+                .map_err(anyhow::Error::from)
+                .and_then(|()| output.bytes(&page))
         }
     };
     result.unwrap_or_else(|error| {

@@ -15,6 +15,7 @@ mod document;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use document::{ConfigErrors, load, parse};
 pub use secrets::check_secrets;
@@ -51,7 +52,9 @@ pub struct Repo {
     pub key: Option<PathBuf>,
     /// Known hosts for ssh.
     pub known_hosts: Option<PathBuf>,
-    /// File with `user:token` for https.
+    /// User for https; most forges accept any with a token.
+    pub user: String,
+    /// File with the token for https, on its only line.
     pub token_file: Option<PathBuf>,
     /// CA certificate for https.
     pub ca: Option<PathBuf>,

@@ -22,7 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
-    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation, audit, plan,
+    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation,
+    audit, plan,
 };
 use crate::report::title;
 use crate::world::{CommitLine, Failure, Hands, Problem, Progress, Senses, Target};
@@ -81,12 +82,24 @@ pub async fn converge<W: Senses + Hands>(
     stop: impl Future<Output = ()>,
     emit: &mut dyn FnMut(Event<'_>),
 ) -> Summary {
-    let mut pass = Pass { world, pass, summary: Summary::default(), done: BTreeSet::new(), heard: BTreeSet::new() };
-    let stopped = {
-        let run = pin!(pass.run(rhythm, emit));
-        let stop = pin!(stop);
-        matches!(select(run, stop).await, Either::Right(_))
+    let (tell, told) = mpsc::unbounded_channel();
+    let mut pass = Pass {
+        world,
+        pass,
+        summary: Summary::default(),
+        running: Vec::new(),
+        told,
+        done: Vec::new(),
+        heard: BTreeSet::new(),
     };
+    let stopped = {
+        let run = pin!(pass.run(rhythm, tell, emit));
+        let stop = pin!(stop);
+        // The stop is asked first, so that nothing is begun when it has come already.
+        matches!(select(stop, run).await, Either::Left(_))
+    };
+    // What hosts said until then is kept.
+    pass.listen(emit);
     pass.summary.stopped = stopped;
     pass.summary
 }
@@ -95,8 +108,10 @@ struct Pass<'w, W> {
     world: &'w W,
     pass: Timestamp,
     summary: Summary,
-    /// Steps that ended well in this pass.
-    done: BTreeSet<StepId>,
+    running: Vec<Running>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Steps that ended well in this pass and should not be wanted again.
+    done: Vec<Step>,
     /// Hosts whose outcome is known since their reset began.
     heard: BTreeSet<HostName>,
 }
@@ -105,7 +120,12 @@ type Told = (StepId, Progress);
 type Ended = (StepId, Result<(), Failure>);
 
 impl<W: Senses + Hands> Pass<'_, W> {
-    async fn run(&mut self, rhythm: Rhythm, emit: &mut dyn FnMut(Event<'_>)) {
+    async fn run(
+        &mut self,
+        rhythm: Rhythm,
+        tell: mpsc::UnboundedSender<Told>,
+        emit: &mut dyn FnMut(Event<'_>),
+    ) {
         let world = self.world;
         if !self.record(Entry::PassStarted) {
             return;
@@ -114,38 +134,33 @@ impl<W: Senses + Hands> Pass<'_, W> {
         let mut pulled = world.instant();
         emit(Event::Target(&target));
         self.note(&target);
-        let (tell, mut told) = mpsc::unbounded_channel::<Told>();
-        let mut running: Vec<Running> = Vec::new();
         let mut work = FuturesUnordered::new();
         loop {
-            let Some(desired) = &target.desired else { return };
-            let mut ended: VecDeque<Ended> = VecDeque::new();
-            let observed = {
-                let mut observe = pin!(world.observe(desired, &running));
-                loop {
-                    tokio::select! {
-                        biased;
-                        Some(end) = work.next(), if !work.is_empty() => ended.push_back(end),
-                        observed = &mut observe => break observed,
-                    }
-                }
+            let Some(desired) = &target.desired else {
+                return;
             };
+            let mut ended: VecDeque<Ended> = VecDeque::new();
+            let observed =
+                meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;
             if ended.is_empty() {
                 let now = observed.at;
-                self.begin(desired, observed, &mut running, emit, |step| {
+                let look_again = self.begin(desired, observed, emit, |step| {
                     let tell = tell.clone();
                     work.push(async move {
                         let id = step.id.clone();
                         let told_as = id.clone();
                         let mut tell = move |progress| {
                             // The receiver lives as long as the pass.
-                            _ = tell.send((told_as.clone(), progress));
+                            drop(tell.send((told_as.clone(), progress)));
                         };
                         let result = world.perform(&step, &mut tell).await;
                         (id, result)
                     });
                     now
                 });
+                if look_again {
+                    continue;
+                }
                 if work.is_empty() {
                     return;
                 }
@@ -154,26 +169,50 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 while ended.is_empty() {
                     tokio::select! {
                         biased;
-                        Some((id, progress)) = told.recv() => self.progress(&running, &id, &progress, emit),
+                        Some((id, progress)) = self.told.recv() => self.progress(&id, &progress, emit),
                         Some(end) = work.next() => ended.push_back(end),
                         () = &mut tick => break,
                     }
                 }
             }
-            while let Ok((id, progress)) = told.try_recv() {
-                self.progress(&running, &id, &progress, emit);
-            }
-            for (id, result) in ended {
-                if let Some(index) = running.iter().position(|running| running.step.id == id) {
-                    let Running { step, .. } = running.remove(index);
-                    self.end(step, result, emit);
+            self.finish_all(ended, emit);
+            if world.instant().duration_since(pulled) >= rhythm.pull {
+                let mut ended = VecDeque::new();
+                let next = meanwhile(&mut work, &mut ended, world.target()).await;
+                pulled = world.instant();
+                self.finish_all(ended, emit);
+                self.note(&next);
+                // What runs is not dropped because the state repo could not be read just now.
+                if next.desired.is_some() {
+                    if next.desired != target.desired {
+                        self.done.clear();
+                    }
+                    if next.commit != target.commit {
+                        emit(Event::Target(&next));
+                    }
+                    target = next;
                 }
             }
-            if world.instant().duration_since(pulled) >= rhythm.pull {
-                target = world.target().await;
-                pulled = world.instant();
-                emit(Event::Target(&target));
-                self.note(&target);
+        }
+    }
+
+    /// Takes in what was told so far.
+    fn listen(&mut self, emit: &mut dyn FnMut(Event<'_>)) {
+        while let Ok((id, progress)) = self.told.try_recv() {
+            self.progress(&id, &progress, emit);
+        }
+    }
+
+    fn finish_all(&mut self, ended: VecDeque<Ended>, emit: &mut dyn FnMut(Event<'_>)) {
+        self.listen(emit);
+        for (id, result) in ended {
+            if let Some(index) = self
+                .running
+                .iter()
+                .position(|running| running.step.id == id)
+            {
+                let Running { step, .. } = self.running.remove(index);
+                self.end(step, result, emit);
             }
         }
     }
@@ -181,23 +220,26 @@ impl<W: Senses + Hands> Pass<'_, W> {
     /// Takes a target up, whose commit is noted durably before anything is done for it.
     fn note(&mut self, target: &Target) {
         self.summary.problems.clone_from(&target.problems);
-        if let Some(commit) = &target.commit
-            && self.summary.commit.as_ref() != Some(commit)
-        {
-            self.record(Entry::Commit { id: commit.id.clone(), subject: commit.subject.clone() });
+        let Some(commit) = &target.commit else { return };
+        if self.summary.commit.as_ref() == Some(commit) {
+            return;
         }
-        self.summary.commit.clone_from(&target.commit);
+        self.record(Entry::Commit {
+            id: commit.id.clone(),
+            subject: commit.subject.clone(),
+        });
+        self.summary.commit = Some(commit.clone());
     }
 
-    /// Begins what the plan says, unless the judge objects or the journal cannot be written.
+    /// Begins what the plan says, unless the judge objects or the journal cannot be written. Whether
+    /// the plan has to be made anew, since a step turned out to have been in vain.
     fn begin(
         &mut self,
         desired: &Desired,
         observed: Observed,
-        running: &mut Vec<Running>,
         emit: &mut dyn FnMut(Event<'_>),
         mut spawn: impl FnMut(Step) -> Timestamp,
-    ) {
+    ) -> bool {
         let plan = plan(desired, &observed);
         let violations = audit(desired, &observed, &plan);
         emit(Event::Planned(&plan));
@@ -206,30 +248,55 @@ impl<W: Senses + Hands> Pass<'_, W> {
         if !violations.is_empty() {
             self.summary.violations = violations;
         }
+        let mut look_again = false;
         for step in steps {
             if !self.summary.violations.is_empty() || self.summary.journal.is_some() {
-                return;
+                return false;
             }
-            // A reset has outcomes of its own, and its hosts are tried again by them.
-            if self.done.contains(&step.id) && !matches!(step.action, Action::ResetRoom { .. }) {
+            if let Some(index) = self.done.iter().position(|done| done.id == step.id) {
+                self.done.remove(index);
+                look_again = true;
                 let why = "it was done, but its effect was not seen afterwards".to_owned();
-                self.finish(step, StepResult::Failed { why, evidence: Vec::new() }, emit);
+                self.finish(
+                    step,
+                    StepResult::Failed {
+                        why,
+                        evidence: Vec::new(),
+                    },
+                    emit,
+                );
                 continue;
             }
-            if self.record(Entry::Started { step: step.id.clone(), title: title::of_step(&step) }) {
+            if self.record(Entry::Started {
+                step: step.id.clone(),
+                title: title::of_step(&step),
+            }) {
                 if let Action::ResetRoom { hosts, .. } = &step.action {
-                    hosts.iter().for_each(|wake| _ = self.heard.remove(&wake.host));
+                    hosts
+                        .iter()
+                        .for_each(|wake| _ = self.heard.remove(&wake.host));
                 }
                 emit(Event::Started(&step));
                 let since = spawn(step.clone());
-                running.push(Running { step, since });
+                self.running.push(Running { step, since });
             }
         }
+        look_again
     }
 
-    fn progress(&mut self, running: &[Running], id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
-        let Some(Running { step, .. }) = running.iter().find(|running| running.step.id == *id) else { return };
-        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) = (progress, &step.action) {
+    fn progress(&mut self, id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
+        let Some(Running { step, .. }) = self
+            .running
+            .iter()
+            .find(|running| running.step.id == *id)
+            .cloned()
+        else {
+            return;
+        };
+        let step = &step;
+        if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) =
+            (progress, &step.action)
+        {
             self.host(id, room, host, outcome);
         }
         emit(Event::Progress(step, progress));
@@ -237,39 +304,62 @@ impl<W: Senses + Hands> Pass<'_, W> {
 
     fn host(&mut self, step: &StepId, room: &RoomName, host: &HostName, outcome: &HostOutcome) {
         self.heard.insert(host.clone());
-        self.summary.hosts.insert(host.clone(), (room.clone(), outcome.clone()));
-        self.record(Entry::Host { step: step.clone(), host: host.clone(), outcome: outcome.clone() });
+        self.summary
+            .hosts
+            .insert(host.clone(), (room.clone(), outcome.clone()));
+        self.record(Entry::Host {
+            step: step.clone(),
+            host: host.clone(),
+            outcome: outcome.clone(),
+        });
     }
 
     fn end(&mut self, step: Step, result: Result<(), Failure>, emit: &mut dyn FnMut(Event<'_>)) {
         let result = match result {
             Ok(()) => StepResult::Done,
             Err(Failure::Paused) => StepResult::Paused,
-            Err(Failure::Failed { error, evidence }) => {
-                StepResult::Failed { why: format!("{error:#}"), evidence }
-            }
+            Err(Failure::Failed { error, evidence }) => StepResult::Failed {
+                why: format!("{error:#}"),
+                evidence,
+            },
         };
         if let (StepResult::Done, Action::ResetRoom { room, hosts, .. }) = (&result, &step.action) {
-            for wake in hosts.iter().filter(|wake| !self.heard.contains(&wake.host)).cloned().collect::<Vec<_>>() {
+            for wake in hosts
+                .iter()
+                .filter(|wake| !self.heard.contains(&wake.host))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
                 let why = "nothing was heard of it".to_owned();
                 self.host(&step.id, room, &wake.host, &HostOutcome::Unknown { why });
             }
         }
         if result == StepResult::Done {
-            self.done.insert(step.id.clone());
+            self.done.retain(|done| !renews(&step.action, &done.action));
+            // A reset has outcomes of its own, and its hosts are tried again by them.
+            if !matches!(step.action, Action::ResetRoom { .. }) {
+                self.done.push(step.clone());
+            }
         }
         self.finish(step, result, emit);
     }
 
     fn finish(&mut self, step: Step, result: StepResult, emit: &mut dyn FnMut(Event<'_>)) {
-        self.record(Entry::Finished { step: step.id.clone(), result: result.clone() });
+        self.record(Entry::Finished {
+            step: step.id.clone(),
+            result: result.clone(),
+        });
         emit(Event::Finished(&step, &result));
         self.summary.finished.push((step, result));
     }
 
     /// Whether the record is on the disk.
     fn record(&mut self, entry: Entry) -> bool {
-        let record = Record { at: self.world.now(), pass: self.pass, entry };
+        let record = Record {
+            at: self.world.now(),
+            pass: self.pass,
+            entry,
+        };
         match self.world.record(&record) {
             Ok(()) => true,
             Err(error) => {
@@ -277,5 +367,30 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 false
             }
         }
+    }
+}
+
+/// Awaits `what` while steps go on, and notes those that end meanwhile.
+async fn meanwhile<T>(
+    work: &mut FuturesUnordered<impl Future<Output = Ended>>,
+    ended: &mut VecDeque<Ended>,
+    what: impl Future<Output = T>,
+) -> T {
+    let mut what = pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            Some(end) = work.next(), if !work.is_empty() => ended.push_back(end),
+            found = &mut what => return found,
+        }
+    }
+}
+
+/// Whether an action makes another one that was done before needed once more.
+fn renews(action: &Action, done: &Action) -> bool {
+    match (action, done) {
+        (Action::Activate { image, .. }, Action::Seed { image: seeded, .. }) => image == seeded,
+        (Action::WriteStartConf { .. }, Action::ImportDevices { .. }) => true,
+        _ => false,
     }
 }

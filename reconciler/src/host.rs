@@ -4,15 +4,279 @@
 
 pub mod activate;
 pub mod classes;
+pub mod digests;
 pub mod download;
 pub mod files;
-pub mod process;
-pub mod relay;
-pub mod reset;
-pub mod store;
-pub mod torrent;
-pub mod digests;
 pub mod journal_file;
 pub mod lock;
 pub mod observe;
+pub mod process;
+pub mod relay;
+pub mod reset;
 mod state_file;
+pub mod store;
+pub mod target;
+pub mod tmux;
+pub mod torrent;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, anyhow};
+use jiff::Timestamp;
+use schema::name::{FileName, ImageName};
+use schema::text::ImageStamp;
+
+use crate::config::Config;
+use crate::host::digests::Digests;
+use crate::host::journal_file::JournalFile;
+use crate::host::reset::RoomReset;
+use crate::host::target::StateRepo;
+use crate::linbo::image_info::ImageRecord;
+use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
+use crate::report::mail::Letter;
+use crate::world::{Failure, Hands, Progress, Senses, Target};
+
+/// The clock of this machine: the one place that asks it.
+#[must_use]
+pub fn clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// What a host is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To look: nothing is written but the clone of the state repo and the cache of digests.
+    Look,
+    /// To act.
+    Act,
+}
+
+/// A linuxmuster server.
+#[derive(Debug)]
+pub struct Host {
+    config: Config,
+    clock: fn() -> Timestamp,
+    state: Arc<StateRepo>,
+    digests: Arc<Digests>,
+    journal: Mutex<Memory>,
+}
+
+/// The journal, folded, and the file that it comes from; none when the host was opened to look.
+#[derive(Debug)]
+struct Memory {
+    folded: Journal,
+    file: Option<JournalFile>,
+}
+
+impl Host {
+    /// The server of these settings.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be opened.
+    pub fn open(config: Config, mode: Mode, clock: fn() -> Timestamp) -> anyhow::Result<Self> {
+        let state = &config.paths.state;
+        if mode == Mode::Act {
+            files::make_folder(state, 0o755)
+                .with_context(|| format!("cannot make the folder {}", state.display()))?;
+        }
+        let (file, records, warnings) = match mode {
+            Mode::Look => {
+                let (records, warnings) = JournalFile::read(state)?;
+                (None, records, warnings)
+            }
+            Mode::Act => {
+                let (file, records, warnings) = JournalFile::open(state, clock())?;
+                (Some(file), records, warnings)
+            }
+        };
+        let (digests, more) = Digests::open(state, clock());
+        for warning in warnings.iter().chain(&more) {
+            tracing::warn!("{warning}");
+        }
+        let journal = Mutex::new(Memory {
+            folded: records.iter().collect(),
+            file,
+        });
+        let state = Arc::new(StateRepo::new(&config));
+        Ok(Self {
+            config,
+            clock,
+            state,
+            digests: Arc::new(digests),
+            journal,
+        })
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it was last to make true.
+    #[must_use]
+    pub fn desired(&self) -> Option<Desired> {
+        self.state.loaded().map(|loaded| loaded.desired)
+    }
+
+    /// Whether letters can be sent at all.
+    #[must_use]
+    pub fn has_relay(&self) -> bool {
+        self.config.smtp.is_some()
+            && self
+                .state
+                .loaded()
+                .is_some_and(|loaded| loaded.mail.is_some())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // A folded journal is whole between any two of its steps.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file of each image that a host reports and its timestamp, by the `.info` files.
+    fn expected(&self, images: &[ImageName]) -> BTreeMap<ImageName, (FileName, ImageStamp)> {
+        let record = |image: &ImageName, ending: &str| {
+            let file: FileName = format!("{image}.{ending}").parse().ok()?;
+            let info = self
+                .config
+                .paths
+                .linbo
+                .join("images")
+                .join(image.as_str())
+                .join(format!("{file}.info"));
+            let stamp = ImageRecord::parse(&std::fs::read(info).ok()?).timestamp?;
+            Some((file, stamp))
+        };
+        let expected = images.iter().filter_map(|image| {
+            Some((
+                image.clone(),
+                record(image, "qdiff").or_else(|| record(image, "qcow2"))?,
+            ))
+        });
+        expected.collect()
+    }
+}
+
+impl Senses for Host {
+    async fn target(&self) -> Target {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || state.target())
+            .await
+            .unwrap_or_else(|error| {
+                let text = format!("the state repo could not be read: {error}");
+                Target {
+                    desired: None,
+                    commit: None,
+                    problems: vec![crate::world::Problem {
+                        is_failure: true,
+                        text,
+                    }],
+                }
+            })
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    async fn observe(&self, desired: &Desired, running: &[Running]) -> Observed {
+        let journal = self.memory().folded.clone();
+        observe::observe(&self.config, &self.digests, &journal, desired, running).await
+    }
+}
+
+impl Hands for Host {
+    async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+        let Config {
+            paths, commands, ..
+        } = &self.config;
+        let desired = self
+            .desired()
+            .ok_or_else(|| anyhow!("there is no commit to work towards"))?;
+        match &step.action {
+            Action::WriteStartConf {
+                class,
+                before,
+                after,
+            } => classes::write_start_conf(paths, class, before.as_deref(), after),
+            Action::ImportDevices { classes } => {
+                classes::import_devices(paths, commands, classes).await
+            }
+            Action::Download {
+                image,
+                version,
+                manifest,
+                rate,
+                until,
+                ..
+            } => {
+                let line = download::Line {
+                    paths,
+                    commands,
+                    central: &desired.central,
+                    login: self.config.release.as_ref(),
+                    digests: &self.digests,
+                    limits: download::Limits::default(),
+                };
+                let wanted = download::Wanted {
+                    image,
+                    version,
+                    manifest,
+                    rate: *rate,
+                    until: *until,
+                };
+                download::download(&line, &wanted, tell).await
+            }
+            Action::Activate {
+                image,
+                version,
+                manifest,
+            } => {
+                let place = activate::Place {
+                    paths,
+                    commands,
+                    digests: &self.digests,
+                };
+                activate::activate(&place, image, version, manifest).await
+            }
+            Action::Seed { image, file } => torrent::seed(paths, commands, image, file).await,
+            Action::ResetRoom { images, .. } => {
+                let expected = self.expected(images);
+                match RoomReset::of(&step.action, &expected) {
+                    Some(reset) => {
+                        reset::reset_room(&self.config, &desired.zone, &reset, tell).await
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn record(&self, record: &Record) -> anyhow::Result<()> {
+        let mut memory = self.memory();
+        let Some(file) = &memory.file else {
+            return Err(anyhow!("this host was opened to look, not to act"));
+        };
+        file.append(record)?;
+        memory.folded.fold(record);
+        if let Entry::Commit { id, .. } = &record.entry {
+            self.state.set_applied(id)?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, letter: &Letter) -> anyhow::Result<()> {
+        let loaded = self.state.loaded();
+        let (Some(smtp), Some(loaded)) = (&self.config.smtp, &loaded) else {
+            return Err(anyhow!("no mail relay is set"));
+        };
+        let Some(mail) = &loaded.mail else {
+            return Err(anyhow!("the fleet names nobody to write to"));
+        };
+        let contact: Vec<_> = loaded.contact.iter().cloned().collect();
+        relay::send(smtp, mail, &contact, letter).await
+    }
+}

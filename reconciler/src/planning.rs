@@ -25,7 +25,9 @@ pub use audit::{Violation, audit};
 pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
 pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
-pub use observed::{Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent};
+pub use observed::{
+    Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent,
+};
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};

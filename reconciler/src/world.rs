@@ -76,7 +76,10 @@ pub enum Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed { error, evidence: Vec::new() }
+        Self::Failed {
+            error,
+            evidence: Vec::new(),
+        }
     }
 }
 
@@ -109,7 +112,11 @@ pub trait Hands {
     /// # Errors
     ///
     /// When its effect is not there, or not all of it.
-    fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> impl Future<Output = Result<(), Failure>>;
+    fn perform(
+        &self,
+        step: &Step,
+        tell: &mut dyn FnMut(Progress),
+    ) -> impl Future<Output = Result<(), Failure>>;
 
     /// Writes one record into the journal; it is on the disk when this returns.
     ///

@@ -22,11 +22,13 @@ impl Digest {
     #[must_use]
     pub fn hex(&self) -> String {
         use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        self.0
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a String cannot fail.
+                _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 
     /// The first twelve hexadecimal digits, for people.
@@ -72,14 +74,20 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let error = || DigestError { text: text.to_owned() };
+        let error = || DigestError {
+            text: text.to_owned(),
+        };
         let digits = text.strip_prefix("sha256:").ok_or_else(error)?.as_bytes();
         let mut bytes = [0; 32];
         if digits.len() != 64 {
             return Err(error());
         }
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+            let digit = |c: u8| {
+                char::from(c)
+                    .to_digit(16)
+                    .and_then(|d| u8::try_from(d).ok())
+            };
             let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else {
                 return Err(error());
             };
@@ -126,12 +134,26 @@ mod tests {
     fn a_digest_is_read_as_it_is_written() {
         let text = format!("sha256:{}", "0f".repeat(32));
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
-        assert_eq!(text.to_uppercase().replace("SHA", "sha").parse::<Digest>().unwrap().to_string(), text);
+        assert_eq!(
+            text.to_uppercase()
+                .replace("SHA", "sha")
+                .parse::<Digest>()
+                .unwrap()
+                .to_string(),
+            text
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "sha256:", "0f", "sha256:zz", &format!("sha256:{}", "é".repeat(32)), &"0".repeat(64)] {
+        for text in [
+            "",
+            "sha256:",
+            "0f",
+            "sha256:zz",
+            &format!("sha256:{}", "é".repeat(32)),
+            &"0".repeat(64),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

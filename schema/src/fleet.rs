@@ -11,6 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::name::{
@@ -72,7 +74,8 @@ pub struct Image {
 }
 
 /// The operating system of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Os {
     /// Any Linux.
     Linux,
@@ -102,7 +105,8 @@ pub enum ImageSource {
 }
 
 /// How an image comes into a school's domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DomainJoin {
     /// It belongs to another domain until the school has rebranded it in a VM. The default, since
     /// a foreign image on a client means that nobody can log in.
@@ -161,7 +165,8 @@ impl HardwareClass {
 }
 
 /// The firmware that a class boots with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Firmware {
     /// `bios64`
     Bios64,
@@ -170,7 +175,8 @@ pub enum Firmware {
 }
 
 /// LINBO's `DownloadType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DownloadType {
     /// From peers and the server.
     Torrent,
@@ -196,7 +202,8 @@ pub struct Partition {
 }
 
 /// The file systems that LINBO formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum FileSystem {
     /// `vfat`
     Vfat,
@@ -206,7 +213,8 @@ pub enum FileSystem {
     Ntfs,
     /// `swap`
     Swap,
-    /// Not formatted.
+    /// Not formatted: `none`
+    #[serde(rename = "none")]
     Unformatted,
 }
 
@@ -236,7 +244,8 @@ pub struct OsEntry {
 }
 
 /// LINBO's `DefaultAction`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DefaultAction {
     /// `start`
     Start,
@@ -247,7 +256,8 @@ pub enum DefaultAction {
 }
 
 /// The LINBO command that puts an operating system back to its image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum ResetCommand {
     /// `sync:N`: file by file. The default for Linux.
     Sync,
@@ -359,6 +369,49 @@ impl School {
     /// Whether `at` falls into lessons.
     #[must_use]
     pub fn lessons_at(&self, at: Timestamp) -> bool {
-        self.windows.lessons.opening_at(at, &self.time_zone).is_some()
+        self.windows
+            .lessons
+            .opening_at(at, &self.time_zone)
+            .is_some()
+    }
+}
+
+/// How much a fleet holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Schools.
+    pub schools: usize,
+    /// Rooms of all schools.
+    pub rooms: usize,
+    /// Hardware classes, test classes not among them.
+    pub classes: usize,
+    /// Test classes of all schools.
+    pub test_classes: usize,
+    /// Lines of images.
+    pub images: usize,
+    /// Published versions of all released images.
+    pub versions: usize,
+}
+
+impl Fleet {
+    /// How much it holds.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let versions = |image: &Image| match &image.source {
+            ImageSource::Released { versions, .. } => versions.len(),
+            ImageSource::OnSite { .. } => 0,
+        };
+        Counts {
+            schools: self.schools.len(),
+            rooms: self.schools.values().map(|school| school.rooms.len()).sum(),
+            classes: self.classes.len(),
+            test_classes: self
+                .schools
+                .values()
+                .map(|school| school.test_classes.len())
+                .sum(),
+            images: self.images.len(),
+            versions: self.images.values().map(versions).sum(),
+        }
     }
 }

@@ -9,9 +9,13 @@
 //! Nothing here reads a file, asks the clock or starts a process: a fleet is a function of texts.
 
 pub mod calendar;
+mod check;
 pub mod diagnostic;
 pub mod digest;
+pub mod document;
 pub mod fleet;
+pub mod json_schema;
+mod load;
 pub mod name;
 pub mod read;
 pub mod schedule;
@@ -19,3 +23,5 @@ pub mod text;
 pub mod tree;
 pub mod units;
 pub mod yaml;
+
+pub use load::{Loaded, load};

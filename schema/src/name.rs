@@ -184,7 +184,9 @@ mod tests {
 
     #[test]
     fn a_name_that_could_do_harm_is_refused() {
-        for text in ["", "-r", ".", "..", "a/b", "a b", "a\n", "a\0", "$(x)", "a;b", "é", "a-", "--", "a'"] {
+        for text in [
+            "", "-r", ".", "..", "a/b", "a b", "a\n", "a\0", "$(x)", "a;b", "é", "a-", "--", "a'",
+        ] {
             assert!(text.parse::<HostName>().is_err(), "{text:?}");
             assert!(text.parse::<VersionName>().is_err(), "{text:?}");
             assert!(text.parse::<FileName>().is_err(), "{text:?}");

@@ -35,7 +35,13 @@ struct PastStep {
     result: Option<StepResult>,
 }
 
-pub(super) fn run(common: &Common, limit: usize, all: bool, output: &Output, now: Timestamp) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    common: &Common,
+    limit: usize,
+    all: bool,
+    output: &Output,
+    now: Timestamp,
+) -> anyhow::Result<Exit> {
     let config = pass::config(common, output)?;
     let (records, warnings) = JournalFile::read(&config.paths.state)?;
     for warning in warnings {
@@ -45,7 +51,9 @@ pub(super) fn run(common: &Common, limit: usize, all: bool, output: &Output, now
     passes.retain(|past| all || !past.steps.is_empty() || past.exit != Some(0));
     let passes = passes.split_off(passes.len().saturating_sub(limit));
     match output.format {
-        Format::Json => output.json(&serde_json::json!({ "format_version": "1.0", "passes": passes }))?,
+        Format::Json => {
+            output.json(&serde_json::json!({ "format_version": "1.0", "passes": passes }))?
+        }
         Format::Text | Format::Markdown => output.text(&show(&passes, now))?,
     }
     Ok(Exit::Converged)
@@ -55,17 +63,39 @@ fn fold(records: &[Record]) -> Vec<Past> {
     let mut passes: Vec<Past> = Vec::new();
     for record in records {
         if passes.last().is_none_or(|past| past.at != record.pass) {
-            passes.push(Past { at: record.pass, commit: None, steps: Vec::new(), hosts: Vec::new(), exit: None, summary: None });
+            passes.push(Past {
+                at: record.pass,
+                commit: None,
+                steps: Vec::new(),
+                hosts: Vec::new(),
+                exit: None,
+                summary: None,
+            });
         }
-        let Some(past) = passes.last_mut() else { continue };
+        let Some(past) = passes.last_mut() else {
+            continue;
+        };
         match &record.entry {
             Entry::Commit { id, .. } => past.commit = Some(id.clone()),
             Entry::Started { step, title } => {
-                past.steps.push(PastStep { title: title.clone(), id: step.to_string(), began: record.at, seconds: None, result: None });
+                past.steps.push(PastStep {
+                    title: title.clone(),
+                    id: step.to_string(),
+                    began: record.at,
+                    seconds: None,
+                    result: None,
+                });
             }
-            Entry::Host { host, outcome, .. } => past.hosts.push((host.to_string(), outcome.clone())),
+            Entry::Host { host, outcome, .. } => {
+                past.hosts.push((host.to_string(), outcome.clone()))
+            }
             Entry::Finished { step, result } => {
-                if let Some(begun) = past.steps.iter_mut().rev().find(|begun| begun.id == step.to_string()) {
+                if let Some(begun) = past
+                    .steps
+                    .iter_mut()
+                    .rev()
+                    .find(|begun| begun.id == step.to_string())
+                {
                     begun.seconds = Some(record.at.duration_since(begun.began).as_secs());
                     begun.result = Some(result.clone());
                 }
@@ -88,11 +118,18 @@ fn show(passes: &[Past], now: Timestamp) -> String {
     }
     // Writing to a String cannot fail.
     for past in passes {
-        let commit = past.commit.as_deref().map(|commit| format!(" at {}", commit.get(..9).unwrap_or(commit))).unwrap_or_default();
+        let commit = past
+            .commit
+            .as_deref()
+            .map(|commit| format!(" at {}", commit.get(..9).unwrap_or(commit)))
+            .unwrap_or_default();
         let end = past.summary.as_deref().unwrap_or("cut off");
         _ = writeln!(text, "{}{commit}: {end}", time(past.at, now, &zone));
         for step in &past.steps {
-            let took = step.seconds.map(|seconds| format!(" ({:#})", SignedDuration::from_secs(seconds))).unwrap_or_default();
+            let took = step
+                .seconds
+                .map(|seconds| format!(" ({:#})", SignedDuration::from_secs(seconds)))
+                .unwrap_or_default();
             let result = match &step.result {
                 None => "cut off".to_owned(),
                 Some(StepResult::Done) => "done".to_owned(),
@@ -101,7 +138,11 @@ fn show(passes: &[Past], now: Timestamp) -> String {
             };
             _ = writeln!(text, "  {}{took}: {result}", step.title);
         }
-        for (host, outcome) in past.hosts.iter().filter(|(_, outcome)| !matches!(outcome, HostOutcome::Applied { .. })) {
+        for (host, outcome) in past
+            .hosts
+            .iter()
+            .filter(|(_, outcome)| !matches!(outcome, HostOutcome::Applied { .. }))
+        {
             _ = writeln!(text, "    {host} {outcome}");
         }
     }

@@ -12,10 +12,14 @@ pub(super) fn start(format: LogFormat, verbose: u8, color: Color) {
         _ => "reconciler=debug,info",
     };
     let filter = EnvFilter::new(level);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color == Color::On);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color == Color::On);
     // A second subscriber in one process is a test's, and the first one stays.
-    _ = match format {
+    let started = match format {
         LogFormat::Text => builder.compact().try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+    started.ok();
 }

@@ -22,11 +22,17 @@ impl Output {
             let on = match when {
                 When::Always => true,
                 When::Never => false,
-                When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                When::Auto => {
+                    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                }
             };
             if on { Color::On } else { Color::Off }
         };
-        Self { format, color: wanted(io::stdout().is_terminal()), stderr: wanted(io::stderr().is_terminal()) }
+        Self {
+            format,
+            color: wanted(io::stdout().is_terminal()),
+            stderr: wanted(io::stderr().is_terminal()),
+        }
     }
 
     pub(super) const fn color_on_stderr(self) -> Color {
@@ -38,7 +44,9 @@ impl Output {
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             // Whoever read the output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Converged),
-            written => written.context("cannot write to standard output").map(|()| Exit::Converged),
+            written => written
+                .context("cannot write to standard output")
+                .map(|()| Exit::Converged),
         }
     }
 
@@ -62,6 +70,6 @@ impl Output {
 
     /// A line for people who watch; nobody is left to be told when it cannot be written.
     pub(super) fn line(self, line: &str) {
-        _ = writeln!(io::stderr().lock(), "{line}");
+        writeln!(io::stderr().lock(), "{line}").ok();
     }
 }

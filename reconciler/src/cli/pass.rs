@@ -20,13 +20,17 @@ use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
 use crate::planning::{Entry, Record, preview};
 use crate::report::status::Status;
+use crate::report::style::Color;
 use crate::report::text::Head;
 use crate::report::title::Clock;
 use crate::report::{json, mail, markdown, status, summary, text, trouble};
 use crate::world::{Hands, Senses, Target};
 
 /// How often a pass looks while something long runs, and how often at the state repo.
-const RHYTHM: Rhythm = Rhythm { tick: Duration::from_secs(15), pull: Duration::from_secs(300) };
+const RHYTHM: Rhythm = Rhythm {
+    tick: Duration::from_secs(15),
+    pull: Duration::from_secs(300),
+};
 
 /// The settings of this server, or an error that shows all that is wrong with them.
 pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config> {
@@ -34,13 +38,22 @@ pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config>
     match crate::config::load(&common.config, credentials.as_deref()) {
         Ok(config) => Ok(config),
         Err(errors) => {
-            output.line(errors.render(output.color_on_stderr()).trim_end());
+            output.line(
+                errors
+                    .render(output.color_on_stderr() == Color::On)
+                    .trim_end(),
+            );
             bail!("the settings in {} cannot be used", common.config.display())
         }
     }
 }
 
-pub(super) fn run(common: &Common, args: &PassArgs, output: &Output, now: fn() -> Timestamp) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    common: &Common,
+    args: &PassArgs,
+    output: &Output,
+    now: fn() -> Timestamp,
+) -> anyhow::Result<Exit> {
     let config = config(common, output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -74,7 +87,12 @@ fn stop() -> anyhow::Result<impl Future<Output = ()>> {
 /// Nothing but senses: that a dry run changes nothing is held by the type.
 async fn dry_run(world: &impl Look, args: &PassArgs, output: &Output) -> anyhow::Result<Exit> {
     let target = world.target().await;
-    let Target { desired: Some(desired), commit, problems } = target else {
+    let Target {
+        desired: Some(desired),
+        commit,
+        problems,
+    } = target
+    else {
         for problem in &target.problems {
             output.line(&problem.text);
         }
@@ -85,21 +103,35 @@ async fn dry_run(world: &impl Look, args: &PassArgs, output: &Output) -> anyhow:
         observed.at = instant(at, &desired.zone)?;
     }
     let blind = observed.blind_spots();
-    let clock = Clock { now: observed.at, zone: &desired.zone };
+    let clock = Clock {
+        now: observed.at,
+        zone: &desired.zone,
+    };
     let server = desired.server.to_string();
     let preview = preview(&desired, observed.clone());
-    let head = Head { server: &server, commit: commit.as_ref(), problems: &problems, blind: &blind, clock };
+    let head = Head {
+        server: &server,
+        commit: commit.as_ref(),
+        problems: &problems,
+        blind: &blind,
+        clock,
+    };
     match output.format {
         Format::Text => output.text(&text::plan(head, &preview, output.color))?,
         Format::Json => output.json(&json::plan(head, &preview))?,
         Format::Markdown => output.text(&markdown::plan(head, &preview))?,
     }
     let failed = !blind.is_empty() || problems.iter().any(|problem| problem.is_failure);
-    Ok(match (failed, args.detailed_exitcode && preview.steps().next().is_some()) {
-        (true, _) => Exit::Failed,
-        (false, true) => Exit::Pending,
-        (false, false) => Exit::Converged,
-    })
+    Ok(
+        match (
+            failed,
+            args.detailed_exitcode && preview.steps().next().is_some(),
+        ) {
+            (true, _) => Exit::Failed,
+            (false, true) => Exit::Pending,
+            (false, false) => Exit::Converged,
+        },
+    )
 }
 
 /// What a dry run may use.
@@ -118,17 +150,32 @@ fn instant(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
     Ok(civil.to_zoned(zone.clone())?.timestamp())
 }
 
-async fn pass(host: &Host, output: &Output, stop: impl Future<Output = ()>) -> anyhow::Result<Exit> {
+async fn pass(
+    host: &Host,
+    output: &Output,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Exit> {
     let began = host.now();
     let mut watch = Watch::new(*output);
     let ended = converge(host, began, RHYTHM, stop, &mut |event| watch.see(&event)).await;
     drop(watch);
     let desired = host.desired();
-    let zone = desired.as_ref().map_or(TimeZone::UTC, |desired| desired.zone.clone());
-    let clock = Clock { now: host.now(), zone: &zone };
+    let zone = desired
+        .as_ref()
+        .map_or(TimeZone::UTC, |desired| desired.zone.clone());
+    let clock = Clock {
+        now: host.now(),
+        zone: &zone,
+    };
     let standing = trouble::standing(&ended, clock);
     let server = host.config().server.to_string();
-    let record = |entry| host.record(&Record { at: host.now(), pass: began, entry });
+    let record = |entry| {
+        host.record(&Record {
+            at: host.now(),
+            pass: began,
+            entry,
+        })
+    };
     let mut mail_failed = false;
     if let Some((observed, _)) = &ended.last
         && let Some(news) = mail::news(&server, &standing, &observed.journal)
@@ -138,25 +185,54 @@ async fn pass(host: &Host, output: &Output, stop: impl Future<Output = ()>) -> a
             Ok(()) => record(news.told)?,
             Err(error) => {
                 mail_failed = true;
-                output.line(&format!("! the letter was not sent, the next pass tries again: {error:#}"));
+                output.line(&format!(
+                    "! the letter was not sent, the next pass tries again: {error:#}"
+                ));
             }
         }
     }
     let failed = mail_failed || summary::has_failed(&ended, &standing);
-    let exit = if failed { Exit::Failed } else { Exit::Converged };
+    let exit = if failed {
+        Exit::Failed
+    } else {
+        Exit::Converged
+    };
     report(&ended, &standing, exit, host, clock, output)?;
-    record(Entry::PassFinished { exit: exit.code(), summary: summary::line(&ended, &standing) })?;
+    record(Entry::PassFinished {
+        exit: exit.code(),
+        summary: summary::line(&ended, &standing),
+    })?;
     Ok(exit)
 }
 
-fn report(ended: &Summary, standing: &trouble::Standing, exit: Exit, host: &Host, clock: Clock<'_>, output: &Output) -> anyhow::Result<()> {
+fn report(
+    ended: &Summary,
+    standing: &trouble::Standing,
+    exit: Exit,
+    host: &Host,
+    clock: Clock<'_>,
+    output: &Output,
+) -> anyhow::Result<()> {
     let path = host.config().paths.state.join(FILE);
     let before = read_status(&path);
-    let status = status::after(&host.config().server.to_string(), ended, standing, exit.code(), clock, before.as_ref());
-    write_atomically(&path, (serde_json::to_string_pretty(&status)? + "\n").as_bytes(), 0o644)?;
+    let status = status::after(
+        &host.config().server.to_string(),
+        ended,
+        standing,
+        exit.code(),
+        clock,
+        before.as_ref(),
+    );
+    write_atomically(
+        &path,
+        (serde_json::to_string_pretty(&status)? + "\n").as_bytes(),
+        0o644,
+    )?;
     match output.format {
         Format::Json => output.json(&status),
-        Format::Text | Format::Markdown => output.text(&summary::text(ended, standing, clock, output.color)),
+        Format::Text | Format::Markdown => {
+            output.text(&summary::text(ended, standing, clock, output.color))
+        }
     }
 }
 

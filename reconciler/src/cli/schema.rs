@@ -9,12 +9,15 @@ use super::{Exit, Output};
 pub(super) fn run(out: Option<&Path>, output: &Output) -> anyhow::Result<Exit> {
     let schemas = schema::json_schema::all();
     let Some(dir) = out else {
-        let all: serde_json::Map<String, serde_json::Value> =
-            schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+        let all: serde_json::Map<String, serde_json::Value> = schemas
+            .into_iter()
+            .map(|(name, schema)| (name.to_owned(), schema))
+            .collect();
         output.json(&all)?;
         return Ok(Exit::Converged);
     };
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot make the folder {}", dir.display()))?;
     for (name, schema) in schemas {
         let path = dir.join(name);
         let text = serde_json::to_string_pretty(&schema).context("cannot write JSON")? + "\n";

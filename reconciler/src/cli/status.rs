@@ -20,7 +20,9 @@ pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::R
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("no pass has ended on this server yet: run `reconcile`, or look at `systemctl status reconcile.timer`")
+            bail!(
+                "no pass has ended on this server yet: run `reconcile`, or look at `systemctl status reconcile.timer`"
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
@@ -30,26 +32,55 @@ pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::R
         Format::Json => output.json(&status)?,
         Format::Text | Format::Markdown => output.text(&show(&status, now, *output))?,
     }
-    Ok(if status.exit == 0 { Exit::Converged } else { Exit::Failed })
+    Ok(if status.exit == 0 {
+        Exit::Converged
+    } else {
+        Exit::Failed
+    })
 }
 
 fn show(status: &Status, now: Timestamp, output: Output) -> String {
     let zone = TimeZone::system();
     let mut text = String::new();
-    let holds = |kind| status.conditions.iter().find(|condition| condition.kind == kind && condition.status);
-    let (word, since) = match (holds(ConditionKind::Stalled), holds(ConditionKind::Ready), holds(ConditionKind::Reconciling)) {
+    let holds = |kind| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == kind && condition.status)
+    };
+    let (word, since) = match (
+        holds(ConditionKind::Stalled),
+        holds(ConditionKind::Ready),
+        holds(ConditionKind::Reconciling),
+    ) {
         (Some(stalled), ..) => ("troubled", stalled.last_transition),
         (None, Some(ready), _) => ("ready", ready.last_transition),
         (None, None, Some(waiting)) => ("waiting", waiting.last_transition),
         (None, None, None) => ("unknown", status.at),
     };
     // Writing to a String cannot fail.
-    _ = writeln!(text, "{}: {word} since {}", status.server, time(since, now, &zone));
+    _ = writeln!(
+        text,
+        "{}: {word} since {}",
+        status.server,
+        time(since, now, &zone)
+    );
     if let Some(commit) = &status.last_applied_commit {
         _ = writeln!(text, "commit      {}", commit.get(..9).unwrap_or(commit));
     }
-    _ = writeln!(text, "last pass   {}, exit {}: {}", time(status.at, now, &zone), status.exit, status.last_operation);
-    for (mark, told) in status.troubles.iter().map(|told| (Mark::Blocked, told)).chain(status.holds.iter().map(|told| (Mark::Wait, told))) {
+    _ = writeln!(
+        text,
+        "last pass   {}, exit {}: {}",
+        time(status.at, now, &zone),
+        status.exit,
+        status.last_operation
+    );
+    for (mark, told) in status
+        .troubles
+        .iter()
+        .map(|told| (Mark::Blocked, told))
+        .chain(status.holds.iter().map(|told| (Mark::Wait, told)))
+    {
         _ = writeln!(text, "\n{} {}", mark.paint(output.color), told.title);
         for line in &told.details {
             _ = writeln!(text, "    {line}");

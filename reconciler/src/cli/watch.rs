@@ -25,24 +25,47 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, is_terminal: std::io::stderr().is_terminal(), is_open: false, told: BTreeMap::new() }
+        Self {
+            output,
+            is_terminal: std::io::stderr().is_terminal(),
+            is_open: false,
+            told: BTreeMap::new(),
+        }
     }
 
     pub(super) fn see(&mut self, event: &Event<'_>) {
         match event {
             Event::Target(target) => {
                 for problem in &target.problems {
-                    self.line(&format!("{} {}", Mark::Blocked.paint(self.output.color_on_stderr()), problem.text));
+                    self.line(&format!(
+                        "{} {}",
+                        Mark::Blocked.paint(self.output.color_on_stderr()),
+                        problem.text
+                    ));
                 }
             }
             Event::Planned(_) => {}
             Event::Started(step) => self.line(&format!("> {}", title::of_step(step))),
             Event::Progress(_, Progress::Host(host, outcome)) => {
-                let mark = if matches!(outcome, HostOutcome::Applied { .. }) { Mark::Again } else { Mark::Blocked };
-                self.line(&format!("  {} {host} {outcome}", mark.paint(self.output.color_on_stderr())));
+                let mark = if matches!(outcome, HostOutcome::Applied { .. }) {
+                    Mark::Again
+                } else {
+                    Mark::Blocked
+                };
+                self.line(&format!(
+                    "  {} {host} {outcome}",
+                    mark.paint(self.output.color_on_stderr())
+                ));
             }
             Event::Progress(_, Progress::Note(note)) => self.line(&format!("  {note}")),
-            Event::Progress(step, Progress::Bytes { done, total, per_second }) => {
+            Event::Progress(
+                step,
+                Progress::Bytes {
+                    done,
+                    total,
+                    per_second,
+                },
+            ) => {
                 self.bytes(&step.id, *done, *total, *per_second);
             }
             Event::Finished(step, result) => {
@@ -59,10 +82,16 @@ impl Watch {
     fn bytes(&mut self, step: &StepId, done: u64, total: u64, per_second: u64) {
         let percent = (done * 100).checked_div(total).unwrap_or(100).min(100);
         let left = total.saturating_sub(done).checked_div(per_second);
-        let left = left.map(|seconds| format!(", {} left", duration(seconds))).unwrap_or_default();
-        let line = format!("  {percent:>3} % of {}, {}/s{left}", title::bytes(total), title::bytes(per_second));
+        let left = left
+            .map(|seconds| format!(", {} left", duration(seconds)))
+            .unwrap_or_default();
+        let line = format!(
+            "  {percent:>3} % of {}, {}/s{left}",
+            title::bytes(total),
+            title::bytes(per_second)
+        );
         if self.is_terminal {
-            _ = write!(std::io::stderr(), "\r{line}\u{1b}[K");
+            write!(std::io::stderr(), "\r{line}\u{1b}[K").ok();
             self.is_open = true;
             return;
         }
@@ -80,7 +109,7 @@ impl Watch {
 
     fn close(&mut self) {
         if std::mem::take(&mut self.is_open) {
-            _ = writeln!(std::io::stderr());
+            writeln!(std::io::stderr()).ok();
         }
     }
 }

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::fs;
 use std::num::NonZeroU16;
-use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schema::diagnostic::{self, Diagnostic};
-use schema::name::{Domain, SchoolName};
+use schema::name::Domain;
 use schema::read::{self, At};
 use schema::text::MailAddress;
 use schema::units::Length;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::texts::{Absolute, Branch, Program, Secret, ServerName, User};
 use super::{Commands, Config, Driver, Paths, ReleaseLogin, Repo, Reset, Smtp, Tls};
-use crate::planning::Server;
 
 /// Everything that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,10 @@ impl ConfigErrors {
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let source = self.source.as_deref();
-        let all = self.diagnostics.iter().map(|problem| diagnostic::render(problem, source, color));
+        let all = self
+            .diagnostics
+            .iter()
+            .map(|problem| diagnostic::render(problem, source, color));
         all.collect::<Vec<_>>().join("\n\n")
     }
 
@@ -64,12 +66,25 @@ impl std::error::Error for ConfigErrors {}
 pub fn load(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigErrors> {
     let file = path.display().to_string();
     let unreadable = |why: &dyn fmt::Display, hint: &str| {
-        let problem = Diagnostic::error("unreadable", file.clone(), None, format!("the settings cannot be read: {why}"));
-        ConfigErrors { diagnostics: vec![problem.with_hint(hint)], source: None }
+        let problem = Diagnostic::error(
+            "unreadable",
+            file.clone(),
+            None,
+            format!("the settings cannot be read: {why}"),
+        );
+        ConfigErrors {
+            diagnostics: vec![problem.with_hint(hint)],
+            source: None,
+        }
     };
-    let bytes = fs::read(path)
-        .map_err(|error| unreadable(&error, "reconciler.example.yaml shows what belongs into the file"))?;
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error, "write the file as UTF-8"))?;
+    let bytes = fs::read(path).map_err(|error| {
+        unreadable(
+            &error,
+            "reconciler.example.yaml shows what belongs into the file",
+        )
+    })?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| unreadable(&error, "write the file as UTF-8"))?;
     parse(&file, &text, credentials)
 }
 
@@ -80,14 +95,26 @@ pub fn load(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigErr
 /// Everything that is wrong with it.
 pub fn parse(file: &str, text: &str, credentials: Option<&Path>) -> Result<Config, ConfigErrors> {
     let (document, diagnostics) = read::text::<Document>(file, text);
-    let mut check = Check { file, credentials, diagnostics, is_secret: false };
+    let mut check = Check {
+        file,
+        credentials,
+        diagnostics,
+        is_secret: false,
+    };
     let config = document.and_then(|document| check.config(document));
-    let Check { mut diagnostics, is_secret, .. } = check;
+    let Check {
+        mut diagnostics,
+        is_secret,
+        ..
+    } = check;
     match config {
         Some(config) if diagnostics.is_empty() => Ok(config),
         _ => {
             diagnostic::sort(&mut diagnostics);
-            Err(ConfigErrors { diagnostics, source: (!is_secret).then(|| text.to_owned()) })
+            Err(ConfigErrors {
+                diagnostics,
+                source: (!is_secret).then(|| text.to_owned()),
+            })
         }
     }
 }
@@ -121,6 +148,8 @@ struct RepoDocument {
     key: At<Secret>,
     #[serde(default)]
     known_hosts: At<Absolute>,
+    #[serde(default)]
+    user: At<User>,
     #[serde(default)]
     token_file: At<Secret>,
     #[serde(default)]
@@ -200,125 +229,6 @@ struct ResetDocument {
     linbo_port: At<u16>,
 }
 
-/// `central`, or a school.
-struct ServerName(Server);
-
-impl FromStr for ServerName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "central" {
-            return Ok(Self(Server::Central));
-        }
-        let school: Result<SchoolName, _> = text.parse();
-        school
-            .map(|school| Self(Server::School(school)))
-            .map_err(|error| format!("{error}\nwrite `central`, or the name of this server's folder below schools/"))
-    }
-}
-
-/// An absolute path without `..`.
-struct Absolute(PathBuf);
-
-impl FromStr for Absolute {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = Path::new(text);
-        let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-        if path.is_absolute() && path.components().all(plain) && !text.contains(char::is_control) {
-            return Ok(Self(path.components().collect()));
-        }
-        Err(format!("`{}` is no absolute path\nwrite it from the `/` on, without `..`", text.escape_debug()))
-    }
-}
-
-/// A file with a secret: a path, or the name of a credential.
-enum Secret {
-    File(PathBuf),
-    Credential(String),
-}
-
-impl FromStr for Secret {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some(name) = text.strip_prefix("credentials:") else {
-            let hint = |error: String| format!("{error}, or `credentials:` and the name of a credential of the service");
-            return text.parse().map(|Absolute(path)| Self::File(path)).map_err(hint);
-        };
-        let is_name = !name.is_empty()
-            && !name.starts_with('.')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if is_name {
-            return Ok(Self::Credential(name.to_owned()));
-        }
-        Err(format!("`{}` is no name of a credential\nwrite it as in LoadCredential=", name.escape_debug()))
-    }
-}
-
-/// A name to be found in `PATH`, or an absolute path.
-struct Program(PathBuf);
-
-impl FromStr for Program {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte));
-        if is_name {
-            return Ok(Self(text.into()));
-        }
-        let wrong = |_| {
-            let text = text.escape_debug();
-            format!("`{text}` is no program\nwrite a name that is found in PATH, or an absolute path; no options")
-        };
-        text.parse().map(|Absolute(path)| Self(path)).map_err(wrong)
-    }
-}
-
-/// A branch of the state repo.
-struct Branch(String);
-
-impl FromStr for Branch {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if !text.starts_with('-') && git2::Reference::is_valid_name(&format!("refs/heads/{text}")) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!("`{}` is no name of a branch\nwrite it without refs/heads/", text.escape_debug()))
-    }
-}
-
-/// A user at the central server or the relay.
-struct User(String);
-
-impl FromStr for User {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
-        if !text.is_empty() && !text.starts_with('-') && !text.contains(bad) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!("`{}` is no user\nuse no blanks, colons or slashes, and no dash at the beginning", text.escape_debug()))
-    }
-}
-
-macro_rules! read_as_text {
-    ($($name:ident),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-read_as_text!(ServerName, Absolute, Secret, Program, Branch, User);
-
 /// What has to be looked at across values, and the document turned into settings.
 struct Check<'a> {
     file: &'a str,
@@ -331,9 +241,15 @@ struct Check<'a> {
 impl Check<'_> {
     /// The settings; none when something that they need is wrong, which has been noted then.
     fn config(&mut self, document: Document) -> Option<Config> {
-        let server = document.server.into_inner().map(|ServerName(server)| server);
+        let server = document
+            .server
+            .into_inner()
+            .map(|ServerName(server)| server);
         let repo = document.repo.into_inner().and_then(|repo| self.repo(repo));
-        let release = document.release.into_inner().map(|release| self.release(release));
+        let release = document
+            .release
+            .into_inner()
+            .map(|release| self.release(release));
         let smtp = document.smtp.into_inner().map(|smtp| self.smtp(smtp));
         let paths = self.paths(document.paths.into_inner().unwrap_or_default());
         let reset = self.reset(document.reset.into_inner().unwrap_or_default());
@@ -354,9 +270,16 @@ impl Check<'_> {
         let [key, token_file] = [repo.key, repo.token_file].map(|file| self.secret(file));
         Some(Repo {
             url: repo.url.into_inner()?,
-            branch: repo.branch.into_inner().map_or_else(|| "main".to_owned(), |Branch(branch)| branch),
+            branch: repo
+                .branch
+                .into_inner()
+                .map_or_else(|| "main".to_owned(), |Branch(branch)| branch),
             key,
             known_hosts: repo.known_hosts.into_inner().map(|Absolute(path)| path),
+            user: repo
+                .user
+                .into_inner()
+                .map_or_else(|| "reconcile".to_owned(), |User(user)| user),
             token_file,
             ca: repo.ca.into_inner().map(|Absolute(path)| path),
         })
@@ -364,28 +287,48 @@ impl Check<'_> {
 
     fn url(&mut self, at: &At<String>) {
         let Some(url) = at.get() else { return };
-        let user = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+        let user = url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
         if user.is_some_and(|(user, _)| user.contains(':')) {
             self.is_secret = true;
             let line = at.span().map_or(1, |span| span.line);
             let problem = format!("repo.url in line {line} holds a password");
-            let hint = "put `user:token` into a file that only root can read, and name it in repo.token_file";
-            self.diagnostics.push(Diagnostic::error("secret", self.file, None, problem).with_hint(hint));
+            let hint = "put the token into a file that only root can read, name it in repo.token_file, and the user in repo.user";
+            self.diagnostics
+                .push(Diagnostic::error("secret", self.file, None, problem).with_hint(hint));
             return;
         }
-        let known = ["https://", "ssh://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
+        let known = ["https://", "ssh://", "file:///"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
         if !known || url.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            self.wrong(at, "this is no URL of a repo that can be used", "begin with https://, ssh:// or file:///");
+            self.wrong(
+                at,
+                "this is no URL of a repo that can be used",
+                "begin with https://, ssh:// or file:///",
+            );
         }
     }
 
     fn release(&mut self, release: ReleaseDocument) -> Option<ReleaseLogin> {
-        if release.user.get().is_some_and(|User(user)| user.contains('@')) {
-            self.wrong(&release.user, "a user of the release module has no `@`", "write the name alone");
+        if release
+            .user
+            .get()
+            .is_some_and(|User(user)| user.contains('@'))
+        {
+            self.wrong(
+                &release.user,
+                "a user of the release module has no `@`",
+                "write the name alone",
+            );
         }
         let password_file = self.secret(release.password_file);
         let User(user) = release.user.into_inner()?;
-        Some(ReleaseLogin { user, password_file: password_file? })
+        Some(ReleaseLogin {
+            user,
+            password_file: password_file?,
+        })
     }
 
     fn smtp(&mut self, smtp: SmtpDocument) -> Option<Smtp> {
@@ -394,15 +337,30 @@ impl Check<'_> {
             Some(TlsName::Starttls) => Tls::Starttls,
             Some(TlsName::Tls) => Tls::Tls,
         };
-        let is_local = smtp.host.get().is_none_or(|host| matches!(host.as_str(), "localhost" | "127.0.0.1"));
+        let is_local = smtp
+            .host
+            .get()
+            .is_none_or(|host| matches!(host.as_str(), "localhost" | "127.0.0.1"));
         if tls == Tls::None && !is_local && !smtp.user.is_absent() {
-            self.wrong(&smtp.user, "the password would travel in the clear", "add `tls: starttls` or `tls: tls`");
+            self.wrong(
+                &smtp.user,
+                "the password would travel in the clear",
+                "add `tls: starttls` or `tls: tls`",
+            );
         }
         if smtp.user.is_absent() && !smtp.password_file.is_absent() {
-            self.wrong(&smtp.password_file, "a password without a user", "add `user`, or remove `password_file`");
+            self.wrong(
+                &smtp.password_file,
+                "a password without a user",
+                "add `user`, or remove `password_file`",
+            );
         }
         if !smtp.user.is_absent() && smtp.password_file.is_absent() {
-            self.wrong(&smtp.user, "a user without a password", "add `password_file`, or remove `user`");
+            self.wrong(
+                &smtp.user,
+                "a user without a password",
+                "add `password_file`, or remove `user`",
+            );
         }
         let port = self.port(smtp.port, const { NonZeroU16::new(25).unwrap() });
         let password = self.secret(smtp.password_file);
@@ -418,7 +376,8 @@ impl Check<'_> {
     fn paths(&mut self, paths: PathsDocument) -> Paths {
         let default = Paths::default();
         let store = paths.store.as_ref().map(|_| ());
-        let path = |at: At<Absolute>, default| at.into_inner().map_or(default, |Absolute(path)| path);
+        let path =
+            |at: At<Absolute>, default| at.into_inner().map_or(default, |Absolute(path)| path);
         let paths = Paths {
             linbo: path(paths.linbo, default.linbo),
             store: path(paths.store, default.store),
@@ -453,9 +412,14 @@ impl Check<'_> {
 
     fn time(&mut self, at: At<Length>, default: Duration) -> Duration {
         if at.get().is_some_and(|length| length.seconds() == 0) {
-            self.wrong(&at, "nothing happens within no time", "write at least `1 s`");
+            self.wrong(
+                &at,
+                "nothing happens within no time",
+                "write at least `1 s`",
+            );
         }
-        at.into_inner().map_or(default, |length| Duration::from_secs(length.seconds()))
+        at.into_inner()
+            .map_or(default, |length| Duration::from_secs(length.seconds()))
     }
 
     fn port(&mut self, at: At<u16>, default: NonZeroU16) -> NonZeroU16 {
@@ -472,7 +436,9 @@ impl Check<'_> {
             Secret::Credential(name) => {
                 let path = self.credentials.map(|folder| folder.join(name));
                 if path.is_none() {
-                    let message = format!("the credential {name} is not there: systemd handed no credentials over");
+                    let message = format!(
+                        "the credential {name} is not there: systemd handed no credentials over"
+                    );
                     let hint = "run `reconcile` as its service, which has LoadCredential=, or write the path of a file";
                     self.wrong(&at, &message, hint);
                 }

@@ -9,15 +9,25 @@ use super::Config;
 /// What is wrong with the files that hold secrets, each with what to do. Their content is not read.
 #[must_use]
 pub fn check_secrets(config: &Config) -> Vec<String> {
-    let release = config.release.as_ref().map(|release| &release.password_file);
-    let login = config.smtp.as_ref().and_then(|smtp| smtp.login.as_ref()).map(|(_, file)| file);
+    let release = config
+        .release
+        .as_ref()
+        .map(|release| &release.password_file);
+    let login = config
+        .smtp
+        .as_ref()
+        .and_then(|smtp| smtp.login.as_ref())
+        .map(|(_, file)| file);
     let files = [
         ("repo.key", config.repo.key.as_ref()),
         ("repo.token_file", config.repo.token_file.as_ref()),
         ("release.password_file", release),
         ("smtp.password_file", login),
     ];
-    files.into_iter().filter_map(|(setting, file)| problem(setting, file?)).collect()
+    files
+        .into_iter()
+        .filter_map(|(setting, file)| problem(setting, file?))
+        .collect()
 }
 
 fn problem(setting: &str, file: &PathBuf) -> Option<String> {
@@ -31,6 +41,8 @@ fn problem(setting: &str, file: &PathBuf) -> Option<String> {
     }
     let mode = found.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then(|| {
-        format!("{setting}: others than its owner may use {shown} (mode {mode:04o}): chmod 600 {shown}")
+        format!(
+            "{setting}: others than its owner may use {shown} (mode {mode:04o}): chmod 600 {shown}"
+        )
     })
 }

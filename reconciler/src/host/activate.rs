@@ -39,7 +39,9 @@ pub enum ActivateError {
     #[error("the store cannot be used")]
     Store(#[source] StoreError),
     /// The manifest is not in the store, or speaks of something else.
-    #[error("the store has no manifest {manifest} of {image} {version}; it has to be downloaded first")]
+    #[error(
+        "the store has no manifest {manifest} of {image} {version}; it has to be downloaded first"
+    )]
     NoManifest {
         /// The image.
         image: ImageName,
@@ -103,7 +105,9 @@ pub enum ActivateError {
     #[error("the old files' seeders could not be stopped")]
     Program(#[source] ProcessError),
     /// linbo-torrent failed.
-    #[error("linbo-torrent stop {file} {how}, so the files were not exchanged; the old ones are in service")]
+    #[error(
+        "linbo-torrent stop {file} {how}, so the files were not exchanged; the old ones are in service"
+    )]
     Torrent {
         /// The file.
         file: FileName,
@@ -154,20 +158,31 @@ async fn perform<D: KnownDigests + Send + Sync + 'static>(
     between: Between,
 ) -> Result<(), Failure> {
     let store = StoreFolder::new(&place.paths.store);
-    store.prepare(&place.paths.linbo).map_err(ActivateError::Store)?;
+    store
+        .prepare(&place.paths.linbo)
+        .map_err(ActivateError::Store)?;
     let found = store.read_manifest(digest).map_err(ActivateError::Store)?;
     let fits = |found: &Manifest| found.image() == image && found.version() == version;
-    let manifest = found.filter(fits).ok_or_else(|| ActivateError::NoManifest {
-        image: image.clone(),
-        version: version.clone(),
-        manifest: *digest,
-    })?;
+    let manifest = found
+        .filter(fits)
+        .ok_or_else(|| ActivateError::NoManifest {
+            image: image.clone(),
+            version: version.clone(),
+            manifest: *digest,
+        })?;
     let live = place.paths.linbo.join("images").join(image.as_str());
-    let exchange =
-        Arc::new(Exchange { store, manifest, live, digests: Arc::clone(place.digests), between });
+    let exchange = Arc::new(Exchange {
+        store,
+        manifest,
+        live,
+        digests: Arc::clone(place.digests),
+        between,
+    });
 
     let preparing = Arc::clone(&exchange);
-    let Some(seeded) = blocking(move || preparing.prepare()).await? else { return Ok(()) };
+    let Some(seeded) = blocking(move || preparing.prepare()).await? else {
+        return Ok(());
+    };
     for file in &seeded {
         stop_seeding(&place.commands.linbo_torrent, file).await?;
     }
@@ -176,7 +191,9 @@ async fn perform<D: KnownDigests + Send + Sync + 'static>(
     if done.is_err() && !exchange.is_done() {
         // The old set stays in service, so it is to be seeded again; the failure itself is the news.
         for file in &seeded {
-            let start = torrent(&place.commands.linbo_torrent, "start", file).run().await;
+            let start = torrent(&place.commands.linbo_torrent, "start", file)
+                .run()
+                .await;
             tracing::debug!(%file, ?start, "the old set is seeded again");
         }
     }
@@ -186,22 +203,40 @@ async fn perform<D: KnownDigests + Send + Sync + 'static>(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ActivateError> + Send + 'static,
 ) -> Result<T, ActivateError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(ActivateError::File { doing: "exchanging", path: PathBuf::new(), source: io::Error::other(error) })
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(ActivateError::File {
+                doing: "exchanging",
+                path: PathBuf::new(),
+                source: io::Error::other(error),
+            })
+        })
 }
 
 fn torrent(command: &Path, verb: &str, file: &FileName) -> Program {
-    Program::new("linbo_torrent", command).arg(verb).arg(file.as_str()).deadline(STOP)
+    Program::new("linbo_torrent", command)
+        .arg(verb)
+        .arg(file.as_str())
+        .deadline(STOP)
 }
 
 async fn stop_seeding(command: &Path, file: &FileName) -> Result<(), Failure> {
-    let stopped = torrent(command, "stop", file).run().await.map_err(ActivateError::Program)?;
+    let stopped = torrent(command, "stop", file)
+        .run()
+        .await
+        .map_err(ActivateError::Program)?;
     if stopped.is_success() {
         return Ok(());
     }
-    let error = ActivateError::Torrent { file: file.clone(), how: stopped.how() };
-    Err(Failure::Failed { error: anyhow::Error::new(error), evidence: stopped.last_lines(10) })
+    let error = ActivateError::Torrent {
+        file: file.clone(),
+        how: stopped.how(),
+    };
+    Err(Failure::Failed {
+        error: anyhow::Error::new(error),
+        evidence: stopped.last_lines(10),
+    })
 }
 
 #[cfg(test)]

@@ -56,11 +56,18 @@ pub enum ClassError {
 
 impl ClassError {
     fn with(self, evidence: Vec<String>) -> Failure {
-        Failure::Failed { error: anyhow::Error::new(self), evidence }
+        Failure::Failed {
+            error: anyhow::Error::new(self),
+            evidence,
+        }
     }
 
     fn file(path: &Path, source: io::Error) -> Failure {
-        Self::File { path: path.to_owned(), source }.with(Vec::new())
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+        .with(Vec::new())
     }
 }
 
@@ -77,7 +84,8 @@ pub fn write_start_conf(
     after: &str,
 ) -> Result<(), Failure> {
     let path = paths.linbo.join(format!("start.conf.{class}"));
-    let bytes = files::if_there(fs::read(&path)).map_err(|source| ClassError::file(&path, source))?;
+    let bytes =
+        files::if_there(fs::read(&path)).map_err(|source| ClassError::file(&path, source))?;
     // Other people's bytes that are no text were read this way, too.
     let now = bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes));
     if now.as_deref() == Some(after) {
@@ -86,7 +94,8 @@ pub fn write_start_conf(
     if now.as_deref() != before {
         return Err(ClassError::Changed { path }.with(Vec::new()));
     }
-    files::write_atomically(&path, after.as_bytes(), 0o644).map_err(|source| ClassError::file(&path, source))
+    files::write_atomically(&path, after.as_bytes(), 0o644)
+        .map_err(|source| ClassError::file(&path, source))
 }
 
 /// Runs `linuxmuster-import-devices`, and sees that each class has a boot configuration that is not
@@ -100,21 +109,34 @@ pub async fn import_devices(
     commands: &Commands,
     classes: &[ClassName],
 ) -> Result<(), Failure> {
-    let finished = Program::new("import_devices", &commands.import_devices).deadline(IMPORT).run().await;
+    let finished = Program::new("import_devices", &commands.import_devices)
+        .deadline(IMPORT)
+        .run()
+        .await;
     let finished = finished.map_err(|error| ClassError::Program(error).with(Vec::new()))?;
     let evidence = || finished.last_lines(15);
     if !finished.is_success() {
-        return Err(ClassError::Failed { how: finished.how() }.with(evidence()));
+        return Err(ClassError::Failed {
+            how: finished.how(),
+        }
+        .with(evidence()));
     }
     let mut stale = Vec::new();
     for class in classes {
         let grub = paths.linbo.join(format!("boot/grub/{class}.cfg"));
-        let (conf, made) = (changed(&paths.linbo.join(format!("start.conf.{class}")))?, changed(&grub)?);
+        let (conf, made) = (
+            changed(&paths.linbo.join(format!("start.conf.{class}")))?,
+            changed(&grub)?,
+        );
         if made.is_none() || made < conf {
             stale.push(grub);
         }
     }
-    if stale.is_empty() { Ok(()) } else { Err(ClassError::NoEvidence { stale }.with(evidence())) }
+    if stale.is_empty() {
+        Ok(())
+    } else {
+        Err(ClassError::NoEvidence { stale }.with(evidence()))
+    }
 }
 
 fn changed(path: &Path) -> Result<Option<SystemTime>, Failure> {
@@ -140,12 +162,18 @@ mod tests {
     #[test]
     fn a_start_conf_is_replaced_only_if_nobody_changed_it() {
         let root = tempfile::tempdir().unwrap();
-        let paths = Paths { linbo: root.path().to_owned(), ..Paths::default() };
+        let paths = Paths {
+            linbo: root.path().to_owned(),
+            ..Paths::default()
+        };
         let class = "pc".parse().unwrap();
         let path = root.path().join("start.conf.pc");
         let read = || fs::read_to_string(&path).unwrap();
         write_start_conf(&paths, &class, None, "one").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o644
+        );
         write_start_conf(&paths, &class, Some("one"), "two").unwrap();
         // A crash after the exchange: it is done again, and that is no conflict.
         write_start_conf(&paths, &class, Some("one"), "two").unwrap();
@@ -153,7 +181,10 @@ mod tests {
         fs::write(&path, "by hand").unwrap();
         for before in [None, Some("two")] {
             let error = text(write_start_conf(&paths, &class, before, "three").unwrap_err());
-            assert!(error.contains("was changed since it was looked at"), "{error}");
+            assert!(
+                error.contains("was changed since it was looked at"),
+                "{error}"
+            );
         }
         assert_eq!(read(), "by hand");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
@@ -168,12 +199,30 @@ mod tests {
                 fs::write(root.path().join(format!("start.conf.{class}")), "text").unwrap();
             }
             let command = root.path().join("import");
-            fs::write(&command, format!("#!/bin/sh\ncd {}/boot/grub\n{script}\n", root.path().display())).unwrap();
+            fs::write(
+                &command,
+                format!(
+                    "#!/bin/sh\ncd {}/boot/grub\n{script}\n",
+                    root.path().display()
+                ),
+            )
+            .unwrap();
             fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
-            let paths = Paths { linbo: root.path().to_owned(), ..Paths::default() };
-            let commands = Commands { import_devices: command, ..Commands::default() };
+            let paths = Paths {
+                linbo: root.path().to_owned(),
+                ..Paths::default()
+            };
+            let commands = Commands {
+                import_devices: command,
+                ..Commands::default()
+            };
             let classes = ["pc".parse().unwrap(), "laptop".parse().unwrap()];
-            match (import_devices(&paths, &commands, &classes).await.map_err(text), wanted) {
+            match (
+                import_devices(&paths, &commands, &classes)
+                    .await
+                    .map_err(text),
+                wanted,
+            ) {
                 (Ok(()), None) => {}
                 (Err(error), Some(wanted)) => assert!(error.contains(wanted), "{error}"),
                 (other, _) => panic!("{other:?} for {wanted:?}"),
@@ -181,7 +230,15 @@ mod tests {
         };
         check("touch pc.cfg laptop.cfg", None).await;
         check("touch pc.cfg", Some("grub/laptop.cfg; is there a host")).await;
-        check("touch pc.cfg; touch -d 2001-01-01 laptop.cfg", Some("grub/laptop.cfg; is there a host")).await;
-        check("touch pc.cfg laptop.cfg; echo row 3 is wrong; exit 1", Some("ended with exit code 1 | row 3 is wrong")).await;
+        check(
+            "touch pc.cfg; touch -d 2001-01-01 laptop.cfg",
+            Some("grub/laptop.cfg; is there a host"),
+        )
+        .await;
+        check(
+            "touch pc.cfg laptop.cfg; echo row 3 is wrong; exit 1",
+            Some("ended with exit code 1 | row 3 is wrong"),
+        )
+        .await;
     }
 }

@@ -13,16 +13,16 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use schema::digest::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
 use super::state_file;
+use super::store::KnownDigests;
 
 const NAME: &str = "digests.json";
 const FORMAT_VERSION: u32 = 1;
@@ -43,7 +43,7 @@ pub struct Digests(Arc<Inner>);
 struct Inner {
     file: PathBuf,
     known: Mutex<BTreeMap<PathBuf, Known>>,
-    readers: Arc<Semaphore>,
+    readers: Readers,
 }
 
 /// By what a file is told from another, or from another content of itself.
@@ -95,15 +95,27 @@ impl Digests {
                     Err(error) => format!("it cannot be set aside either ({error})"),
                 };
                 let file = file.display();
-                (BTreeMap::new(), Some(format!("{file} cannot be used ({why}); {done}, and the files are read again")))
+                (
+                    BTreeMap::new(),
+                    Some(format!(
+                        "{file} cannot be used ({why}); {done}, and the files are read again"
+                    )),
+                )
             }
         };
-        let files = files.into_iter().map(|(path, known)| (PathBuf::from(path), known));
+        let files = files
+            .into_iter()
+            .map(|(path, known)| (PathBuf::from(path), known));
         // What is gone would otherwise stay for ever. Later on it may have got another name just now.
-        let is_gone = |path: &Path| look(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let is_gone =
+            |path: &Path| look(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let known = files.filter(|(path, _)| !is_gone(path)).collect();
-        let readers = Arc::new(Semaphore::new(AT_ONCE));
-        (Self(Arc::new(Inner { file, known: Mutex::new(known), readers })), warning.into_iter().collect())
+        let inner = Inner {
+            file,
+            known: Mutex::new(known),
+            readers: Readers::default(),
+        };
+        (Self(Arc::new(inner)), warning.into_iter().collect())
     }
 
     /// The digest of a file, which is read only if it is not known. Ending the future ends the reading.
@@ -115,35 +127,45 @@ impl Digests {
         if let Some(digest) = self.known(path)? {
             return Ok(digest);
         }
-        let permit = Arc::clone(&self.0.readers).acquire_owned().await.map_err(io::Error::other)?;
-        // Somebody else may have read it meanwhile.
-        if let Some(digest) = self.known(path)? {
-            return Ok(digest);
-        }
         let stop = Stop::default();
         let (this, path, stopped) = (self.clone(), path.to_owned(), Arc::clone(&stop.0));
-        let read = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let known = read(&path, &stopped)?;
-            this.remember(path, known);
-            Ok(known.sha256)
-        });
+        let read = tokio::task::spawn_blocking(move || this.known_or_read(&path, &stopped));
         read.await.map_err(io::Error::other)?
+    }
+
+    /// As [`Digests::of`], for threads that may wait for a disk.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn of_blocking(&self, path: &Path) -> io::Result<Digest> {
+        self.known_or_read(path, &AtomicBool::new(false))
     }
 
     /// Says that `to` is what `from` was when it was last read, after it was renamed or linked there:
     /// it is not read again. Nothing is learned when the file system shows that it is another file.
-    ///
-    /// # Errors
-    ///
-    /// When `to` cannot be looked at.
-    pub fn adopt(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let identity = Identity::of(&look(to)?);
+    pub fn adopt(&self, from: &Path, to: &Path) {
+        let Ok(found) = look(to) else { return };
         let known = self.lock().get(from).copied();
-        if let Some(known) = known.filter(|known| known.identity == identity) {
+        if let Some(known) = known.filter(|known| known.identity == Identity::of(&found)) {
             self.remember(to.to_owned(), known);
         }
-        Ok(())
+    }
+
+    /// Says that this digest was just made of all bytes of a file, which nobody has changed since.
+    /// Nothing is learned of a file that is so young that a change of it would not show.
+    pub fn learn(&self, path: &Path, sha256: Digest) {
+        if let Ok(found) = look(path)
+            && too_young(&found).is_none()
+        {
+            self.remember(
+                path.to_owned(),
+                Known {
+                    identity: Identity::of(&found),
+                    sha256,
+                },
+            );
+        }
     }
 
     /// Forgets a path.
@@ -153,13 +175,29 @@ impl Digests {
         }
     }
 
+    fn known_or_read(&self, path: &Path, stopped: &AtomicBool) -> io::Result<Digest> {
+        if let Some(digest) = self.known(path)? {
+            return Ok(digest);
+        }
+        let _reader = self.0.readers.enter();
+        // Somebody else may have read it meanwhile.
+        if let Some(digest) = self.known(path)? {
+            return Ok(digest);
+        }
+        let known = read(path, stopped)?;
+        self.remember(path.to_owned(), known);
+        Ok(known.sha256)
+    }
+
     fn known(&self, path: &Path) -> io::Result<Option<Digest>> {
         let identity = Identity::of(&look(path)?);
         let same = |known: &Known| known.identity == identity;
         let (known, twin) = {
             let all = self.lock();
             let known = all.get(path).copied().filter(same);
-            let twin = all.iter().find(|(other, known)| *other != path && same(known));
+            let twin = all
+                .iter()
+                .find(|(other, known)| *other != path && same(known));
             (known, twin.map(|(other, known)| (other.clone(), *known)))
         };
         if known.is_some() {
@@ -183,15 +221,22 @@ impl Digests {
     /// Written at once, since reading the files again takes far longer.
     fn save(&self) {
         let known = self.lock();
-        let files = known.iter().filter_map(|(path, known)| Some((path.to_str()?.to_owned(), *known)));
-        let document = Document { format_version: FORMAT_VERSION, files: files.collect() };
+        let files = known
+            .iter()
+            .filter_map(|(path, known)| Some((path.to_str()?.to_owned(), *known)));
+        let document = Document {
+            format_version: FORMAT_VERSION,
+            files: files.collect(),
+        };
         let path = &self.0.file;
         let folder = path.parent().unwrap_or_else(|| Path::new("/"));
         // Under the lock: of two at once, the later one would otherwise be lost.
-        let written = serde_json::to_vec_pretty(&document).map_err(io::Error::other).and_then(|bytes| {
-            fs::create_dir_all(folder)?;
-            state_file::replace(path, &bytes)
-        });
+        let written = serde_json::to_vec_pretty(&document)
+            .map_err(io::Error::other)
+            .and_then(|bytes| {
+                fs::create_dir_all(folder)?;
+                state_file::replace(path, &bytes)
+            });
         if let Err(error) = written {
             tracing::warn!(file = %path.display(), %error, "cannot remember digests: files will be read again");
         }
@@ -199,6 +244,52 @@ impl Digests {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KnownDigests for Digests {
+    fn of(&self, path: &Path) -> io::Result<Digest> {
+        self.of_blocking(path)
+    }
+
+    fn adopt(&self, from: &Path, to: &Path) {
+        Self::adopt(self, from, to);
+    }
+
+    fn learn(&self, path: &Path, digest: &Digest) {
+        Self::learn(self, path, *digest);
+    }
+}
+
+/// Lets [`AT_ONCE`] threads read.
+#[derive(Debug, Default)]
+struct Readers {
+    reading: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A place among the readers, until it is dropped.
+struct Reader<'a>(&'a Readers);
+
+impl Readers {
+    fn enter(&self) -> Reader<'_> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self
+            .freed
+            .wait_while(reading, |reading| *reading >= AT_ONCE);
+        *free.unwrap_or_else(PoisonError::into_inner) += 1;
+        Reader(self)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        *self
+            .0
+            .reading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -218,16 +309,35 @@ fn remembered(file: &Path) -> Result<BTreeMap<String, Known>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error.to_string()),
     };
-    let Document { format_version, files } = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let Document {
+        format_version,
+        files,
+    } = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
     if format_version != FORMAT_VERSION {
-        return Err(format!("its format_version is {format_version}, this program knows {FORMAT_VERSION}"));
+        return Err(format!(
+            "its format_version is {format_version}, this program knows {FORMAT_VERSION}"
+        ));
     }
     Ok(files)
 }
 
 fn look(path: &Path) -> io::Result<Metadata> {
     let found = fs::symlink_metadata(path)?;
-    if found.is_file() { Ok(found) } else { Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")) }
+    if found.is_file() {
+        Ok(found)
+    } else {
+        Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is no regular file",
+        ))
+    }
+}
+
+/// How long to wait until a change of the file would show; none when it would.
+fn too_young(found: &Metadata) -> Option<Duration> {
+    // A time that lies ahead was set by hand; a write would change it.
+    let age = found.modified().ok()?.elapsed().ok()?;
+    CLOCK_STEP.checked_sub(age)
 }
 
 /// The digest of a file that is read now, whatever is known of it.
@@ -247,10 +357,7 @@ fn read(path: &Path, stopped: &AtomicBool) -> io::Result<Known> {
 }
 
 fn read_open(path: &Path, file: &mut File, stopped: &AtomicBool) -> io::Result<(Identity, Digest)> {
-    let found = file.metadata()?;
-    let age = found.modified()?.elapsed();
-    // A time that lies ahead was set by hand; a write would change it.
-    if let Some(wait) = age.ok().and_then(|age| CLOCK_STEP.checked_sub(age)) {
+    if let Some(wait) = too_young(&file.metadata()?) {
         std::thread::sleep(wait);
     }
     let before = Identity::of(&file.metadata()?);
@@ -264,7 +371,10 @@ fn read_open(path: &Path, file: &mut File, stopped: &AtomicBool) -> io::Result<(
     let mut done: u64 = 0;
     loop {
         if stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::new(ErrorKind::Interrupted, "nobody waits for it any more"));
+            return Err(io::Error::new(
+                ErrorKind::Interrupted,
+                "nobody waits for it any more",
+            ));
         }
         let count = match file.read(&mut buffer) {
             Ok(0) => break,

@@ -8,6 +8,7 @@
 //!
 //! rsync's own timeout was seen not to fire when a link went down, so growth is watched here.
 
+mod error;
 mod lock;
 mod transfer;
 
@@ -30,10 +31,10 @@ use tokio::time::Instant;
 
 use crate::config::{Commands, Paths, ReleaseLogin};
 use crate::host::files;
-use crate::host::process::ProcessError;
-use crate::host::store::{KnownDigests, StoreError, StoreFolder};
-use crate::manifest::{LONGEST, Manifest, ManifestError, ManifestFile, digest_of};
+use crate::host::store::{KnownDigests, StoreFolder};
+use crate::manifest::{LONGEST, Manifest, ManifestFile, digest_of};
 use crate::world::{Failure, Progress};
+pub use error::DownloadError;
 use transfer::{Order, Way, only_writer};
 
 /// Where a download comes from and goes to.
@@ -64,7 +65,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { quiet: Duration::from_secs(120), tick: Duration::from_secs(1) }
+        Self {
+            quiet: Duration::from_secs(120),
+            tick: Duration::from_secs(1),
+        }
     }
 }
 
@@ -83,148 +87,6 @@ pub struct Wanted<'a> {
     pub until: Timestamp,
 }
 
-/// Why a download failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    /// rsync could not be run.
-    #[error("the download could not be started")]
-    Program(#[source] ProcessError),
-    /// The store cannot be used.
-    #[error("the store cannot be used")]
-    Store(#[source] StoreError),
-    /// A file on this server cannot be used.
-    #[error("{} cannot be read or written", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// rsync failed.
-    #[error("rsync {how} at {url}: {why}")]
-    Rsync {
-        /// What was to be fetched.
-        url: String,
-        /// How it ended.
-        how: String,
-        /// What that means.
-        why: &'static str,
-    },
-    /// Nothing arrived for too long.
-    #[error(
-        "nothing has arrived from {url} for {seconds} seconds, so the transfer was ended; what has \
-         arrived is kept. See whether the line to the central server is up"
-    )]
-    Stalled {
-        /// What was to be fetched.
-        url: String,
-        /// For how long.
-        seconds: u64,
-    },
-    /// The server sends more than the manifest says.
-    #[error("{url} is larger than the {size} bytes that it may have; it is not what was published")]
-    TooLarge {
-        /// What was to be fetched.
-        url: String,
-        /// The most that it may have.
-        size: u64,
-    },
-    /// There is no manifest.
-    #[error("there is no manifest of at most {LONGEST} bytes at {url}; see that the version was published")]
-    NoManifest {
-        /// Where.
-        url: String,
-    },
-    /// The manifest is not the one that Git names.
-    #[error(
-        "the manifest at {url} is not the one that the state repo names: expected {expected}, found \
-         {found}. Nothing of it was used"
-    )]
-    OtherManifest {
-        /// Where.
-        url: String,
-        /// The digest in Git.
-        expected: Digest,
-        /// That of what was fetched.
-        found: Digest,
-    },
-    /// The manifest is no manifest.
-    #[error("the manifest at {url} cannot be used")]
-    BadManifest {
-        /// Where.
-        url: String,
-        /// Why.
-        #[source]
-        source: ManifestError,
-    },
-    /// The manifest speaks of something else.
-    #[error("the manifest at {url} is that of {found}, not of {expected}")]
-    Misnamed {
-        /// Where.
-        url: String,
-        /// What it should be of.
-        expected: String,
-        /// What it is of.
-        found: String,
-    },
-    /// The disk is too small.
-    #[error(
-        "{} are to be fetched, so with a tenth to spare {} are needed, but only {} are free at {}; make room there",
-        .missing, .needed, .free, .path.display()
-    )]
-    NoRoom {
-        /// What is still to be fetched.
-        missing: Bytes,
-        /// That and a tenth.
-        needed: Bytes,
-        /// What is free.
-        free: Bytes,
-        /// Where.
-        path: PathBuf,
-    },
-    /// A file is not what the manifest says.
-    #[error(
-        "{url} is not what its manifest says, and was deleted here: expected {expected_size} bytes \
-         with {expected}, found {size} bytes with {found}"
-    )]
-    OtherContent {
-        /// What was fetched.
-        url: String,
-        /// Its size in the manifest.
-        expected_size: u64,
-        /// Its digest in the manifest.
-        expected: Digest,
-        /// Its size.
-        size: u64,
-        /// Its digest.
-        found: Digest,
-    },
-    /// An earlier download cannot be ended.
-    #[error(
-        "an earlier download whose reconciler is gone still holds {} and cannot be ended; see `fuser -v` of that file",
-        .path.display()
-    )]
-    StillWritten {
-        /// The lock.
-        path: PathBuf,
-    },
-}
-
-impl DownloadError {
-    fn file(path: &Path, source: io::Error) -> Failure {
-        anyhow::Error::new(Self::File { path: path.to_owned(), source }).into()
-    }
-
-    fn with(self, evidence: Vec<String>) -> Failure {
-        Failure::Failed { error: anyhow::Error::new(self), evidence }
-    }
-
-    fn alone(self) -> Failure {
-        self.with(Vec::new())
-    }
-}
-
 /// Fetches what is missing of a version. Dropping the future ends it and keeps what has arrived.
 ///
 /// # Errors
@@ -236,7 +98,9 @@ pub async fn download<D: KnownDigests + Send + Sync + 'static>(
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(), Failure> {
     let store = StoreFolder::new(&line.paths.store);
-    store.prepare(&line.paths.linbo).map_err(|error| DownloadError::Store(error).alone())?;
+    store
+        .prepare(&line.paths.linbo)
+        .map_err(|error| DownloadError::Store(error).alone())?;
     let manifest = line.manifest(&store, wanted).await?;
     let missing = line.missing(&store, &manifest)?;
     let total: u64 = missing.values().map(|file| file.size).sum();
@@ -252,18 +116,48 @@ pub async fn download<D: KnownDigests + Send + Sync + 'static>(
 
 impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
     fn url(&self, wanted: &Wanted<'_>, name: &str) -> String {
-        let Central { server, port, release_module, .. } = self.central;
-        let user = self.login.map(|login| format!("{}@", login.user)).unwrap_or_default();
-        format!("rsync://{user}{server}:{port}/{release_module}/{}/{}/{name}", wanted.image, wanted.version)
+        let Central {
+            server,
+            port,
+            release_module,
+            ..
+        } = self.central;
+        let user = self
+            .login
+            .map(|login| format!("{}@", login.user))
+            .unwrap_or_default();
+        format!(
+            "rsync://{user}{server}:{port}/{release_module}/{}/{}/{name}",
+            wanted.image, wanted.version
+        )
     }
 
-    fn order(&self, wanted: &Wanted<'_>, name: &str, target: PathBuf, way: Way, size: u64) -> Order<'_> {
+    fn order(
+        &self,
+        wanted: &Wanted<'_>,
+        name: &str,
+        target: PathBuf,
+        way: Way,
+        size: u64,
+    ) -> Order<'_> {
         let (rate, until) = (wanted.rate, wanted.until);
-        Order { url: self.url(wanted, name), target, way, size, login: self.login, rate, until }
+        Order {
+            url: self.url(wanted, name),
+            target,
+            way,
+            size,
+            login: self.login,
+            rate,
+            until,
+        }
     }
 
     /// The manifest, from the store or the central server.
-    async fn manifest(&self, store: &StoreFolder, wanted: &Wanted<'_>) -> Result<Manifest, Failure> {
+    async fn manifest(
+        &self,
+        store: &StoreFolder,
+        wanted: &Wanted<'_>,
+    ) -> Result<Manifest, Failure> {
         let url = self.url(wanted, "manifest.json");
         let bytes = match fs::read(store.manifest(wanted.manifest)) {
             // One that was damaged on this disk is fetched again.
@@ -272,7 +166,12 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         };
         let found = digest_of(&bytes);
         if found != *wanted.manifest {
-            return Err(DownloadError::OtherManifest { url, expected: *wanted.manifest, found }.alone());
+            return Err(DownloadError::OtherManifest {
+                url,
+                expected: *wanted.manifest,
+                found,
+            }
+            .alone());
         }
         let manifest = match Manifest::parse(&bytes) {
             Ok(manifest) => manifest,
@@ -281,26 +180,40 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         if manifest.image() != wanted.image || manifest.version() != wanted.version {
             let found = format!("{} {}", manifest.image(), manifest.version());
             let expected = format!("{} {}", wanted.image, wanted.version);
-            return Err(DownloadError::Misnamed { url, expected, found }.alone());
+            return Err(DownloadError::Misnamed {
+                url,
+                expected,
+                found,
+            }
+            .alone());
         }
         let path = store.manifest(wanted.manifest);
-        files::write_atomically(&path, &bytes, 0o600).map_err(|source| DownloadError::file(&path, source))?;
+        files::write_atomically(&path, &bytes, 0o600)
+            .map_err(|source| DownloadError::file(&path, source))?;
         Ok(manifest)
     }
 
-    async fn fetch_manifest(&self, store: &StoreFolder, wanted: &Wanted<'_>) -> Result<Vec<u8>, Failure> {
+    async fn fetch_manifest(
+        &self,
+        store: &StoreFolder,
+        wanted: &Wanted<'_>,
+    ) -> Result<Vec<u8>, Failure> {
         let target = store.incoming(wanted.manifest);
         let lock = only_writer(store, wanted.manifest, wanted.until).await?;
         let failed = |source| DownloadError::file(&target, source);
         files::remove_if_there(&target).map_err(failed)?;
         let way = Way::Whole { most: LONGEST };
         let order = self.order(wanted, "manifest.json", target.clone(), way, LONGEST as u64);
-        order.fetch(&self.commands.rsync, &self.limits, &lock, &mut |_| ()).await?;
+        order
+            .fetch(&self.commands.rsync, &self.limits, &lock, &mut |_| ())
+            .await?;
         let Some(file) = files::if_there(File::open(&target)).map_err(failed)? else {
             return Err(DownloadError::NoManifest { url: order.url }.alone());
         };
         let mut bytes = Vec::new();
-        file.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(LONGEST as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
         files::remove_if_there(&target).map_err(failed)?;
         files::remove_if_there(&store.lock(wanted.manifest)).map_err(failed)?;
         Ok(bytes)
@@ -319,14 +232,24 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             .map(|file| (file.sha256, file))
             .collect();
         let there = |digest| fs::metadata(store.partial(digest)).map_or(0, |found| found.len());
-        let left = missing.iter().map(|(digest, file)| file.size.saturating_sub(there(digest)));
+        let left = missing
+            .iter()
+            .map(|(digest, file)| file.size.saturating_sub(there(digest)));
         let left = left.fold(0, u64::saturating_add);
         let needed = left.saturating_add(left / 10);
-        let free = store.free().map_err(|source| DownloadError::file(&self.paths.store, source))?;
+        let free = store
+            .free()
+            .map_err(|source| DownloadError::file(&self.paths.store, source))?;
         if free < needed {
             let (missing, needed, free) = (Bytes(left), Bytes(needed), Bytes(free));
             let path = self.paths.store.clone();
-            return Err(DownloadError::NoRoom { missing, needed, free, path }.alone());
+            return Err(DownloadError::NoRoom {
+                missing,
+                needed,
+                free,
+                path,
+            }
+            .alone());
         }
         Ok(missing)
     }
@@ -345,25 +268,34 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         if object.exists() {
             return Ok(());
         }
-        if self.take_live(wanted.image, file, &object).await.map_err(|source| DownloadError::file(&object, source))? {
+        if self
+            .take_live(wanted.image, file, &object)
+            .await
+            .map_err(|source| DownloadError::file(&object, source))?
+        {
             grown(file.size);
             return Ok(());
         }
         let failed = |source| DownloadError::file(&partial, source);
-        let size = || files::if_there(fs::metadata(&partial)).map(|found| found.map_or(0, |found| found.len()));
+        let size = || {
+            files::if_there(fs::metadata(&partial))
+                .map(|found| found.map_or(0, |found| found.len()))
+        };
         if size().map_err(failed)? > file.size {
             files::remove_if_there(&partial).map_err(failed)?;
         }
         let mut resumed = size().map_err(failed)? > 0;
         let mut way = Way::Append;
         loop {
-            if Timestamp::now() >= wanted.until {
+            if crate::host::clock() >= wanted.until {
                 return Err(Failure::Paused);
             }
             let order = self.order(wanted, file.name.as_str(), partial.clone(), way, file.size);
             // rsync takes a file that is complete for wrong when it cannot compare.
             if way == Way::Mend || size().map_err(failed)? < file.size || file.size == 0 {
-                order.fetch(&self.commands.rsync, &self.limits, &lock, grown).await?;
+                order
+                    .fetch(&self.commands.rsync, &self.limits, &lock, grown)
+                    .await?;
             }
             let (size, found) = digest_of_file(&partial).await.map_err(failed)?;
             if (size, found) == (file.size, *digest) {
@@ -372,7 +304,13 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             if !resumed {
                 files::remove_if_there(&partial).map_err(failed)?;
                 let (url, expected_size, expected) = (order.url, file.size, *digest);
-                let error = DownloadError::OtherContent { url, expected_size, expected, size, found };
+                let error = DownloadError::OtherContent {
+                    url,
+                    expected_size,
+                    expected,
+                    size,
+                    found,
+                };
                 return Err(error.alone());
             }
             // What was there before may be what is wrong; only that is fetched again, once.
@@ -389,11 +327,19 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
     }
 
     /// Takes the file from LINBO's folder, if that has one with the same content; whether it did.
-    async fn take_live(&self, image: &ImageName, file: &ManifestFile, object: &Path) -> io::Result<bool> {
+    async fn take_live(
+        &self,
+        image: &ImageName,
+        file: &ManifestFile,
+        object: &Path,
+    ) -> io::Result<bool> {
         let folder = self.paths.linbo.join("images").join(image.as_str());
         let (digests, file, object) = (Arc::clone(self.digests), file.clone(), object.to_owned());
-        let taken = tokio::task::spawn_blocking(move || link_same(&*digests, &folder, &file, &object));
-        taken.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        let taken =
+            tokio::task::spawn_blocking(move || link_same(&*digests, &folder, &file, &object));
+        taken
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
@@ -403,11 +349,15 @@ fn link_same(
     file: &ManifestFile,
     object: &Path,
 ) -> io::Result<bool> {
-    let Some(entries) = files::if_there(fs::read_dir(folder))? else { return Ok(false) };
+    let Some(entries) = files::if_there(fs::read_dir(folder))? else {
+        return Ok(false);
+    };
     for entry in entries {
         let path = entry?.path();
         // A file that is being written or taken away is not what is looked for.
-        let Ok(before) = fs::symlink_metadata(&path) else { continue };
+        let Ok(before) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         if !before.is_file() || before.len() != file.size || file.size == 0 {
             continue;
         }
@@ -415,7 +365,8 @@ fn link_same(
             continue;
         }
         let after = fs::metadata(object)?;
-        let identity = |found: &fs::Metadata| (found.ino(), found.len(), found.mtime(), found.mtime_nsec());
+        let identity =
+            |found: &fs::Metadata| (found.ino(), found.len(), found.mtime(), found.mtime_nsec());
         if identity(&before) == identity(&after) {
             digests.adopt(&path, object);
             files::sync_folder(files::parent(object))?;
@@ -452,7 +403,8 @@ async fn digest_of_file(path: &Path) -> io::Result<(u64, Digest)> {
         }
         Err(io::ErrorKind::Interrupted.into())
     });
-    read.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    read.await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// How fast bytes arrive, by the last ten looks.
@@ -470,8 +422,14 @@ impl Pace {
         }
         let (since, at) = self.looks.front().copied().unwrap_or((now, done));
         let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
-        let per_second = (done.saturating_sub(at) * 1000).checked_div(millis).unwrap_or(0);
-        Progress::Bytes { done, total, per_second }
+        let per_second = (done.saturating_sub(at) * 1000)
+            .checked_div(millis)
+            .unwrap_or(0);
+        Progress::Bytes {
+            done,
+            total,
+            per_second,
+        }
     }
 }
 

@@ -59,25 +59,40 @@ impl JournalFile {
     /// # Errors
     ///
     /// When the disk does not let it be read, made or repaired. What it holds is never an error.
-    pub fn open(state: &Path, now: Timestamp) -> Result<(Self, Vec<Record>, Vec<String>), JournalError> {
+    pub fn open(
+        state: &Path,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Record>, Vec<String>), JournalError> {
         let path = state.join(NAME);
         let error = |doing| {
             let path = path.clone();
-            move |source| JournalError { doing, path, source }
+            move |source| JournalError {
+                doing,
+                path,
+                source,
+            }
         };
         fs::create_dir_all(state).map_err(error("make the folder of"))?;
         let (bytes, mut warnings) = match read(&path) {
             Ok(bytes) => (bytes, Vec::new()),
             Err(Unread::NoFile) => {
                 let aside = state_file::set_aside(&path, now).map_err(error("set aside"))?;
-                let warning = format!("{} is no file; it is now {}", path.display(), aside.display());
+                let warning = format!(
+                    "{} is no file; it is now {}",
+                    path.display(),
+                    aside.display()
+                );
                 (None, vec![warning])
             }
             Err(Unread::Io(source)) => return Err(error("read")(source)),
         };
         let made = bytes.is_none();
         let bytes = bytes.unwrap_or_default();
-        let Contents { mut lines, corrupt, torn } = Contents::of(&bytes);
+        let Contents {
+            mut lines,
+            corrupt,
+            torn,
+        } = Contents::of(&bytes);
         let mut rewrite = false;
         if let Some(first) = corrupt.first() {
             let aside = state_file::keep_aside(&path, now).map_err(error("set aside"))?;
@@ -109,7 +124,11 @@ impl JournalFile {
             length = whole.len();
             state_file::replace(&path, &whole).map_err(error("rewrite"))?;
         }
-        let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(error("open"))?;
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(error("open"))?;
         if !rewrite {
             file.set_len(length as u64).map_err(error("repair"))?;
             // A last line that lacks nothing but its end is whole.
@@ -123,7 +142,11 @@ impl JournalFile {
             state_file::sync_folder(state).map_err(error("make"))?;
         }
         let records = lines.into_iter().map(|line| line.record).collect();
-        let end = Mutex::new(End { file, length: length as u64, torn: false });
+        let end = Mutex::new(End {
+            file,
+            length: length as u64,
+            torn: false,
+        });
         Ok((Self { path, end }, records, warnings))
     }
 
@@ -138,20 +161,38 @@ impl JournalFile {
         let bytes = match read(&path) {
             Ok(bytes) => bytes.unwrap_or_default(),
             Err(Unread::NoFile) => {
-                return Ok((Vec::new(), vec![format!("{} is no file and is ignored", path.display())]));
+                return Ok((
+                    Vec::new(),
+                    vec![format!("{} is no file and is ignored", path.display())],
+                ));
             }
-            Err(Unread::Io(source)) => return Err(JournalError { doing: "read", path, source }),
+            Err(Unread::Io(source)) => {
+                return Err(JournalError {
+                    doing: "read",
+                    path,
+                    source,
+                });
+            }
         };
-        let Contents { lines, corrupt, torn } = Contents::of(&bytes);
+        let Contents {
+            lines,
+            corrupt,
+            torn,
+        } = Contents::of(&bytes);
         let mut warnings = Vec::new();
         if let Some(first) = corrupt.first() {
             let (count, path) = (corrupt.len(), path.display());
-            warnings.push(format!("{path}: {count} lines are no records and are ignored (line {first} is the first)"));
+            warnings.push(format!(
+                "{path}: {count} lines are no records and are ignored (line {first} is the first)"
+            ));
         }
         if torn > 0 {
             warnings.push(torn_warning(&path, torn));
         }
-        Ok((lines.into_iter().map(|line| line.record).collect(), warnings))
+        Ok((
+            lines.into_iter().map(|line| line.record).collect(),
+            warnings,
+        ))
     }
 
     /// Writes one record; it is on the disk when this returns.
@@ -160,7 +201,11 @@ impl JournalFile {
     ///
     /// When it may not be: then it does not count, and the next record takes its place.
     pub fn append(&self, record: &Record) -> Result<(), JournalError> {
-        let error = |source| JournalError { doing: "write to", path: self.path.clone(), source };
+        let error = |source| JournalError {
+            doing: "write to",
+            path: self.path.clone(),
+            source,
+        };
         let mut line = serde_json::to_vec(record).map_err(|source| error(source.into()))?;
         line.push(b'\n');
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +217,11 @@ impl End {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.torn = true;
-        if let Err(error) = self.file.write_all(line).and_then(|()| self.file.sync_data()) {
+        if let Err(error) = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.sync_data())
+        {
             // If this fails too, the next record or the next pass cuts it off.
             drop(self.cut());
             return Err(error);
@@ -209,7 +258,11 @@ struct Contents<'a> {
 
 impl<'a> Contents<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        let mut contents = Self { lines: Vec::new(), corrupt: Vec::new(), torn: 0 };
+        let mut contents = Self {
+            lines: Vec::new(),
+            corrupt: Vec::new(),
+            torn: 0,
+        };
         for (index, text) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let (text, ended) = match text.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -236,7 +289,11 @@ fn record(text: &[u8]) -> Option<Record> {
     }
     serde_json::from_slice(text).ok().or_else(|| {
         let Head { at, pass, .. } = serde_json::from_slice(text).ok()?;
-        Some(Record { at, pass, entry: Entry::Unknown })
+        Some(Record {
+            at,
+            pass,
+            entry: Entry::Unknown,
+        })
     })
 }
 

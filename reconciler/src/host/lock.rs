@@ -41,7 +41,10 @@ pub enum LockError {
 }
 
 fn holder(pid: &Option<u32>, since: &Option<Timestamp>) -> String {
-    let pid = pid.map_or_else(|| "an unknown process".to_owned(), |pid| format!("process {pid}"));
+    let pid = pid.map_or_else(
+        || "an unknown process".to_owned(),
+        |pid| format!("process {pid}"),
+    );
     since.map_or_else(|| pid.clone(), |since| format!("{pid} since {since}"))
 }
 
@@ -53,7 +56,10 @@ impl PassLock {
     /// When another process holds it, or when it cannot be made.
     pub fn acquire(run_dir: &Path, now: Timestamp) -> Result<Self, LockError> {
         let path = run_dir.join("lock");
-        let unusable = |source| LockError::Unusable { path: path.clone(), source };
+        let unusable = |source| LockError::Unusable {
+            path: path.clone(),
+            source,
+        };
         fs::create_dir_all(run_dir).map_err(unusable)?;
         let mut options = OpenOptions::new();
         // Not truncated: what another pass wrote there is still needed when it holds the lock.
@@ -103,9 +109,14 @@ mod tests {
         let run = folder.path().join("run/deep");
         let lock = PassLock::acquire(&run, NOW).unwrap();
         let error = PassLock::acquire(&run, NOW).unwrap_err();
-        let LockError::Held { pid, since } = &error else { panic!("{error:?}") };
+        let LockError::Held { pid, since } = &error else {
+            panic!("{error:?}")
+        };
         assert_eq!((*pid, *since), (Some(std::process::id()), Some(NOW)));
-        assert!(error.to_string().ends_with("since 1970-01-01T00:00:00Z"), "{error}");
+        assert!(
+            error.to_string().ends_with("since 1970-01-01T00:00:00Z"),
+            "{error}"
+        );
         drop(lock);
         drop(PassLock::acquire(&run, NOW).unwrap());
     }
@@ -114,7 +125,13 @@ mod tests {
     fn what_a_dead_holder_left_is_taken_over_and_garbage_is_borne() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        for left in [&b"999999 2026-11-23T18:00:00Z\n"[..], b"", b"\0\0\xff", b"1 2 3\n", &[b'x'; 9999]] {
+        for left in [
+            &b"999999 2026-11-23T18:00:00Z\n"[..],
+            b"",
+            b"\0\0\xff",
+            b"1 2 3\n",
+            &[b'x'; 9999],
+        ] {
             fs::write(&path, left).unwrap();
             let lock = PassLock::acquire(folder.path(), NOW).unwrap();
             let line = format!("{} 1970-01-01T00:00:00Z\n", std::process::id());
@@ -122,7 +139,10 @@ mod tests {
             fs::write(&path, left).unwrap();
             let error = PassLock::acquire(folder.path(), NOW).unwrap_err();
             assert!(matches!(error, LockError::Held { .. }), "{error:?}");
-            assert!(error.to_string().starts_with("another pass is running: "), "{error}");
+            assert!(
+                error.to_string().starts_with("another pass is running: "),
+                "{error}"
+            );
             drop(lock);
         }
     }
@@ -132,6 +152,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("lock")).unwrap();
         let error = PassLock::acquire(folder.path(), NOW).unwrap_err();
-        assert!(matches!(&error, LockError::Unusable { path, .. } if path.ends_with("lock")), "{error:?}");
+        assert!(
+            matches!(&error, LockError::Unusable { path, .. } if path.ends_with("lock")),
+            "{error:?}"
+        );
     }
 }

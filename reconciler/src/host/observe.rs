@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use schema::name::{HostName, ImageName};
 
 use crate::config::Config;
@@ -37,17 +36,21 @@ pub async fn observe(
     desired: &Desired,
     running: &[Running],
 ) -> Observed {
-    let at = Timestamp::now();
+    let at = crate::host::clock();
     let paths = &config.paths;
     let images = images(desired);
     let released: BTreeSet<&ImageName> = desired.images.keys().map(|(image, _)| image).collect();
     let at_work = at_work(running);
-    let classes = desired.classes.keys().map(|class| async {
-        (class.clone(), classes::look(&paths.linbo, class).await)
-    });
+    let classes = desired
+        .classes
+        .keys()
+        .map(|class| async { (class.clone(), classes::look(&paths.linbo, class).await) });
     let live = images.iter().map(|image| async {
         let asked = released.contains(image).then_some(digests);
-        (image.clone(), images::look(&paths.linbo, image, asked).await)
+        (
+            image.clone(),
+            images::look(&paths.linbo, image, asked).await,
+        )
     });
     let (classes, live, store, busy, (devices, reports)) = tokio::join!(
         join_all(classes),
@@ -75,27 +78,34 @@ pub async fn observe(
 
 /// All images that a class or the release of an image names.
 fn images(desired: &Desired) -> BTreeSet<ImageName> {
-    let of_classes = desired.classes.values().flat_map(|class| class.os.iter().map(|os| &os.image));
+    let of_classes = desired
+        .classes
+        .values()
+        .flat_map(|class| class.os.iter().map(|os| &os.image));
     let released = desired.images.keys().map(|(image, _)| image);
     of_classes.chain(released).cloned().collect()
 }
 
 /// The hosts on which this pass itself works.
 fn at_work(running: &[Running]) -> BTreeSet<HostName> {
-    let resets = running.iter().filter_map(|running| match &running.step.action {
-        Action::ResetRoom { hosts, .. } => Some(hosts),
-        _ => None,
-    });
+    let resets = running
+        .iter()
+        .filter_map(|running| match &running.step.action {
+            Action::ResetRoom { hosts, .. } => Some(hosts),
+            _ => None,
+        });
     resets.flatten().map(|wake| wake.host.clone()).collect()
 }
 
 async fn devices(path: &Path) -> Probe<Devices> {
     let path = path.to_owned();
-    blocking(move || match read(&path, LONGEST_DEVICES, Links::Followed) {
-        Ok(Some(file)) => Probe::Seen(Devices::parse(&file.bytes)),
-        Ok(None) => Probe::Unseen(format!("{} is not there", path.display())),
-        Err(cause) => Probe::Unseen(cause),
-    })
+    blocking(
+        move || match read(&path, LONGEST_DEVICES, Links::Followed) {
+            Ok(Some(file)) => Probe::Seen(Devices::parse(&file.bytes)),
+            Ok(None) => Probe::Unseen(format!("{} is not there", path.display())),
+            Err(cause) => Probe::Unseen(cause),
+        },
+    )
     .await
 }
 

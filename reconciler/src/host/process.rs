@@ -259,7 +259,7 @@ impl Program {
         self.start()?.finished(heard).await
     }
 
-    /// Starts it. It is ended when the value is dropped.
+    /// Starts it, within a tokio runtime. It is ended when the value is dropped.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Program {
         Attached::start(self)
     }
 
-    /// Starts it to live on when the reconciler ends, in whatever way: for commands that must not be
+    /// Starts it, within a tokio runtime, to live on when the reconciler ends, in whatever way: for commands that must not be
     /// cut off, such as a sync on a host. Its output goes to `output`; when that is from
     /// [`locked_output()`], the lock is held for exactly as long as the program and what it started
     /// live. A deadline is not kept: whoever waits for it keeps one.
@@ -427,6 +427,7 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
+    // Shared, so that two dry runs that look at the same time do not see each other.
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(std::fs::TryLockError::WouldBlock) => Ok(true),

@@ -212,7 +212,7 @@ impl<'a> Desk<'a> {
                 output,
                 status: status.clone(),
                 started,
-                ended: Timestamp::now(),
+                ended: crate::host::clock(),
                 zone: self.zone,
                 expected: expected.cloned(),
             })

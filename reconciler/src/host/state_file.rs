@@ -40,7 +40,9 @@ fn aside(path: &Path, now: Timestamp) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = format!("{name}.corrupt-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let more = (2..100).map(|count| format!("{stem}-{count}"));
-    let mut names = std::iter::once(stem.clone()).chain(more).map(|name| path.with_file_name(name));
+    let mut names = std::iter::once(stem.clone())
+        .chain(more)
+        .map(|name| path.with_file_name(name));
     let free = names.find(|path| fs::symlink_metadata(path).is_err());
     free.unwrap_or_else(|| path.with_file_name(stem))
 }

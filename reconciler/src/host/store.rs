@@ -24,7 +24,8 @@ use crate::manifest::{Manifest, ManifestError, digest_of};
 
 /// Digests of files on this server, remembered while the files do not change.
 pub trait KnownDigests {
-    /// The digest of the file as it is now; reads all of it unless it is known.
+    /// The digest of the file as it is now; reads all of it unless it is known. Called only on
+    /// threads of a tokio runtime that may block.
     ///
     /// # Errors
     ///
@@ -34,7 +35,7 @@ pub trait KnownDigests {
     /// `to` is the same file as `from` under another name.
     fn adopt(&self, from: &Path, to: &Path);
 
-    /// The digest was just computed from the file's bytes.
+    /// The digest was just computed from the file's bytes. Who remembers nothing reads it once more.
     fn learn(&self, path: &Path, digest: &Digest) {
         let (_, _) = (path, digest);
     }
@@ -94,13 +95,23 @@ pub enum StoreError {
 }
 
 /// The folders of the store.
-const FOLDERS: [&str; 7] = ["manifests", "objects", "partial", "incoming", "locks", "staging", "previous"];
+const FOLDERS: [&str; 7] = [
+    "manifests",
+    "objects",
+    "partial",
+    "incoming",
+    "locks",
+    "staging",
+    "previous",
+];
 
 impl StoreFolder {
     /// The store in this folder.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// Makes what is missing of its folders, for root alone, and sees that files can go over into
@@ -111,18 +122,35 @@ impl StoreFolder {
     /// When the store cannot be used, or not together with LINBO's folder.
     pub fn prepare(&self, linbo: &Path) -> Result<(), StoreError> {
         let real = |path: &Path| {
-            fs::canonicalize(path).map_err(|source| StoreError::File { path: path.to_owned(), source })
+            fs::canonicalize(path).map_err(|source| StoreError::File {
+                path: path.to_owned(),
+                source,
+            })
         };
         // Nothing is made before it is known to be the right place.
-        let root = self.root.ancestors().find(|path| path.exists()).unwrap_or(&self.root);
+        let root = self
+            .root
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(&self.root);
         if real(root)?.starts_with(real(linbo)?) {
-            return Err(StoreError::Inside { store: self.root.clone(), linbo: linbo.to_owned() });
+            return Err(StoreError::Inside {
+                store: self.root.clone(),
+                linbo: linbo.to_owned(),
+            });
         }
         // An images folder with a file system of its own is common; the images are what has to match.
         let images = linbo.join("images");
-        let images = if images.exists() { images } else { linbo.to_owned() };
+        let images = if images.exists() {
+            images
+        } else {
+            linbo.to_owned()
+        };
         if device(root)? != device(&images)? {
-            return Err(StoreError::OtherFileSystem { store: self.root.clone(), linbo: images });
+            return Err(StoreError::OtherFileSystem {
+                store: self.root.clone(),
+                linbo: images,
+            });
         }
         for folder in FOLDERS {
             let path = self.root.join(folder);
@@ -134,7 +162,9 @@ impl StoreFolder {
     /// `manifests/<hex>.json`
     #[must_use]
     pub fn manifest(&self, digest: &Digest) -> PathBuf {
-        self.root.join("manifests").join(format!("{}.json", digest.hex()))
+        self.root
+            .join("manifests")
+            .join(format!("{}.json", digest.hex()))
     }
 
     /// `objects/<hex>`
@@ -152,7 +182,9 @@ impl StoreFolder {
     /// `incoming/<hex>.json`
     #[must_use]
     pub fn incoming(&self, digest: &Digest) -> PathBuf {
-        self.root.join("incoming").join(format!("{}.json", digest.hex()))
+        self.root
+            .join("incoming")
+            .join(format!("{}.json", digest.hex()))
     }
 
     /// `locks/<hex>`
@@ -200,13 +232,19 @@ impl StoreFolder {
         }
         Manifest::parse(&bytes)
             .map(Some)
-            .map_err(|error| StoreError::Damaged { path, source: Some(error) })
+            .map_err(|error| StoreError::Damaged {
+                path,
+                source: Some(error),
+            })
     }
 }
 
 fn device(path: &Path) -> Result<u64, StoreError> {
     let found = fs::metadata(path).map(|found| found.dev());
-    found.map_err(|source| StoreError::File { path: path.to_owned(), source })
+    found.map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -228,16 +266,26 @@ mod tests {
             let mode = fs::metadata(store.join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{name}");
         }
-        let error = StoreFolder::new(&linbo.join("images/.store")).prepare(&linbo).unwrap_err();
+        let error = StoreFolder::new(&linbo.join("images/.store"))
+            .prepare(&linbo)
+            .unwrap_err();
         assert!(matches!(error, StoreError::Inside { .. }), "{error}");
     }
 
     #[test]
     fn a_store_on_another_file_system_is_refused() {
         // Shared memory is a file system of its own on every Linux.
-        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
-        let error = StoreFolder::new(here.path()).prepare(there.path()).unwrap_err();
-        assert!(error.to_string().contains("different file systems"), "{error}");
+        let (here, there) = (
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir_in("/dev/shm").unwrap(),
+        );
+        let error = StoreFolder::new(here.path())
+            .prepare(there.path())
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("different file systems"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ impl StateRepo {
     /// What was loaded last.
     #[must_use]
     pub fn loaded(&self) -> Option<Loaded> {
-        self.loaded.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |loaded| loaded.clone())
+        self.loaded.lock().map_or_else(
+            |poisoned| poisoned.into_inner().clone(),
+            |loaded| loaded.clone(),
+        )
     }
 
     /// Notes that a pass has taken `commit` up.
@@ -70,7 +73,10 @@ impl StateRepo {
     ///
     /// When the file cannot be written.
     pub fn set_applied(&self, commit: &str) -> anyhow::Result<()> {
-        if self.applied().is_some_and(|applied| applied.as_str() == commit) {
+        if self
+            .applied()
+            .is_some_and(|applied| applied.as_str() == commit)
+        {
             return Ok(());
         }
         write_atomically(&self.applied, format!("{commit}\n").as_bytes(), 0o644)?;
@@ -78,7 +84,11 @@ impl StateRepo {
     }
 
     fn applied(&self) -> Option<CommitId> {
-        std::fs::read_to_string(&self.applied).ok()?.trim().parse().ok()
+        std::fs::read_to_string(&self.applied)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// Pulls and judges. Blocking.
@@ -90,18 +100,36 @@ impl StateRepo {
             Ok(cache) => cache,
             Err(error) => {
                 say(true, chain(&error));
-                return Target { desired: None, commit: None, problems };
+                return Target {
+                    desired: None,
+                    commit: None,
+                    problems,
+                };
             }
         };
         if let Some(aside) = cache.set_aside() {
-            say(false, format!("the clone of the state repo was damaged ({}); it was moved to {} and made anew", aside.reason, aside.path.display()));
+            say(
+                false,
+                format!(
+                    "the clone of the state repo was damaged ({}); it was moved to {} and made anew",
+                    aside.reason,
+                    aside.path.display()
+                ),
+            );
         }
         let applied = self.applied();
         let newest = match cache.fetch(&self.remote) {
             Ok(tip) => Some(tip),
             Err(error) => {
-                let stay = if applied.is_some() { "\nthe last good commit stays in force" } else { "" };
-                say(!error.is_unreachable() || applied.is_none(), format!("{}{stay}", chain(&error)));
+                let stay = if applied.is_some() {
+                    "\nthe last good commit stays in force"
+                } else {
+                    ""
+                };
+                say(
+                    !error.is_unreachable() || applied.is_none(),
+                    format!("{}{stay}", chain(&error)),
+                );
                 None
             }
         };
@@ -121,7 +149,10 @@ impl StateRepo {
         let loaded = loaded.or_else(|| match self.load(&cache, &applied?) {
             Ok(loaded) => Some(loaded),
             Err(text) => {
-                say(true, format!("the commit applied last cannot be used either\n{text}"));
+                say(
+                    true,
+                    format!("the commit applied last cannot be used either\n{text}"),
+                );
                 None
             }
         });
@@ -129,7 +160,11 @@ impl StateRepo {
             slot.clone_from(&loaded);
         }
         let (desired, commit) = loaded.map(|loaded| (loaded.desired, loaded.line)).unzip();
-        Target { desired, commit, problems }
+        Target {
+            desired,
+            commit,
+            problems,
+        }
     }
 
     fn load(&self, cache: &Cache, commit: &CommitId) -> Result<Loaded, String> {
@@ -138,7 +173,10 @@ impl StateRepo {
         }
         let place = |error: StateError| chain(&error);
         let line = cache.describe(commit).map_err(place)?;
-        let line = CommitLine { id: line.id.as_str().to_owned(), subject: line.subject };
+        let line = CommitLine {
+            id: line.id.as_str().to_owned(),
+            subject: line.subject,
+        };
         let mut tree = Tree::default();
         for (path, bytes) in cache.read(commit).map_err(place)? {
             tree.insert(path, Entry::of(bytes));
@@ -151,14 +189,26 @@ impl StateRepo {
             let known: Vec<&str> = fleet.schools.keys().map(|name| name.as_str()).collect();
             return Err(format!(
                 "commit {} knows no school {}; it knows {}\nset `server` in the settings of this server, or add schools/{}/school.yaml",
-                short(&line), self.server, known.join(", "), self.server
+                short(&line),
+                self.server,
+                known.join(", "),
+                self.server
             ));
         };
         let contact = match &self.server {
             Server::Central => None,
-            Server::School(name) => fleet.schools.get(name).and_then(|school| school.contact.clone()),
+            Server::School(name) => fleet
+                .schools
+                .get(name)
+                .and_then(|school| school.contact.clone()),
         };
-        Ok(Loaded { commit: commit.clone(), line, desired, mail: fleet.mail, contact })
+        Ok(Loaded {
+            commit: commit.clone(),
+            line,
+            desired,
+            mail: fleet.mail,
+            contact,
+        })
     }
 }
 
@@ -167,11 +217,15 @@ fn short(line: &CommitLine) -> &str {
 }
 
 fn broken(line: &CommitLine, tree: &Tree, diagnostics: &[diagnostic::Diagnostic]) -> String {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let errors = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error);
     let rendered = errors.map(|error| diagnostic::render(error, tree.text(&error.file), false));
     format!(
         "commit {} \u{201c}{}\u{201d} does not validate\n{}",
-        short(line), line.subject, rendered.collect::<Vec<_>>().join("\n")
+        short(line),
+        line.subject,
+        rendered.collect::<Vec<_>>().join("\n")
     )
 }
 
@@ -188,14 +242,24 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn remote(repo: &Repo) -> Remote {
-    let Repo { url, branch, key, known_hosts, token, ca } = repo;
-    let credentials = match (key, known_hosts, token) {
-        (Some(key_file), Some(known_hosts), _) => {
-            Credentials::Key { key_file: key_file.clone(), known_hosts: known_hosts.clone() }
-        }
-        (_, _, Some((user, token_file))) => {
-            Credentials::Token { user: user.clone(), token_file: token_file.clone() }
-        }
+    let Repo {
+        url,
+        branch,
+        user,
+        key,
+        known_hosts,
+        token_file,
+        ca,
+    } = repo;
+    let credentials = match (key, known_hosts, token_file) {
+        (Some(key_file), Some(known_hosts), _) => Credentials::Key {
+            key_file: key_file.clone(),
+            known_hosts: known_hosts.clone(),
+        },
+        (_, _, Some(token_file)) => Credentials::Token {
+            user: user.clone(),
+            token_file: token_file.clone(),
+        },
         _ => Credentials::None,
     };
     let mut remote = Remote::new(url, branch, credentials);

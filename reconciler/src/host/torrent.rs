@@ -58,7 +58,10 @@ pub enum SeedError {
 
 impl SeedError {
     fn with(self, evidence: Vec<String>) -> Failure {
-        Failure::Failed { error: anyhow::Error::new(self), evidence }
+        Failure::Failed {
+            error: anyhow::Error::new(self),
+            evidence,
+        }
     }
 }
 
@@ -74,16 +77,24 @@ pub async fn seed(
     file: &FileName,
 ) -> Result<(), Failure> {
     let folder = paths.linbo.join("images").join(image.as_str());
-    let (data, path) = (folder.join(file.as_str()), folder.join(format!("{file}.torrent")));
+    let (data, path) = (
+        folder.join(file.as_str()),
+        folder.join(format!("{file}.torrent")),
+    );
     if found(&data)?.is_none() {
         return Err(SeedError::NoImage { path: data }.with(Vec::new()));
     }
-    let program = Program::new("linbo_torrent", &commands.linbo_torrent).args(["create", file.as_str()]);
+    let program =
+        Program::new("linbo_torrent", &commands.linbo_torrent).args(["create", file.as_str()]);
     let finished = program.deadline(CREATE).run().await;
     let finished = finished.map_err(|error| SeedError::Program(error).with(Vec::new()))?;
     let evidence = || finished.last_lines(10);
     if !finished.is_success() {
-        return Err(SeedError::Failed { file: file.clone(), how: finished.how() }.with(evidence()));
+        return Err(SeedError::Failed {
+            file: file.clone(),
+            how: finished.how(),
+        }
+        .with(evidence()));
     }
     let what = match (found(&data)?, found(&path)?) {
         (_, None) => "is not there",
@@ -92,13 +103,25 @@ pub async fn seed(
         (None, _) => "belongs to an image that has vanished meanwhile",
         _ => return Ok(()),
     };
-    Err(SeedError::NoEvidence { file: file.clone(), path, what }.with(evidence()))
+    Err(SeedError::NoEvidence {
+        file: file.clone(),
+        path,
+        what,
+    }
+    .with(evidence()))
 }
 
 /// When a file was changed last, and its size; none when it is not there.
 fn found(path: &Path) -> Result<Option<(std::time::SystemTime, u64)>, Failure> {
-    let found = files::if_there(fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len()))));
-    found.map_err(|source| SeedError::File { path: path.to_owned(), source }.with(Vec::new()))
+    let found =
+        files::if_there(fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len()))));
+    found.map_err(|source| {
+        SeedError::File {
+            path: path.to_owned(),
+            source,
+        }
+        .with(Vec::new())
+    })
 }
 
 #[cfg(test)]
@@ -117,11 +140,20 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("ubuntu.qcow2"), "image").unwrap();
             let command = root.path().join("linbo-torrent");
-            let script = format!("#!/bin/sh\n[ \"$*\" = 'create ubuntu.qcow2' ] || exit 9\ncd {}\n{script}\n", folder.display());
+            let script = format!(
+                "#!/bin/sh\n[ \"$*\" = 'create ubuntu.qcow2' ] || exit 9\ncd {}\n{script}\n",
+                folder.display()
+            );
             fs::write(&command, script).unwrap();
             fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
-            let paths = Paths { linbo: root.path().to_owned(), ..Paths::default() };
-            let commands = Commands { linbo_torrent: command, ..Commands::default() };
+            let paths = Paths {
+                linbo: root.path().to_owned(),
+                ..Paths::default()
+            };
+            let commands = Commands {
+                linbo_torrent: command,
+                ..Commands::default()
+            };
             let (image, file) = ("ubuntu".parse().unwrap(), "ubuntu.qcow2".parse().unwrap());
             match (seed(&paths, &commands, &image, &file).await, wanted) {
                 (Ok(()), None) => {}
@@ -135,8 +167,20 @@ mod tests {
         check("echo t >ubuntu.qcow2.torrent", None).await;
         check("true", Some("torrent is not there")).await;
         check(": >ubuntu.qcow2.torrent", Some("torrent is empty")).await;
-        check("echo t >ubuntu.qcow2.torrent; touch -d 2001-01-01 ubuntu.qcow2.torrent", Some("is older than the image")).await;
-        check("echo buildtorrent failed; exit 1", Some("exit code 1; clients cannot get this image by torrent | buildtorrent failed")).await;
-        check("rm ubuntu.qcow2; echo t >ubuntu.qcow2.torrent", Some("vanished meanwhile")).await;
+        check(
+            "echo t >ubuntu.qcow2.torrent; touch -d 2001-01-01 ubuntu.qcow2.torrent",
+            Some("is older than the image"),
+        )
+        .await;
+        check(
+            "echo buildtorrent failed; exit 1",
+            Some("exit code 1; clients cannot get this image by torrent | buildtorrent failed"),
+        )
+        .await;
+        check(
+            "rm ubuntu.qcow2; echo t >ubuntu.qcow2.torrent",
+            Some("vanished meanwhile"),
+        )
+        .await;
     }
 }

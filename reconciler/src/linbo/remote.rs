@@ -170,10 +170,13 @@ pub fn sessions(list: &[u8]) -> BTreeSet<String> {
 
 /// The hosts on which `linbo-remote` still runs commands, by a list of tmux sessions.
 #[must_use]
-pub fn busy_hosts(list: &[u8]) -> BTreeSet<HostName> {
-    sessions(list)
+pub fn busy_hosts(sessions: &BTreeSet<String>) -> BTreeSet<HostName> {
+    sessions
         .iter()
-        .filter_map(|name| name.strip_suffix(REMOTE)?.parse().ok())
+        .filter_map(|name| {
+            let host = name.strip_suffix(REMOTE)?;
+            host.to_ascii_lowercase().parse().ok()
+        })
         .collect()
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use jiff::Timestamp;
 use schema::digest::Digest;
 use schema::fleet::PowerBudget;
-use schema::name::{ClassName, FileName, HostName, ImageName, PowerGroupName, RoomName, VersionName};
+use schema::name::{
+    ClassName, FileName, HostName, ImageName, PowerGroupName, RoomName, VersionName,
+};
 use schema::units::{Bytes, Rate};
 use serde::{Deserialize, Serialize};
 
@@ -104,8 +106,14 @@ pub struct Pace {
 
 impl From<PowerBudget> for Pace {
     fn from(budget: PowerBudget) -> Self {
-        let PowerBudget { wake_per_minute, on_at_once } = budget;
-        Self { wake_per_minute: wake_per_minute.max(1), on_at_once: on_at_once.max(1) }
+        let PowerBudget {
+            wake_per_minute,
+            on_at_once,
+        } = budget;
+        Self {
+            wake_per_minute: wake_per_minute.max(1),
+            on_at_once: on_at_once.max(1),
+        }
     }
 }
 
@@ -161,7 +169,7 @@ pub enum Reason {
 pub enum Resource {
     /// The line to the central server.
     Uplink,
-    /// The device import, of which two at a time would spoil each other's files.
+    /// The device import: two at a time would spoil each other's files, and it reads those of all classes.
     Import,
     /// The files of a class.
     Class(ClassName),
@@ -191,10 +199,19 @@ impl Action {
         StepId(match self {
             Self::WriteStartConf { class, .. } => format!("start-conf/{class}"),
             Self::ImportDevices { .. } => "import-devices".to_owned(),
-            Self::Download { image, version, manifest, .. } => {
+            Self::Download {
+                image,
+                version,
+                manifest,
+                ..
+            } => {
                 format!("download/{image}/{version}/{}", manifest.short())
             }
-            Self::Activate { image, version, manifest } => {
+            Self::Activate {
+                image,
+                version,
+                manifest,
+            } => {
                 format!("activate/{image}/{version}/{}", manifest.short())
             }
             Self::Seed { file, .. } => format!("seed/{file}"),
@@ -207,18 +224,38 @@ impl Action {
     pub fn claims(&self) -> Vec<(Resource, Share)> {
         let one = Share::Units(1);
         match self {
-            Self::WriteStartConf { class, .. } => vec![(Resource::Class(class.clone()), Share::Whole)],
+            // An import reads all classes: one that is written meanwhile would look imported and not be.
+            Self::WriteStartConf { class, .. } => {
+                vec![
+                    (Resource::Class(class.clone()), Share::Whole),
+                    (Resource::Import, one),
+                ]
+            }
             Self::ImportDevices { classes } => {
-                let shared = classes.iter().map(|class| (Resource::Class(class.clone()), Share::Whole));
+                let shared = classes
+                    .iter()
+                    .map(|class| (Resource::Class(class.clone()), Share::Whole));
                 shared.chain([(Resource::Import, Share::Whole)]).collect()
             }
             Self::Download { .. } => vec![(Resource::Uplink, Share::Whole)],
             Self::Activate { image, .. } | Self::Seed { image, .. } => {
                 vec![(Resource::Image(image.clone()), Share::Whole)]
             }
-            Self::ResetRoom { room, hosts, images, class, power, pace, .. } => {
-                let on = u32::try_from(hosts.len()).unwrap_or(u32::MAX).min(pace.on_at_once);
-                let images = images.iter().map(|image| (Resource::Image(image.clone()), one));
+            Self::ResetRoom {
+                room,
+                hosts,
+                images,
+                class,
+                power,
+                pace,
+                ..
+            } => {
+                let on = u32::try_from(hosts.len())
+                    .unwrap_or(u32::MAX)
+                    .min(pace.on_at_once);
+                let images = images
+                    .iter()
+                    .map(|image| (Resource::Image(image.clone()), one));
                 let rest = [
                     (Resource::Class(class.clone()), one),
                     (Resource::Room(room.clone()), Share::Whole),
@@ -234,9 +271,12 @@ impl Action {
     /// later hosts wait until earlier ones are off.
     #[must_use]
     pub fn waking_seconds(&self) -> Option<i64> {
-        let Self::ResetRoom { hosts, pace, .. } = self else { return Some(0) };
+        let Self::ResetRoom { hosts, pace, .. } = self else {
+            return Some(0);
+        };
         let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-        (hosts <= pace.on_at_once).then(|| i64::from(hosts) * 60 / i64::from(pace.wake_per_minute) + 1)
+        (hosts <= pace.on_at_once)
+            .then(|| i64::from(hosts) * 60 / i64::from(pace.wake_per_minute) + 1)
     }
 }
 
@@ -244,6 +284,10 @@ impl Step {
     /// A step with the identity that its action gives it.
     #[must_use]
     pub fn new(action: Action, reason: Reason) -> Self {
-        Self { id: action.id(), action, reason }
+        Self {
+            id: action.id(),
+            action,
+            reason,
+        }
     }
 }

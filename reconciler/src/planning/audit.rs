@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schema::fleet::DomainJoin;
 use schema::name::PowerGroupName;
 use schema::schedule::Windows;
 
+use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
-use crate::planning::action::{Action, Step};
-use crate::planning::desired::Desired;
-use crate::planning::observed::{Observed, Probe};
+use crate::planning::action::{Action, Pace, Step};
+use crate::planning::desired::{Desired, Purpose};
+use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
 
 /// A promise that a plan would break.
@@ -35,94 +36,337 @@ impl fmt::Display for Violation {
 /// Everything that is wrong with a plan; empty when it may be applied.
 #[must_use]
 pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    let begun = plan.steps.iter().map(|step| (step, observed.at));
-    let all = observed.running.iter().map(|running| (&running.step, running.since)).chain(begun);
-    let mut power: BTreeMap<&PowerGroupName, u64> = BTreeMap::new();
-    let mut downloads = 0;
-    for (step, _) in all {
-        match &step.action {
-            Action::ResetRoom { hosts, power: group, pace, .. } => {
-                *power.entry(group).or_default() += (hosts.len() as u64).min(pace.on_at_once.into());
-            }
-            Action::Download { .. } => downloads += 1,
-            Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Activate { .. } | Action::Seed { .. } => {}
-        }
-    }
-    let mut check = |step: &Step, holds: bool, what: &str| {
-        if !holds {
-            violations.push(Violation { step: step.id.to_string(), what: what.to_owned() });
-        }
+    let court = Court {
+        desired,
+        observed,
+        plan,
     };
-    for step in &plan.steps {
-        let unique = plan.steps.iter().filter(|other| other.id == step.id).count() == 1;
-        check(step, unique, "stands twice in the plan");
-        let runs = observed.running.iter().any(|running| running.step.id == step.id);
-        check(step, !runs, "is running already");
-        let at = Clock { desired, at: observed.at };
-        match &step.action {
-            Action::WriteStartConf { class, before, .. } => {
-                check(step, at.quiet(&desired.windows.activate), "is outside its window or within lessons");
-                let ours = before.as_ref().is_none_or(|text| start_conf::is_ours(text.as_bytes()));
-                check(step, ours, "would overwrite a file that is not ours");
-                let wanted = desired.classes.contains_key(class);
-                check(step, wanted, "writes a class that no room has");
-            }
-            Action::ImportDevices { .. } => {
-                check(step, at.quiet(&desired.windows.activate), "is outside its window or within lessons");
-                let sound = observed.devices.seen().is_some_and(|devices| devices.problems().is_empty());
-                check(step, sound, "would import bad rows");
-            }
-            Action::Download { until, .. } => {
-                check(step, at.within(&desired.windows.download), "is outside its window");
-                check(step, *until > observed.at, "would have to stop before it begins");
-                check(step, downloads <= 1, "shares the uplink with another download");
-            }
-            Action::Activate { image, version, manifest } => {
-                check(step, at.quiet(&desired.windows.activate), "is outside its window or within lessons");
-                let wanted = desired.images.get(&(image.clone(), version.clone()));
-                let joined = wanted.is_some_and(|wanted| wanted.domain_join == DomainJoin::NotNeeded);
-                check(step, joined, "would show clients an image of another domain");
-                let complete = observed.store.seen().is_some_and(|store| store.is_complete(manifest));
-                check(step, complete && wanted.is_some_and(|wanted| wanted.manifest == *manifest), "would activate what was not verified against Git");
-                let calm = matches!(observed.live.get(image), Some(Probe::Seen(live)) if !live.uploading);
-                check(step, calm, "would disturb an upload");
-                let read = observed.running.iter().any(|running| matches!(&running.step.action, Action::ResetRoom { images, .. } if images.contains(image)))
-                    || plan.steps.iter().any(|other| matches!(&other.action, Action::ResetRoom { images, .. } if images.contains(image)));
-                check(step, !read, "would exchange an image that hosts are reading");
-            }
-            Action::Seed { .. } => {}
-            Action::ResetRoom { hosts, power: group, due, class, .. } => {
-                check(step, at.quiet(&desired.windows.reset), "is outside its window or within lessons");
-                let today = observed.at.to_zoned(desired.zone.clone()).date();
-                check(step, desired.holidays.holding(today).is_none(), "is in the holidays");
-                check(step, *due <= observed.at, "is not due yet");
-                check(step, !hosts.is_empty(), "has no hosts");
-                let known = hosts.iter().all(|wake| {
-                    let device = observed.devices.seen().and_then(|devices| devices.get(&wake.host));
-                    device.is_some_and(|device| device.pxe.is_reset() && device.class == *class)
+    let mut violations = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let mut check = |holds: bool, what: &str| {
+            if !holds {
+                violations.push(Violation {
+                    step: step.id.to_string(),
+                    what: what.to_owned(),
                 });
-                check(step, known, "touches a host that devices.csv does not give to this class with PXE flag 1 or 2");
-                let budget = u64::from(desired.power_of(group).on_at_once);
-                check(step, power.get(group).copied().unwrap_or(0) <= budget, "would overload its circuit");
             }
+        };
+        check(
+            step.id == step.action.id(),
+            "has another identity than its action",
+        );
+        check(
+            plan.steps[..index].iter().all(|other| other.id != step.id),
+            "stands twice in the plan",
+        );
+        check(
+            observed
+                .running
+                .iter()
+                .all(|running| running.step.id != step.id),
+            "is running already",
+        );
+        let others = observed
+            .running
+            .iter()
+            .map(|running| &running.step)
+            .chain(&plan.steps[..index]);
+        for other in others {
+            let disturbs =
+                disturb(&step.action, &other.action) || disturb(&other.action, &step.action);
+            check(!disturbs, &format!("would disturb {}", other.id));
         }
+        court.hear(&step.action, &mut check);
     }
     violations
 }
 
-/// The time of the plan, as the windows see it.
-struct Clock<'a> {
-    desired: &'a Desired,
-    at: Timestamp,
+/// Whether `a` changes what `b` works with.
+fn disturb(a: &Action, b: &Action) -> bool {
+    match (a, b) {
+        (Action::WriteStartConf { class, .. }, Action::WriteStartConf { class: other, .. })
+        | (Action::WriteStartConf { class, .. }, Action::ResetRoom { class: other, .. }) => {
+            class == other
+        }
+        (
+            Action::ImportDevices { .. },
+            Action::ImportDevices { .. } | Action::WriteStartConf { .. },
+        ) => true,
+        (Action::ImportDevices { classes }, Action::ResetRoom { class, .. }) => {
+            classes.contains(class)
+        }
+        (Action::Download { .. }, Action::Download { .. }) => true,
+        (
+            Action::Activate { image, .. } | Action::Seed { image, .. },
+            Action::Activate { image: other, .. } | Action::Seed { image: other, .. },
+        ) => image == other,
+        (
+            Action::Activate { image, .. } | Action::Seed { image, .. },
+            Action::ResetRoom { images, .. },
+        ) => images.contains(image),
+        (Action::ResetRoom { room, .. }, Action::ResetRoom { room: other, .. }) => room == other,
+        _ => false,
+    }
 }
 
-impl Clock<'_> {
-    fn within(&self, windows: &Windows) -> bool {
-        windows.opening_at(self.at, &self.desired.zone).is_some()
+struct Court<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    plan: &'a Plan,
+}
+
+impl Court<'_> {
+    fn hear(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
+        let Self {
+            desired, observed, ..
+        } = self;
+        match action {
+            Action::WriteStartConf {
+                class,
+                before,
+                after,
+            } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
+                let files = observed.classes.get(class).and_then(Probe::seen);
+                check(
+                    files.is_some_and(|files| files.start_conf == *before),
+                    "takes the file for another than it is",
+                );
+                let ours = before
+                    .as_ref()
+                    .is_none_or(|text| start_conf::is_ours(text.as_bytes()));
+                check(ours, "would overwrite a file that is not ours");
+                let wanted = desired.classes.get(class);
+                check(
+                    wanted.is_some_and(|wanted| wanted.start_conf == *after),
+                    "writes what the state repo does not say",
+                );
+            }
+            Action::ImportDevices { .. } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
+                check(
+                    self.devices()
+                        .is_some_and(|devices| devices.problems().is_empty()),
+                    "would import bad rows",
+                );
+                let there = desired.classes.keys().all(|class| {
+                    observed
+                        .classes
+                        .get(class)
+                        .and_then(Probe::seen)
+                        .is_some_and(|files| files.start_conf.is_some())
+                });
+                check(there, "would put a start.conf in place that is not ours");
+            }
+            Action::Download {
+                image,
+                version,
+                manifest,
+                bytes,
+                until,
+                ..
+            } => {
+                check(
+                    self.is_open(&desired.windows.download),
+                    "is outside its window",
+                );
+                check(*until > observed.at, "would have to stop before it begins");
+                let wanted = desired.images.get(&(image.clone(), version.clone()));
+                check(
+                    wanted.is_some_and(|wanted| wanted.manifest == *manifest),
+                    "fetches what is not in Git",
+                );
+                check(
+                    observed
+                        .store
+                        .seen()
+                        .is_some_and(|store| store.free >= bytes.0),
+                    "has no space",
+                );
+            }
+            Action::Activate {
+                image,
+                version,
+                manifest,
+            } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
+                let wanted = desired.images.get(&(image.clone(), version.clone()));
+                let joined =
+                    wanted.is_some_and(|wanted| wanted.domain_join == DomainJoin::NotNeeded);
+                check(joined, "would show clients an image of another domain");
+                check(
+                    wanted.is_some_and(|wanted| wanted.purpose == Purpose::Rooms),
+                    "would show all rooms an image under test",
+                );
+                let complete = observed
+                    .store
+                    .seen()
+                    .is_some_and(|store| store.is_complete(manifest));
+                check(
+                    complete && wanted.is_some_and(|wanted| wanted.manifest == *manifest),
+                    "would activate what was not verified against Git",
+                );
+                check(
+                    self.live(image).is_some_and(|live| !live.uploading),
+                    "would disturb an upload",
+                );
+                check(
+                    observed.busy.seen().is_some(),
+                    "does not know which hosts are busy",
+                );
+            }
+            Action::Seed { image, .. } => {
+                check(
+                    self.live(image).is_some_and(|live| !live.uploading),
+                    "would disturb an upload",
+                );
+            }
+            Action::ResetRoom { .. } => self.hear_reset(action, check),
+        }
     }
 
-    fn quiet(&self, windows: &Windows) -> bool {
-        self.within(windows) && !self.within(&self.desired.windows.lessons)
+    fn hear_reset(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
+        let Action::ResetRoom {
+            room,
+            due,
+            hosts,
+            whole_room,
+            images,
+            class,
+            power,
+            pace,
+            ..
+        } = action
+        else {
+            return;
+        };
+        let Self {
+            desired, observed, ..
+        } = self;
+        check(
+            self.is_quiet(&desired.windows.reset),
+            "is outside its window or within lessons",
+        );
+        let today = observed.at.to_zoned(desired.zone.clone()).date();
+        check(
+            desired.holidays.holding(today).is_none(),
+            "is in the holidays",
+        );
+        check(*due <= observed.at, "is not due yet");
+        check(!hosts.is_empty(), "has no hosts");
+        let wanted = desired.rooms.get(room);
+        check(
+            wanted.is_some_and(|wanted| wanted.class == *class && wanted.power == *power),
+            "is of another class or circuit than the room",
+        );
+        let device = |host| self.devices().and_then(|devices| devices.get(host));
+        let known = hosts.iter().filter_map(|wake| device(&wake.host));
+        let known = known
+            .filter(|device| {
+                device.pxe.is_reset() && device.class == *class && device.room == *room
+            })
+            .count();
+        check(
+            known == hosts.len(),
+            "touches a host that devices.csv does not give to this room and class with PXE flag 1 or 2",
+        );
+        let rows = self
+            .devices()
+            .map_or(0, |devices| devices.in_room(room).count());
+        check(
+            !whole_room || hosts.len() == rows,
+            "would touch more hosts of the room than it names",
+        );
+        let free = observed
+            .busy
+            .seen()
+            .is_some_and(|busy| hosts.iter().all(|wake| !busy.contains_key(&wake.host)));
+        check(free, "touches a host that is or may be busy");
+        let there = images.iter().all(|image| {
+            self.live(image)
+                .is_some_and(|live| live.base.is_some() && !live.uploading)
+        });
+        check(there, "restores an image that is not there as a whole");
+        let budget = desired.power_of(power);
+        check(
+            *pace == Pace::from(budget),
+            "does not keep the pace of its circuit",
+        );
+        let (on, waking) = self.load(power);
+        check(
+            on <= u64::from(budget.on_at_once.max(1)),
+            "would overload its circuit",
+        );
+        check(
+            waking <= 1,
+            "would wake hosts while another room on its circuit does",
+        );
+    }
+
+    /// Hosts on and rooms waking on a circuit, when all that runs and all that is planned is at work.
+    fn load(&self, circuit: &PowerGroupName) -> (u64, usize) {
+        let begun = self.plan.steps.iter().map(|step| (step, self.observed.at));
+        let running = self
+            .observed
+            .running
+            .iter()
+            .map(|running| (&running.step, running.since));
+        let mut load = BTreeMap::new();
+        for (Step { id, action, .. }, since) in running.chain(begun) {
+            let Action::ResetRoom {
+                hosts, power, pace, ..
+            } = action
+            else {
+                continue;
+            };
+            if power != circuit {
+                continue;
+            }
+            let (count, most) = (hosts.len() as u64, u64::from(pace.on_at_once));
+            load.insert(
+                id,
+                (
+                    count.min(most),
+                    count > most || self.wakes(since, count, *pace),
+                ),
+            );
+        }
+        (
+            load.values().map(|(on, _)| on).sum(),
+            load.values().filter(|(_, waking)| *waking).count(),
+        )
+    }
+
+    /// Whether the last of so many hosts is still to be woken.
+    fn wakes(&self, since: Timestamp, hosts: u64, pace: Pace) -> bool {
+        let seconds =
+            i64::try_from(hosts * 60 / u64::from(pace.wake_per_minute)).unwrap_or(i64::MAX);
+        self.observed.at.duration_since(since) < SignedDuration::from_secs(seconds)
+            || since >= self.observed.at
+    }
+
+    fn devices(&self) -> Option<&Devices> {
+        self.observed.devices.seen()
+    }
+
+    fn live(&self, image: &schema::name::ImageName) -> Option<&LiveImage> {
+        self.observed.live.get(image)?.seen()
+    }
+
+    fn is_open(&self, windows: &Windows) -> bool {
+        windows.is_open(self.observed.at, &self.desired.zone)
+    }
+
+    fn is_quiet(&self, windows: &Windows) -> bool {
+        self.is_open(windows) && !self.is_open(&self.desired.windows.lessons)
     }
 }

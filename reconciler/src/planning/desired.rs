@@ -11,7 +11,9 @@ use schema::fleet::{
     Central, DEFAULT_POWER_GROUP, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room,
     WorkWindows,
 };
-use schema::name::{ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, VersionName};
+use schema::name::{
+    ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, VersionName,
+};
 use schema::schedule::FreeDays;
 use schema::units::{Bytes, Rate};
 
@@ -104,29 +106,60 @@ impl Desired {
             Server::Central => return Some(Self::nothing(fleet)),
             Server::School(name) => fleet.schools.get(name)?,
         };
-        let classes = school.rooms.values().map(|room| &room.class).filter_map(|name| {
-            let class = fleet.classes.get(name)?;
-            let desired = DesiredClass { start_conf: start_conf::render(name, class), os: class.os.clone() };
-            Some((name.clone(), desired))
-        });
+        let classes = school
+            .rooms
+            .values()
+            .map(|room| &room.class)
+            .filter_map(|name| {
+                let class = fleet.classes.get(name)?;
+                let desired = DesiredClass {
+                    start_conf: start_conf::render(name, class),
+                    os: class.os.clone(),
+                };
+                Some((name.clone(), desired))
+            });
         let released = |image: &ImageName, version: &VersionName, channel, purpose| {
-            let ImageSource::Released { domain_join, versions, .. } = &fleet.images.get(image)?.source else {
+            let ImageSource::Released {
+                domain_join,
+                versions,
+                ..
+            } = &fleet.images.get(image)?.source
+            else {
                 return None;
             };
             let found = versions.get(version)?;
-            let size = Bytes(found.size.0 + found.diff.map_or(0, |diff| diff.0));
-            let desired =
-                DesiredImage { channel, manifest: found.manifest, size, domain_join: *domain_join, purpose };
+            let size = Bytes(
+                found
+                    .size
+                    .0
+                    .saturating_add(found.diff.map_or(0, |diff| diff.0)),
+            );
+            let desired = DesiredImage {
+                channel,
+                manifest: found.manifest,
+                size,
+                domain_join: *domain_join,
+                purpose,
+            };
             Some(((image.clone(), version.clone()), desired))
         };
         let tests = school.test_classes.values().flat_map(|test| {
-            test.images.iter().map(|(image, version)| (image, version, test.until))
+            test.images
+                .iter()
+                .map(|(image, version)| (image, version, test.until))
         });
         let mut images: BTreeMap<_, _> = tests
-            .filter_map(|(image, version, until)| released(image, version, None, Purpose::TestClass { until }))
+            .filter_map(|(image, version, until)| {
+                released(image, version, None, Purpose::TestClass { until })
+            })
             .collect();
         images.extend(school.images.iter().filter_map(|(image, wanted)| {
-            released(image, &wanted.version, wanted.channel.clone(), Purpose::Rooms)
+            released(
+                image,
+                &wanted.version,
+                wanted.channel.clone(),
+                Purpose::Rooms,
+            )
         }));
         Some(Self {
             server: server.clone(),
@@ -160,7 +193,13 @@ impl Desired {
     /// What the circuit of a room bears.
     #[must_use]
     pub fn power_of(&self, group: &PowerGroupName) -> PowerBudget {
-        let budget = self.power.get(group).or_else(|| self.power.get(DEFAULT_POWER_GROUP));
-        budget.copied().unwrap_or(PowerBudget { wake_per_minute: 6, on_at_once: 120 })
+        let budget = self
+            .power
+            .get(group)
+            .or_else(|| self.power.get(DEFAULT_POWER_GROUP));
+        budget.copied().unwrap_or(PowerBudget {
+            wake_per_minute: 6,
+            on_at_once: 120,
+        })
     }
 }

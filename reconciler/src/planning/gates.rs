@@ -22,6 +22,13 @@ pub enum Gate {
         /// How long it is thought to take.
         minutes: i64,
     },
+    /// Work that takes longer than the whole window, so that it would never begin.
+    TooLong {
+        /// The kind of work.
+        work: Work,
+        /// How long it is thought to take.
+        minutes: i64,
+    },
     /// Lessons are being held.
     Lessons,
     /// School holidays.
@@ -61,8 +68,10 @@ pub enum Gate {
     NotOurs(ClassName),
     /// `start.conf.<class>` is not yet what the state repo says.
     StartConf(ClassName),
-    /// An image is not in LINBO's folder.
+    /// An image made on site is not in LINBO's folder.
     ImageMissing(ImageName),
+    /// A released image is not in LINBO's folder yet; it has goals of its own.
+    NotActive(ImageName),
     /// `devices.csv` has rows that would make the import fail or spoil the DHCP configuration.
     BadDevices(String),
     /// Hosts of the room that belong to another class, or are not in `devices.csv` with PXE flag 1 or 2.
@@ -92,9 +101,11 @@ impl Gate {
             | Self::ImageMissing(_)
             | Self::BadDevices(_)
             | Self::NotReset(_)
+            | Self::TooLong { .. }
             | Self::GaveUp { .. }
             | Self::Unseen(_) => true,
-            Self::Window(_)
+            Self::NotActive(_)
+            | Self::Window(_)
             | Self::TooLate { .. }
             | Self::Lessons
             | Self::Holiday(_)
@@ -115,11 +126,13 @@ impl Gate {
             | Self::NotOurs(_)
             | Self::ImageMissing(_)
             | Self::BadDevices(_)
+            | Self::TooLong { .. }
             | Self::GaveUp { .. }
             | Self::Unseen(_)
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
             Self::NotRebranded
+            | Self::NotActive(_)
             | Self::NotReset(_)
             | Self::Window(_)
             | Self::TooLate { .. }
@@ -142,9 +155,18 @@ pub struct Closed {
     pub wake: Option<Timestamp>,
 }
 
+/// How far clocks are put back, and how far those of a server and its clients differ, in ordinary life:
+/// what is noted to have happened so much later than now has happened. What is later still is not believed.
+pub const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
 /// Whether work of this kind may begin at `at`: the end of the opening that it may use, or the gate
 /// that is closed. Lessons end an opening for whatever touches a PC or its image.
-pub fn window(desired: &Desired, work: Work, at: Timestamp, needs: SignedDuration) -> Result<Timestamp, Closed> {
+pub fn window(
+    desired: &Desired,
+    work: Work,
+    at: Timestamp,
+    needs: SignedDuration,
+) -> Result<Timestamp, Closed> {
     let windows = match work {
         Work::Download => &desired.windows.download,
         Work::Activate => &desired.windows.activate,
@@ -152,31 +174,69 @@ pub fn window(desired: &Desired, work: Work, at: Timestamp, needs: SignedDuratio
     };
     let next = next_opening(windows, at, desired);
     let Some(opening) = windows.opening_at(at, &desired.zone) else {
-        return Err(Closed { gate: Gate::Window(work), wake: next });
+        return Err(Closed {
+            gate: Gate::Window(work),
+            wake: next,
+        });
     };
     if work == Work::Download {
-        return Ok(opening.closes);
+        let gate = Gate::TooLate {
+            work,
+            minutes: needs.as_mins(),
+        };
+        let fits = needs <= opening.closes.duration_since(at);
+        return if fits {
+            Ok(opening.closes)
+        } else {
+            Err(Closed { gate, wake: next })
+        };
     }
     let lessons = &desired.windows.lessons;
     if let Some(lesson) = lessons.opening_at(at, &desired.zone) {
-        return Err(Closed { gate: Gate::Lessons, wake: Some(lesson.closes) });
+        return Err(Closed {
+            gate: Gate::Lessons,
+            wake: Some(lesson.closes),
+        });
     }
     let today = at.to_zoned(desired.zone.clone()).date();
     if work == Work::Reset
         && let Some((name, last)) = desired.holidays.holding(today)
     {
-        let wake = last.tomorrow().ok().and_then(|day| day.to_zoned(desired.zone.clone()).ok());
-        return Err(Closed { gate: Gate::Holiday(name.to_owned()), wake: wake.map(|zoned| zoned.timestamp()) });
+        let wake = last
+            .tomorrow()
+            .ok()
+            .and_then(|day| day.to_zoned(desired.zone.clone()).ok());
+        return Err(Closed {
+            gate: Gate::Holiday(name.to_owned()),
+            wake: wake.map(|zoned| zoned.timestamp()),
+        });
     }
-    let lesson = lessons.next_opening(at, &desired.zone).map(|lesson| lesson.opens);
-    let closes = lesson.map_or(opening.closes, |lesson| lesson.min(opening.closes));
-    if at + needs > closes {
-        let gate = Gate::TooLate { work, minutes: needs.as_mins() };
-        return Err(Closed { gate, wake: next });
+    let minutes = needs.as_mins();
+    if opening.closes.duration_since(opening.opens) < needs {
+        return Err(Closed {
+            gate: Gate::TooLong { work, minutes },
+            wake: None,
+        });
+    }
+    let lesson = lessons
+        .next_opening(at, &desired.zone)
+        .filter(|lesson| lesson.opens < opening.closes);
+    let closes = lesson.map_or(opening.closes, |lesson| lesson.opens);
+    if closes.duration_since(at) < needs {
+        // The same window may still be open when the lessons are over.
+        let after = lesson
+            .map(|lesson| lesson.closes)
+            .filter(|end| *end < opening.closes);
+        return Err(Closed {
+            gate: Gate::TooLate { work, minutes },
+            wake: after.or(next),
+        });
     }
     Ok(closes)
 }
 
 fn next_opening(windows: &Windows, at: Timestamp, desired: &Desired) -> Option<Timestamp> {
-    windows.next_opening(at, &desired.zone).map(|Opening { opens, .. }| opens)
+    windows
+        .next_opening(at, &desired.zone)
+        .map(|Opening { opens, .. }| opens)
 }

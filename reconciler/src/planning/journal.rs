@@ -142,21 +142,38 @@ impl Journal {
                 if attempts.len() == Self::ATTEMPTS_KEPT {
                     attempts.remove(0);
                 }
-                attempts.push(Attempt { at: record.at, outcome: outcome.clone() });
+                attempts.push(Attempt {
+                    at: record.at,
+                    outcome: outcome.clone(),
+                });
             }
-            Entry::Finished { step, result: StepResult::Done | StepResult::Paused } => {
+            Entry::Finished {
+                step,
+                result: StepResult::Done | StepResult::Paused,
+            } => {
                 self.steps.remove(step);
             }
-            Entry::Finished { step, result: StepResult::Failed { why, .. } } => {
+            Entry::Finished {
+                step,
+                result: StepResult::Failed { why, .. },
+            } => {
                 let count = self.steps.get(step).map_or(0, |failures| failures.count);
-                let failures = Failures { count: count.saturating_add(1), last: record.at, why: why.clone() };
+                let failures = Failures {
+                    count: count.saturating_add(1),
+                    last: record.at,
+                    why: why.clone(),
+                };
                 self.steps.insert(step.clone(), failures);
             }
             Entry::Told { opened, closed } => {
                 self.told.retain(|key, _| !closed.contains(key));
                 self.told.extend(opened.clone());
             }
-            Entry::PassStarted | Entry::Commit { .. } | Entry::Started { .. } | Entry::PassFinished { .. } | Entry::Unknown => {}
+            Entry::PassStarted
+            | Entry::Commit { .. }
+            | Entry::Started { .. }
+            | Entry::PassFinished { .. }
+            | Entry::Unknown => {}
         }
     }
 
@@ -182,7 +199,10 @@ impl Journal {
 impl fmt::Display for HostOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Applied { file, stamp: Some(stamp) } => write!(f, "applied {file} of {stamp}"),
+            Self::Applied {
+                file,
+                stamp: Some(stamp),
+            } => write!(f, "applied {file} of {stamp}"),
             Self::Applied { file, stamp: None } => write!(f, "applied {file}"),
             Self::Failed { why, .. } => write!(f, "failed: {why}"),
             Self::Unreachable { why } => write!(f, "unreachable: {why}"),
@@ -216,17 +236,38 @@ mod tests {
 
     fn record(at: i64, entry: Entry) -> Record {
         let at = Timestamp::from_second(at).unwrap();
-        Record { at, pass: at, entry }
+        Record {
+            at,
+            pass: at,
+            entry,
+        }
     }
 
     #[test]
     fn failures_count_until_success() {
-        let step = crate::planning::Action::ImportDevices { classes: Vec::new() }.id();
-        let failed = StepResult::Failed { why: "disk full".into(), evidence: vec![] };
-        let finished = |at, result| record(at, Entry::Finished { step: step.clone(), result });
+        let step = crate::planning::Action::ImportDevices {
+            classes: Vec::new(),
+        }
+        .id();
+        let failed = StepResult::Failed {
+            why: "disk full".into(),
+            evidence: vec![],
+        };
+        let finished = |at, result| {
+            record(
+                at,
+                Entry::Finished {
+                    step: step.clone(),
+                    result,
+                },
+            )
+        };
         let two = [finished(1, failed.clone()), finished(2, failed)];
         let journal: Journal = two.iter().collect();
-        assert_eq!(journal.failures(&step).map(|f| (f.count, f.why.as_str())), Some((2, "disk full")));
+        assert_eq!(
+            journal.failures(&step).map(|f| (f.count, f.why.as_str())),
+            Some((2, "disk full"))
+        );
         let journal: Journal = two.iter().chain(&[finished(3, StepResult::Done)]).collect();
         assert_eq!(journal.failures(&step), None);
     }
@@ -234,12 +275,18 @@ mod tests {
     #[test]
     fn waiting_doubles_and_is_bounded() {
         let minutes = |n| backoff(n).as_mins();
-        assert_eq!([1, 2, 3, 4, 8, 100, u32::MAX].map(minutes), [5, 10, 20, 40, 360, 360, 360]);
+        assert_eq!(
+            [1, 2, 3, 4, 8, 100, u32::MAX].map(minutes),
+            [5, 10, 20, 40, 360, 360, 360]
+        );
     }
 
     #[test]
     fn an_event_of_a_newer_version_is_skipped() {
         let line = r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"moon_phase","x":1}"#;
-        assert_eq!(serde_json::from_str::<Record>(line).unwrap().entry, Entry::Unknown);
+        assert_eq!(
+            serde_json::from_str::<Record>(line).unwrap().entry,
+            Entry::Unknown
+        );
     }
 }

@@ -146,21 +146,29 @@ impl Store {
     /// itself is not there.
     #[must_use]
     pub fn missing(&self, manifest: &Digest) -> Option<u64> {
-        let missing = self.manifests.get(manifest)?.files().iter().filter(|file| !self.objects.contains(&file.sha256));
+        let missing = self
+            .manifests
+            .get(manifest)?
+            .files()
+            .iter()
+            .filter(|file| !self.objects.contains(&file.sha256));
         // Two names for one content are moved once.
         let sizes: BTreeMap<_, _> = missing.map(|file| (file.sha256, file.size)).collect();
         let left = |(digest, size): (&Digest, &u64)| {
             size.saturating_sub(self.partial.get(digest).copied().unwrap_or(0))
         };
-        Some(sizes.iter().map(left).sum())
+        Some(sizes.iter().map(left).fold(0, u64::saturating_add))
     }
 
     /// Whether all files of this manifest are there and verified.
     #[must_use]
     pub fn is_complete(&self, manifest: &Digest) -> bool {
-        self.manifests
-            .get(manifest)
-            .is_some_and(|manifest| manifest.files().iter().all(|file| self.objects.contains(&file.sha256)))
+        self.manifests.get(manifest).is_some_and(|manifest| {
+            manifest
+                .files()
+                .iter()
+                .all(|file| self.objects.contains(&file.sha256))
+        })
     }
 }
 
@@ -194,8 +202,14 @@ impl LiveImage {
     /// Its image files with their names.
     pub fn files(&self, image: &ImageName) -> impl Iterator<Item = (FileName, &ImageFile)> {
         let name = |ending: &str| format!("{image}.{ending}").parse().ok();
-        let base = self.base.as_ref().and_then(|file| Some((name("qcow2")?, file)));
-        let diff = self.diff.as_ref().and_then(|file| Some((name("qdiff")?, file)));
+        let base = self
+            .base
+            .as_ref()
+            .and_then(|file| Some((name("qcow2")?, file)));
+        let diff = self
+            .diff
+            .as_ref()
+            .and_then(|file| Some((name("qdiff")?, file)));
         base.into_iter().chain(diff)
     }
 }

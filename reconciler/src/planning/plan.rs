@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::planning::action::{Action, Resource, Share, Step};
 use crate::planning::desired::Desired;
-use crate::planning::gates::{Closed, Gate};
+use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
 use crate::planning::observed::{Observed, Running};
 use crate::planning::topics;
@@ -59,7 +59,9 @@ impl From<&Action> for Goal {
         match action {
             Action::WriteStartConf { class, .. } => Self::StartConf(class.clone()),
             Action::ImportDevices { .. } => Self::Import,
-            Action::Download { image, version, .. } => Self::Downloaded(image.clone(), version.clone()),
+            Action::Download { image, version, .. } => {
+                Self::Downloaded(image.clone(), version.clone())
+            }
             Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
             Action::Seed { file, .. } => Self::Seeded(file.clone()),
             Action::ResetRoom { room, hosts, .. } => Self::Fresh(room.clone(), hosts.len()),
@@ -69,7 +71,10 @@ impl From<&Action> for Goal {
 
 /// The steps and holds that lead from what was observed to what is desired.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut drafts = Drafts { plan: Plan::default(), ledger: Ledger::of(desired, observed) };
+    let mut drafts = Drafts {
+        plan: Plan::default(),
+        ledger: Ledger::of(desired, observed),
+    };
     for propose in topics::ALL {
         propose(desired, observed, &mut drafts);
     }
@@ -92,7 +97,11 @@ impl Drafts<'_> {
     /// already, it is not in backoff, and what it claims is free. Otherwise it becomes a hold.
     pub(super) fn step(&mut self, step: Step) {
         let Ledger { observed, .. } = &self.ledger;
-        if observed.running.iter().any(|running| running.step.id == step.id) {
+        if observed
+            .running
+            .iter()
+            .any(|running| running.step.id == step.id)
+        {
             return;
         }
         let failures = observed.journal.failures(&step.id);
@@ -100,9 +109,12 @@ impl Drafts<'_> {
             && let next = failures.last + backoff(failures.count)
             && observed.at < next
             // A clock that was put back must not stretch a wait of minutes to one of years.
-            && failures.last <= observed.at
+            && failures.last <= observed.at + SKEW
         {
-            let gate = Gate::Backoff { failures: failures.count, why: failures.why.clone() };
+            let gate = Gate::Backoff {
+                failures: failures.count,
+                why: failures.why.clone(),
+            };
             return self.hold(Goal::from(&step.action), gate, Some(next));
         }
         match self.ledger.admit(&step.action) {
@@ -121,7 +133,11 @@ struct Ledger<'a> {
 
 impl<'a> Ledger<'a> {
     fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
-        let mut ledger = Self { desired, observed, taken: BTreeMap::new() };
+        let mut ledger = Self {
+            desired,
+            observed,
+            taken: BTreeMap::new(),
+        };
         for running in &observed.running {
             for (resource, share) in running.step.action.claims() {
                 if !ledger.is_released(&resource, running) {
@@ -134,7 +150,8 @@ impl<'a> Ledger<'a> {
 
     /// The waking phase of a room ends before its reset does, and the next room may begin then.
     fn is_released(&self, resource: &Resource, running: &Running) -> bool {
-        matches!(resource, Resource::Waking(_)) && wakes_until(running).is_some_and(|end| end <= self.observed.at)
+        matches!(resource, Resource::Waking(_))
+            && wakes_until(running).is_some_and(|end| end <= self.observed.at)
     }
 
     fn take(&mut self, resource: Resource, share: Share) {
@@ -152,8 +169,8 @@ impl<'a> Ledger<'a> {
     fn capacity(&self, resource: &Resource) -> u64 {
         match resource {
             Resource::Power(group) => self.desired.power_of(group).on_at_once.into(),
-            Resource::Image(_) | Resource::Class(_) => u64::from(u32::MAX),
-            Resource::Uplink | Resource::Import | Resource::Room(_) | Resource::Waking(_) => 1,
+            Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
+            Resource::Uplink | Resource::Room(_) | Resource::Waking(_) => 1,
         }
     }
 
@@ -164,10 +181,18 @@ impl<'a> Ledger<'a> {
             if taken + self.amount(resource, *share) > self.capacity(resource) {
                 let wakes = self.observed.running.iter().filter(|running| {
                     matches!(resource, Resource::Waking(_))
-                        && running.step.action.claims().iter().any(|(claimed, _)| claimed == resource)
+                        && running
+                            .step
+                            .action
+                            .claims()
+                            .iter()
+                            .any(|(claimed, _)| claimed == resource)
                 });
                 let wake = wakes.filter_map(wakes_until).max();
-                return Err(Closed { gate: Gate::Busy(resource.clone()), wake });
+                return Err(Closed {
+                    gate: Gate::Busy(resource.clone()),
+                    wake,
+                });
             }
         }
         for (resource, share) in claims {

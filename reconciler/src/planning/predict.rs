@@ -15,16 +15,25 @@ use crate::planning::observed::{ClassFiles, Grub, ImageFile, LiveImage, Observed
 /// Changes `observed` as performing `step` is expected to. Time does not pass.
 pub fn predict(observed: &mut Observed, step: &Step) {
     let note = |observed: &mut Observed, entry| {
-        observed.journal.fold(&Record { at: observed.at, pass: observed.at, entry });
+        observed.journal.fold(&Record {
+            at: observed.at,
+            pass: observed.at,
+            entry,
+        });
     };
     match &step.action {
         Action::WriteStartConf { class, after, .. } => {
             // The boot configuration is older than a file that was just written.
             let grub = match observed.classes.get(class) {
-                Some(Probe::Seen(ClassFiles { grub: Grub::ByHand, .. })) => Grub::ByHand,
+                Some(Probe::Seen(ClassFiles {
+                    grub: Grub::ByHand, ..
+                })) => Grub::ByHand,
                 _ => Grub::Stale,
             };
-            let files = ClassFiles { start_conf: Some(after.clone()), grub };
+            let files = ClassFiles {
+                start_conf: Some(after.clone()),
+                grub,
+            };
             observed.classes.insert(class.clone(), Probe::Seen(files));
         }
         Action::ImportDevices { classes } => {
@@ -34,52 +43,100 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                 }
             }
         }
-        Action::Download { image, version, manifest: digest, bytes, .. } => {
-            let Probe::Seen(store) = &mut observed.store else { return };
+        Action::Download {
+            image,
+            version,
+            manifest: digest,
+            bytes,
+            ..
+        } => {
+            let Probe::Seen(store) = &mut observed.store else {
+                return;
+            };
             store.free = store.free.saturating_sub(bytes.0);
             if !store.manifests.contains_key(digest)
                 && let Some(manifest) = stand_in(image, version, digest, bytes.0)
             {
                 store.manifests.insert(*digest, manifest);
             }
-            for file in store.manifests.get(digest).iter().flat_map(|manifest| manifest.files()) {
+            for file in store
+                .manifests
+                .get(digest)
+                .iter()
+                .flat_map(|manifest| manifest.files())
+            {
                 store.objects.insert(file.sha256);
                 store.partial.remove(&file.sha256);
             }
         }
-        Action::Activate { image, manifest, .. } => activate(observed, image, manifest),
+        Action::Activate {
+            image, manifest, ..
+        } => activate(observed, image, manifest),
         Action::Seed { image, file } => {
             if let Some(Probe::Seen(live)) = observed.live.get_mut(image) {
-                let found = if file.as_str().ends_with(".qdiff") { &mut live.diff } else { &mut live.base };
+                let found = if file.as_str().ends_with(".qdiff") {
+                    &mut live.diff
+                } else {
+                    &mut live.base
+                };
                 if let Some(found) = found {
                     found.torrent = Torrent::Current;
                 }
             }
         }
         Action::ResetRoom { hosts, images, .. } => {
-            let Some(file) = images.first().and_then(|image| format!("{image}.qcow2").parse::<FileName>().ok()) else {
+            let Some(file) = images
+                .first()
+                .and_then(|image| format!("{image}.qcow2").parse::<FileName>().ok())
+            else {
                 return;
             };
             for wake in hosts {
-                let outcome = HostOutcome::Applied { file: file.clone(), stamp: None };
-                let entry = Entry::Host { step: step.id.clone(), host: wake.host.clone(), outcome };
+                let outcome = HostOutcome::Applied {
+                    file: file.clone(),
+                    stamp: None,
+                };
+                let entry = Entry::Host {
+                    step: step.id.clone(),
+                    host: wake.host.clone(),
+                    outcome,
+                };
                 note(observed, entry);
             }
         }
     }
-    note(observed, Entry::Finished { step: step.id.clone(), result: StepResult::Done });
+    note(
+        observed,
+        Entry::Finished {
+            step: step.id.clone(),
+            result: StepResult::Done,
+        },
+    );
 }
 
 /// A manifest that nobody has seen yet: one base of the expected size, whose digest stands for its own.
-fn stand_in(image: &ImageName, version: &VersionName, digest: &Digest, size: u64) -> Option<Manifest> {
+fn stand_in(
+    image: &ImageName,
+    version: &VersionName,
+    digest: &Digest,
+    size: u64,
+) -> Option<Manifest> {
     let name = format!("{image}.qcow2").parse::<FileName>().ok()?;
-    let file = ManifestFile { name, size, sha256: *digest };
+    let file = ManifestFile {
+        name,
+        size,
+        sha256: *digest,
+    };
     Manifest::new(image.clone(), version.clone(), vec![file]).ok()
 }
 
 fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
-    let Probe::Seen(store) = &observed.store else { return };
-    let Some(manifest) = store.manifests.get(manifest) else { return };
+    let Probe::Seen(store) = &observed.store else {
+        return;
+    };
+    let Some(manifest) = store.manifests.get(manifest) else {
+        return;
+    };
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::planning::action::Step;
 use crate::planning::desired::Desired;
-use crate::planning::observed::{Observed, Running};
+use crate::planning::observed::Observed;
 use crate::planning::plan::{Hold, plan};
 use crate::planning::predict::predict;
 
@@ -38,10 +38,13 @@ pub fn preview(desired: &Desired, mut observed: Observed) -> Preview {
         for step in &next.steps {
             predict(&mut observed, step);
         }
-        observed.running.retain(|Running { step, .. }| !next.steps.contains(step));
         rounds.push(next.steps);
     }
-    Preview { at: observed.at, rounds, holds }
+    Preview {
+        at: observed.at,
+        rounds,
+        holds,
+    }
 }
 
 impl Preview {

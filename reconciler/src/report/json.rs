@@ -18,7 +18,11 @@ pub const FORMAT_VERSION: &str = "1.0";
 #[must_use]
 pub fn plan(head: Head<'_>, preview: &Preview) -> Value {
     let steps = preview.rounds.iter().enumerate();
-    let steps = steps.flat_map(|(round, steps)| steps.iter().map(move |step| self::step(step, round, head.clock)));
+    let steps = steps.flat_map(|(round, steps)| {
+        steps
+            .iter()
+            .map(move |step| self::step(step, round, head.clock))
+    });
     json!({
         "format_version": FORMAT_VERSION,
         "server": head.server,
@@ -33,7 +37,13 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> Value {
 }
 
 fn step(step: &Step, round: usize, clock: Clock<'_>) -> Value {
-    let Item { mark, object, what, notes, diff } = title::item(step, clock);
+    let Item {
+        mark,
+        object,
+        what,
+        notes,
+        diff,
+    } = title::item(step, clock);
     json!({
         "id": step.id, "round": round, "mark": mark, "object": object, "what": what, "notes": notes,
         "diff": diff, "action": step.action, "reason": step.reason,
@@ -41,7 +51,13 @@ fn step(step: &Step, round: usize, clock: Clock<'_>) -> Value {
 }
 
 fn hold(hold: &Hold, clock: Clock<'_>) -> Value {
-    let Item { mark, object, what, notes, .. } = title::held(hold, clock);
+    let Item {
+        mark,
+        object,
+        what,
+        notes,
+        ..
+    } = title::held(hold, clock);
     json!({
         "mark": mark, "object": object, "what": what, "notes": notes,
         "goal": hold.goal, "gate": hold.gate, "wake": hold.wake,

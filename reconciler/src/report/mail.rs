@@ -34,17 +34,30 @@ pub struct News {
 /// The letter that is due, if there is news.
 #[must_use]
 pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News> {
-    let fresh: BTreeMap<&String, &Trouble> =
-        standing.open.iter().filter(|(key, _)| !journal.told().contains_key(*key)).collect();
+    let fresh: BTreeMap<&String, &Trouble> = standing
+        .open
+        .iter()
+        .filter(|(key, _)| !journal.told().contains_key(*key))
+        .collect();
     if fresh.is_empty() && standing.over.is_empty() {
         return None;
     }
-    let still = standing.open.len() - fresh.len();
+    let still = journal
+        .told()
+        .keys()
+        .filter(|key| !standing.over.contains_key(*key))
+        .count();
     let told = Entry::Told {
-        opened: fresh.iter().map(|(key, trouble)| ((*key).clone(), trouble.title.clone())).collect(),
+        opened: fresh
+            .iter()
+            .map(|(key, trouble)| ((*key).clone(), trouble.title.clone()))
+            .collect(),
         closed: standing.over.keys().cloned().collect(),
     };
-    let letter = Letter { subject: subject(server, fresh.len(), standing.over.len()), body: body(&fresh, standing, still) };
+    let letter = Letter {
+        subject: subject(server, fresh.len(), standing.over.len()),
+        body: body(&fresh, standing, still),
+    };
     Some(News { letter, told })
 }
 
@@ -60,21 +73,29 @@ fn body(fresh: &BTreeMap<&String, &Trouble>, standing: &Standing, still: usize) 
     // Writing to a String cannot fail.
     for trouble in fresh.values() {
         _ = writeln!(body, "! {}", trouble.title);
-        for line in &trouble.details {
+        for line in trouble.details.iter().flat_map(|line| line.lines()) {
             _ = writeln!(body, "    {line}");
         }
         body.push('\n');
     }
     if !standing.over.is_empty() {
-        _ = writeln!(body, "Good again:");
+        _ = writeln!(body, "Over, and good again:");
         for title in standing.over.values() {
             _ = writeln!(body, "  {title}");
         }
         body.push('\n');
     }
     if still > 0 {
-        _ = writeln!(body, "{} known before {} not over yet.\n", count(still, "problem", "problems"), if still == 1 { "is" } else { "are" });
+        _ = writeln!(
+            body,
+            "{} known before {} not over yet.\n",
+            count(still, "problem", "problems"),
+            if still == 1 { "is" } else { "are" }
+        );
     }
-    _ = writeln!(body, "On the server, `reconcile status` shows how things stand, `reconcile --dry-run` what is to be done,\n`reconcile history` what was done.");
+    _ = writeln!(
+        body,
+        "On the server, `reconcile status` shows how things stand, `reconcile --dry-run` what is to be done,\n`reconcile history` what was done."
+    );
     body
 }

@@ -80,26 +80,82 @@ pub enum ConditionKind {
 
 /// How things stand after a pass; `before` is how they stood until now.
 #[must_use]
-pub fn after(server: &str, summary: &Summary, standing: &Standing, exit: u8, clock: Clock<'_>, before: Option<&Status>) -> Status {
-    let holds: Vec<_> = summary.last.iter().flat_map(|(_, plan)| &plan.holds).collect();
-    let wanted = holds.len() + summary.last.as_ref().map_or(0, |(_, plan)| plan.steps.len());
+pub fn after(
+    server: &str,
+    summary: &Summary,
+    standing: &Standing,
+    exit: u8,
+    clock: Clock<'_>,
+    before: Option<&Status>,
+) -> Status {
+    let holds: Vec<_> = summary
+        .last
+        .iter()
+        .flat_map(|(_, plan)| &plan.holds)
+        .collect();
+    let wanted = holds.len()
+        + summary
+            .last
+            .as_ref()
+            .map_or(0, |(_, plan)| plan.steps.len());
     let stalled = !standing.open.is_empty();
     let known = summary.last.is_some();
     let condition = |kind, status: bool, reason: &str, message: String| {
-        let same = before.and_then(|before| before.conditions.iter().find(|old| old.kind == kind && old.status == status));
+        let same = before.and_then(|before| {
+            before
+                .conditions
+                .iter()
+                .find(|old| old.kind == kind && old.status == status)
+        });
         let last_transition = same.map_or(clock.now, |old| old.last_transition);
-        Condition { kind, status, reason: reason.to_owned(), message, last_transition }
+        Condition {
+            kind,
+            status,
+            reason: reason.to_owned(),
+            message,
+            last_transition,
+        }
     };
     let ready = known && wanted == 0 && !stalled;
     let conditions = vec![
         match (known, wanted, stalled) {
-            (false, ..) => condition(ConditionKind::Ready, false, "NoState", "there is no valid commit to work towards".to_owned()),
-            (true, 0, false) => condition(ConditionKind::Ready, ready, "AsWanted", "the server is as the state repo says".to_owned()),
-            (true, 0, true) => condition(ConditionKind::Ready, false, "Troubled", format!("{} open", standing.open.len())),
-            (true, wanted, _) => condition(ConditionKind::Ready, false, "Waiting", format!("{wanted} wanted and waiting")),
+            (false, ..) => condition(
+                ConditionKind::Ready,
+                false,
+                "NoState",
+                "there is no valid commit to work towards".to_owned(),
+            ),
+            (true, 0, false) => condition(
+                ConditionKind::Ready,
+                ready,
+                "AsWanted",
+                "the server is as the state repo says".to_owned(),
+            ),
+            (true, 0, true) => condition(
+                ConditionKind::Ready,
+                false,
+                "Troubled",
+                format!("{} open", standing.open.len()),
+            ),
+            (true, wanted, _) => condition(
+                ConditionKind::Ready,
+                false,
+                "Waiting",
+                format!("{wanted} wanted and waiting"),
+            ),
         },
-        condition(ConditionKind::Reconciling, wanted > 0, if wanted > 0 { "Waiting" } else { "Idle" }, format!("{wanted} wanted")),
-        condition(ConditionKind::Stalled, stalled, if stalled { "Troubled" } else { "Working" }, format!("{} wrong", standing.open.len())),
+        condition(
+            ConditionKind::Reconciling,
+            wanted > 0,
+            if wanted > 0 { "Waiting" } else { "Idle" },
+            format!("{wanted} wanted"),
+        ),
+        condition(
+            ConditionKind::Stalled,
+            stalled,
+            if stalled { "Troubled" } else { "Working" },
+            format!("{} wrong", standing.open.len()),
+        ),
     ];
     Status {
         format_version: FORMAT_VERSION.to_owned(),
@@ -107,8 +163,22 @@ pub fn after(server: &str, summary: &Summary, standing: &Standing, exit: u8, clo
         at: clock.now,
         last_applied_commit: summary.commit.as_ref().map(|commit| commit.id.clone()),
         conditions,
-        troubles: standing.open.values().map(|trouble| Told { title: trouble.title.clone(), details: trouble.details.clone() }).collect(),
-        holds: holds.into_iter().map(|hold| title::held(hold, clock)).map(|item| Told { title: format!("{}: {}", item.object, item.what), details: item.notes }).collect(),
+        troubles: standing
+            .open
+            .values()
+            .map(|trouble| Told {
+                title: trouble.title.clone(),
+                details: trouble.details.clone(),
+            })
+            .collect(),
+        holds: holds
+            .into_iter()
+            .map(|hold| title::held(hold, clock))
+            .map(|item| Told {
+                title: format!("{}: {}", item.object, item.what),
+                details: item.notes,
+            })
+            .collect(),
         last_operation: summary::line(summary, standing),
         exit,
     }

@@ -7,25 +7,46 @@ use crate::linbo::verdict::HostOutcome;
 use crate::planning::StepResult;
 use crate::report::style::{Color, Mark, count};
 use crate::report::title::{self, Clock};
-use crate::report::trouble::Standing;
+use crate::report::trouble::{Standing, host_key};
 
 /// Whether a pass failed: exit code 1.
 #[must_use]
 pub fn has_failed(summary: &Summary, standing: &Standing) -> bool {
-    let step = summary.finished.iter().any(|(_, result)| matches!(result, StepResult::Failed { .. }));
-    let host = summary.hosts.values().any(|(_, outcome)| matches!(outcome, HostOutcome::Failed { .. }));
+    let step = summary
+        .finished
+        .iter()
+        .any(|(_, result)| matches!(result, StepResult::Failed { .. }));
+    let host = summary
+        .hosts
+        .values()
+        .any(|(_, outcome)| matches!(outcome, HostOutcome::Failed { .. }));
     step || host || !standing.open.is_empty()
 }
 
 /// One line: how many steps did what.
 #[must_use]
 pub fn line(summary: &Summary, standing: &Standing) -> String {
-    let results = |wanted: fn(&StepResult) -> bool| summary.finished.iter().filter(|(_, result)| wanted(result)).count();
+    let results = |wanted: fn(&StepResult) -> bool| {
+        summary
+            .finished
+            .iter()
+            .filter(|(_, result)| wanted(result))
+            .count()
+    };
     let done = results(|result| *result == StepResult::Done);
     let paused = results(|result| *result == StepResult::Paused);
     let failed = results(|result| matches!(result, StepResult::Failed { .. }));
-    let waiting = summary.last.as_ref().map_or(0, |(_, plan)| plan.holds.len());
-    let hosts = |wanted: fn(&HostOutcome) -> bool| summary.hosts.values().filter(|(_, outcome)| wanted(outcome)).count();
+    let waiting = summary
+        .last
+        .as_ref()
+        .map_or(0, |(_, plan)| plan.holds.len());
+    let hosts = |wanted: fn(&HostOutcome) -> bool| {
+        summary
+            .hosts
+            .values()
+            .filter(|(_, outcome)| wanted(outcome))
+            .count()
+    };
     let mut parts = Vec::new();
     let mut say = |number: usize, what: &str| {
         if number > 0 {
@@ -36,17 +57,53 @@ pub fn line(summary: &Summary, standing: &Standing) -> String {
     say(paused, "paused");
     say(failed, "failed");
     say(waiting, "waiting");
-    say(hosts(|outcome| matches!(outcome, HostOutcome::Applied { .. })), "hosts applied");
-    say(hosts(|outcome| matches!(outcome, HostOutcome::Failed { .. })), "hosts failed");
-    say(hosts(|outcome| matches!(outcome, HostOutcome::Unreachable { .. })), "hosts unreachable");
-    say(hosts(|outcome| matches!(outcome, HostOutcome::Unknown { .. })), "hosts unknown");
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Applied { .. }));
+    say(
+        number,
+        if number == 1 {
+            "host applied"
+        } else {
+            "hosts applied"
+        },
+    );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Failed { .. }));
+    say(
+        number,
+        if number == 1 {
+            "host failed"
+        } else {
+            "hosts failed"
+        },
+    );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Unreachable { .. }));
+    say(
+        number,
+        if number == 1 {
+            "host unreachable"
+        } else {
+            "hosts unreachable"
+        },
+    );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::Unknown { .. }));
+    say(
+        number,
+        if number == 1 {
+            "host unknown"
+        } else {
+            "hosts unknown"
+        },
+    );
     if !standing.open.is_empty() {
         parts.push(count(standing.open.len(), "problem", "problems"));
     }
     if summary.stopped {
         parts.push("stopped before its end".to_owned());
     }
-    if parts.is_empty() { "Nothing to do: the server is as the state repo says.".to_owned() } else { format!("Pass: {}.", parts.join(", ")) }
+    if parts.is_empty() {
+        "Nothing to do: the server is as the state repo says.".to_owned()
+    } else {
+        format!("Pass: {}.", parts.join(", "))
+    }
 }
 
 /// The summary that a pass prints at its end.
@@ -54,24 +111,48 @@ pub fn line(summary: &Summary, standing: &Standing) -> String {
 pub fn text(summary: &Summary, standing: &Standing, clock: Clock<'_>, color: Color) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    for problem in summary.problems.iter().filter(|problem| !problem.is_failure) {
-        _ = writeln!(text, "{} {}", Mark::Wait.paint(color), problem.text.replace('\n', "\n  "));
+    for problem in summary
+        .problems
+        .iter()
+        .filter(|problem| !problem.is_failure)
+    {
+        _ = writeln!(
+            text,
+            "{} {}",
+            Mark::Wait.paint(color),
+            problem.text.replace('\n', "\n  ")
+        );
     }
     for (host, (room, outcome)) in &summary.hosts {
-        if !matches!(outcome, HostOutcome::Applied { .. }) {
-            _ = writeln!(text, "{} host {host} in room {room} {outcome}", Mark::Blocked.paint(color));
+        let is_told = standing.open.contains_key(&host_key(host));
+        if !is_told && !matches!(outcome, HostOutcome::Applied { .. }) {
+            _ = writeln!(
+                text,
+                "{} host {host} in room {room} {outcome}",
+                Mark::Blocked.paint(color)
+            );
         }
     }
     for trouble in standing.open.values() {
         _ = writeln!(text, "{} {}", Mark::Blocked.paint(color), trouble.title);
-        for line in &trouble.details {
+        for line in trouble.details.iter().flat_map(|line| line.lines()) {
             _ = writeln!(text, "    {line}");
         }
     }
-    let holds = summary.last.iter().flat_map(|(_, plan)| &plan.holds).filter(|hold| !hold.gate.is_failure());
+    let holds = summary
+        .last
+        .iter()
+        .flat_map(|(_, plan)| &plan.holds)
+        .filter(|hold| !hold.gate.is_failure());
     for hold in holds {
         let item = title::held(hold, clock);
-        _ = writeln!(text, "{} {}: {}", item.mark.paint(color), item.object, item.what);
+        _ = writeln!(
+            text,
+            "{} {}: {}",
+            item.mark.paint(color),
+            item.object,
+            item.what
+        );
         for note in item.notes {
             _ = writeln!(text, "    {note}");
         }

@@ -29,29 +29,62 @@ pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
     // Writing to a String cannot fail.
     _ = writeln!(text, "{}", first_line(head));
     for problem in head.problems {
-        _ = writeln!(text, "\n{} {}", Mark::Blocked.paint(color), problem.text.replace('\n', "\n  "));
+        _ = writeln!(
+            text,
+            "\n{} {}",
+            Mark::Blocked.paint(color),
+            problem.text.replace('\n', "\n  ")
+        );
     }
     if !head.blind.is_empty() {
-        _ = writeln!(text, "\n{} not all could be seen:", Mark::Blocked.paint(color));
+        _ = writeln!(
+            text,
+            "\n{} not all could be seen:",
+            Mark::Blocked.paint(color)
+        );
         for cause in head.blind {
             _ = writeln!(text, "    {cause}");
         }
     }
     let now = preview.rounds.first().into_iter().flatten();
     let then = preview.rounds.iter().skip(1).flatten();
-    block(&mut text, now.map(|step| title::item(step, head.clock)), "would", color);
-    block(&mut text, then.map(|step| title::item(step, head.clock)), "then would", color);
-    block(&mut text, preview.holds.iter().map(|hold| title::held(hold, head.clock)), "", color);
-    _ = writeln!(text, "\n{}", last_line(preview));
+    block(
+        &mut text,
+        now.map(|step| title::item(step, head.clock)),
+        "would",
+        color,
+    );
+    block(
+        &mut text,
+        then.map(|step| title::item(step, head.clock)),
+        "then would",
+        color,
+    );
+    block(
+        &mut text,
+        preview
+            .holds
+            .iter()
+            .map(|hold| title::held(hold, head.clock)),
+        "",
+        color,
+    );
+    _ = writeln!(text, "\n{}", last_line(head, preview));
     text
 }
 
 fn first_line(head: Head<'_>) -> String {
     let commit = match head.commit {
-        Some(CommitLine { id, subject }) => format!(" at {} \u{201c}{subject}\u{201d}", &id[..id.len().min(9)]),
+        Some(CommitLine { id, subject }) => {
+            format!(" at {} \u{201c}{subject}\u{201d}", &id[..id.len().min(9)])
+        }
         None => String::new(),
     };
-    format!("{}{commit}, {}", head.server, head.clock.show(head.clock.now))
+    format!(
+        "{}{commit}, {}",
+        head.server,
+        head.clock.show(head.clock.now)
+    )
 }
 
 fn block(text: &mut String, items: impl Iterator<Item = Item>, mood: &str, color: Color) {
@@ -59,11 +92,21 @@ fn block(text: &mut String, items: impl Iterator<Item = Item>, mood: &str, color
         if index == 0 {
             text.push('\n');
         }
-        let Item { mark, object, what, notes, diff } = item;
-        let mood = if mood.is_empty() { String::new() } else { format!("{mood} ") };
+        let Item {
+            mark,
+            object,
+            what,
+            notes,
+            diff,
+        } = item;
+        let mood = if mood.is_empty() {
+            String::new()
+        } else {
+            format!("{mood} ")
+        };
         _ = writeln!(text, "{} {object}: {mood}{what}", mark.paint(color));
-        for note in notes {
-            _ = writeln!(text, "    {note}");
+        for line in notes.iter().flat_map(|note| note.lines()) {
+            _ = writeln!(text, "    {line}");
         }
         for line in diff.iter().flat_map(|diff| diff.lines()) {
             _ = writeln!(text, "    {}", painted(line, color));
@@ -85,13 +128,35 @@ fn painted(line: &str, color: Color) -> String {
 
 /// The last line: how much of what, or that nothing is to be done.
 #[must_use]
-pub fn last_line(preview: &Preview) -> String {
-    let Counts { add, change, hosts, waiting } = Counts::of(preview);
-    if add + change + hosts + waiting == 0 {
-        return "Nothing to do: the server is as the state repo says.".to_owned();
+pub fn last_line(head: Head<'_>, preview: &Preview) -> String {
+    let Counts {
+        add,
+        change,
+        hosts,
+        waiting,
+        blocked,
+    } = Counts::of(preview);
+    if add + change + hosts + waiting + blocked == 0 {
+        let known = if head.blind.is_empty() {
+            "Nothing to do: the server is as the state repo says."
+        } else {
+            "Nothing to do as far as could be seen, but not all could be."
+        };
+        return known.to_owned();
     }
-    let resets = if hosts == 0 { String::new() } else { format!("{} to reset, ", count(hosts, "host", "hosts")) };
-    format!("Plan: {add} to add, {change} to change, 0 to delete, {resets}{waiting} waiting.")
+    let resets = if hosts == 0 {
+        String::new()
+    } else {
+        format!("{} to reset, ", count(hosts, "host", "hosts"))
+    };
+    let blocked = if blocked == 0 {
+        String::new()
+    } else {
+        format!(", {blocked} blocked")
+    };
+    format!(
+        "Plan: {add} to add, {change} to change, 0 to delete, {resets}{waiting} waiting{blocked}."
+    )
 }
 
 /// How much of what a plan holds.
@@ -103,17 +168,34 @@ pub struct Counts {
     pub change: usize,
     /// Hosts to reset.
     pub hosts: usize,
-    /// Holds.
+    /// Holds that wait for a gate.
     pub waiting: usize,
+    /// Holds that wait for a person.
+    pub blocked: usize,
 }
 
 impl Counts {
     /// Those of a plan.
     #[must_use]
     pub fn of(preview: &Preview) -> Self {
-        let mut counts = Self { add: 0, change: 0, hosts: 0, waiting: preview.holds.len() };
+        let blocked = preview
+            .holds
+            .iter()
+            .filter(|hold| hold.gate.needs_a_person())
+            .count();
+        let waiting = preview.holds.len() - blocked;
+        let mut counts = Self {
+            add: 0,
+            change: 0,
+            hosts: 0,
+            waiting,
+            blocked,
+        };
         for step in preview.steps() {
-            let clock = Clock { now: preview.at, zone: &jiff::tz::TimeZone::UTC };
+            let clock = Clock {
+                now: preview.at,
+                zone: &jiff::tz::TimeZone::UTC,
+            };
             match (&step.action, title::item(step, clock).mark) {
                 (Action::ResetRoom { hosts, .. }, _) => counts.hosts += hosts.len(),
                 (_, Mark::Add) => counts.add += 1,

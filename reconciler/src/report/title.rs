@@ -56,113 +56,246 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
         (_, Reason::Absent | Reason::Resumed) => Mark::Add,
         _ => Mark::Change,
     };
-    let mut notes = vec![reason(&step.reason, clock)];
+    let mut notes = vec![reason(step, clock)];
     let diff = match &step.action {
-        Action::WriteStartConf { class, before, after } => Some(diff(&format!("start.conf.{class}"), before.as_deref().unwrap_or(""), after)),
+        Action::WriteStartConf {
+            class,
+            before,
+            after,
+        } => Some(diff(
+            &format!("start.conf.{class}"),
+            before.as_deref().unwrap_or(""),
+            after,
+        )),
         Action::Download { rate, until, .. } => {
             let rate = rate.map(|rate| format!(" at {rate}")).unwrap_or_default();
             notes.push(format!("until {}{rate}", clock.show(*until)));
             None
         }
-        Action::ResetRoom { hosts, pace, power, .. } => {
-            notes.push(format!("{} on circuit {power}: {} woken a minute, {} on at once", few(hosts.iter().map(|wake| &wake.host)), pace.wake_per_minute, pace.on_at_once));
+        Action::ResetRoom {
+            hosts,
+            whole_room,
+            pace,
+            power,
+            ..
+        } => {
+            if !whole_room {
+                notes.push(few(hosts.iter().map(|wake| &wake.host)));
+            }
+            let pace = format!(
+                "{} woken a minute, {} on at once",
+                pace.wake_per_minute, pace.on_at_once
+            );
+            notes.push(format!("circuit {power}: {pace}"));
             None
         }
         Action::ImportDevices { .. } | Action::Activate { .. } | Action::Seed { .. } => None,
     };
-    Item { mark, object, what, notes, diff }
+    Item {
+        mark,
+        object,
+        what,
+        notes,
+        diff,
+    }
 }
 
 /// A hold as an item of a plan.
 #[must_use]
 pub fn held(hold: &Hold, clock: Clock<'_>) -> Item {
     let (object, what) = goal(&hold.goal);
-    let mark = if hold.gate.needs_a_person() { Mark::Blocked } else { Mark::Wait };
+    let blocked = hold.gate.needs_a_person();
+    let mark = if blocked { Mark::Blocked } else { Mark::Wait };
+    let what = if blocked {
+        format!("cannot {what}")
+    } else {
+        what
+    };
     let mut notes = gate(&hold.gate);
-    if let Some(wake) = hold.wake {
-        let when = if hold.gate == Gate::Lessons || matches!(hold.gate, Gate::Window(_) | Gate::TooLate { .. }) { "opens" } else { "next look" };
-        notes.push(format!("{when} {}", clock.show(wake)));
+    let wake = hold
+        .wake
+        .and_then(|wake| Some(format!("{} {}", until(&hold.gate)?, clock.show(wake))));
+    notes.extend(wake);
+    Item {
+        mark,
+        object,
+        what,
+        notes,
+        diff: None,
     }
-    Item { mark, object, what, notes, diff: None }
+}
+
+/// What is to be expected at the time at which a hold is looked at again.
+const fn until(gate: &Gate) -> Option<&'static str> {
+    match gate {
+        Gate::Window(_) => Some("it opens"),
+        Gate::TooLate { .. } | Gate::Backoff { .. } | Gate::Retry(_) | Gate::GaveUp { .. } => {
+            Some("next try")
+        }
+        Gate::Lessons | Gate::Holiday(_) => Some("they end"),
+        Gate::Busy(_) => Some("it is free"),
+        _ => None,
+    }
 }
 
 fn words(action: &Action) -> (String, String) {
     match action {
-        Action::WriteStartConf { class, .. } => (format!("class {class}"), format!("write start.conf.{class}")),
-        Action::ImportDevices { classes } => {
-            ("devices".to_owned(), format!("import, so that the boot configuration of {} follows", few(classes)))
+        Action::WriteStartConf { class, .. } => (
+            format!("class {class}"),
+            format!("write start.conf.{class}"),
+        ),
+        Action::ImportDevices { classes } => (
+            "devices".to_owned(),
+            format!(
+                "run linuxmuster-import-devices for the boot configuration of {}",
+                few(classes)
+            ),
+        ),
+        Action::Download {
+            image,
+            version,
+            bytes,
+            ..
+        } => (
+            format!("image {image}"),
+            format!("download {version}, {bytes:.1}"),
+        ),
+        Action::Activate { image, version, .. } => {
+            (format!("image {image}"), format!("activate {version}"))
         }
-        Action::Download { image, version, bytes, .. } => (format!("image {image}"), format!("download {version}, {bytes:.1}")),
-        Action::Activate { image, version, .. } => (format!("image {image}"), format!("activate {version}")),
-        Action::Seed { image, file } => (format!("image {image}"), format!("make the torrent of {file} anew and seed it")),
-        Action::ResetRoom { room, hosts, commands, images, .. } => (
+        Action::Seed { image, file } => (
+            format!("image {image}"),
+            format!("make the torrent of {file} anew and seed it"),
+        ),
+        Action::ResetRoom {
+            room,
+            hosts,
+            commands,
+            images,
+            ..
+        } => (
             format!("room {room}"),
-            format!("reset {} to {} ({commands})", count(hosts.len(), "host", "hosts"), few(images)),
+            format!(
+                "reset {} to {} ({commands})",
+                count(hosts.len(), "host", "hosts"),
+                few(images)
+            ),
         ),
     }
 }
 
 fn goal(goal: &Goal) -> (String, String) {
     match goal {
-        Goal::StartConf(class) => (format!("class {class}"), format!("start.conf.{class}")),
-        Goal::Import => ("devices".to_owned(), "import".to_owned()),
-        Goal::Downloaded(image, version) => (format!("image {image}"), format!("download {version}")),
+        Goal::StartConf(class) => (
+            format!("class {class}"),
+            format!("write start.conf.{class}"),
+        ),
+        Goal::Import => (
+            "devices".to_owned(),
+            "run linuxmuster-import-devices".to_owned(),
+        ),
+        Goal::Downloaded(image, version) => {
+            (format!("image {image}"), format!("download {version}"))
+        }
         Goal::Active(image, version) => (format!("image {image}"), format!("activate {version}")),
         Goal::Seeded(file) => (format!("image file {file}"), "seed it".to_owned()),
-        Goal::Fresh(room, hosts) => (format!("room {room}"), format!("reset {}", count(*hosts, "host", "hosts"))),
+        Goal::Fresh(room, hosts) => (
+            format!("room {room}"),
+            format!("reset {}", count(*hosts, "host", "hosts")),
+        ),
         Goal::Room(room) => (format!("room {room}"), "reset all hosts".to_owned()),
     }
 }
 
-fn reason(reason: &Reason, clock: Clock<'_>) -> String {
-    match reason {
-        Reason::Absent => "it is not there".to_owned(),
+fn reason(step: &Step, clock: Clock<'_>) -> String {
+    match &step.reason {
+        Reason::Absent => match &step.action {
+            Action::Download { .. } => "it is not in the store",
+            Action::Activate { .. } => "no version is active",
+            Action::Seed { .. } => "there is no torrent",
+            Action::WriteStartConf { .. }
+            | Action::ImportDevices { .. }
+            | Action::ResetRoom { .. } => "there is none",
+        }
+        .to_owned(),
         Reason::Differs => "it differs from what the state repo says".to_owned(),
         Reason::BootOutdated => "the boot configuration is older than start.conf".to_owned(),
-        Reason::OtherVersion(Some(version)) => format!("{version} is active"),
-        Reason::OtherVersion(None) => "something else is active, which the store does not know".to_owned(),
+        Reason::OtherVersion(Some(version)) => format!("in place of {version}"),
+        Reason::OtherVersion(None) => {
+            "in place of an image that the store does not know".to_owned()
+        }
         Reason::Resumed => "it was begun, and goes on".to_owned(),
-        Reason::Outdated => "its torrent is older than it: a seeder would write the old content back".to_owned(),
-        Reason::Stale { due } => format!("not fresh since {}", clock.show(*due)),
+        Reason::Outdated => {
+            "the torrent is older than the file: a seeder would write the old content back"
+                .to_owned()
+        }
+        Reason::Stale { due } => format!("due since {}", clock.show(*due)),
     }
 }
 
 fn gate(gate: &Gate) -> Vec<String> {
     let line = match gate {
         Gate::Window(work) => format!("the {} window is closed", name(*work)),
+        Gate::TooLate {
+            work: Work::Download,
+            ..
+        } => "the download window closes just now".to_owned(),
         Gate::TooLate { work, minutes } => {
-            format!("it takes about {minutes} min, more than is left of the {} window or until lessons", name(*work))
+            format!(
+                "it takes about {minutes} min, and the {} window closes or lessons begin before",
+                name(*work)
+            )
         }
+        Gate::TooLong { work, minutes } => format!(
+            "it takes about {minutes} min, longer than the whole {} window: make the window longer, the room smaller, or the power budget larger",
+            name(*work)
+        ),
         Gate::Lessons => "lessons are being held".to_owned(),
         Gate::Holiday(holiday) => format!("holidays: {holiday}"),
         Gate::Busy(resource) => busy(resource),
-        Gate::HostsBusy(hosts) => format!("{} still at work: {}", if hosts.len() == 1 { "a host is" } else { "hosts are" }, few(hosts)),
+        Gate::HostsBusy(hosts) => format!(
+            "{} still at work: {}",
+            count(hosts.len(), "host is", "hosts are"),
+            few(hosts)
+        ),
         Gate::Uploading(image) => format!(
             "an upload into the folder of {image} runs, or was cut off: .BAK or temporary files lie there"
         ),
-        Gate::Backoff { failures, why } => format!("failed {}: {why}", count(*failures as usize, "time", "times")),
-        Gate::Retry(hosts) => format!("tried in vain, and tried again soon: {}", few(hosts)),
+        Gate::Backoff { failures: 1, why } => format!("it failed: {why}"),
+        Gate::Backoff { failures, why } => {
+            format!("it failed {failures} times, the last time: {why}")
+        }
+        Gate::Retry(hosts) => format!("tried in vain: {}", few(hosts)),
         Gate::GaveUp { hosts } => {
-            return std::iter::once("tried in vain as often as is sensible; tried again at the next occurrence:".to_owned())
-                .chain(hosts.iter().map(|(host, why)| format!("{host} {why}")))
+            return hosts
+                .iter()
+                .map(|(host, why)| format!("{host} {why}"))
+                .chain(["given up until the schedule's next time".to_owned()])
                 .collect();
         }
         Gate::Unseen(cause) => format!("could not be seen: {cause}"),
         Gate::NotRebranded => {
-            "it belongs to another domain, and moving it into the school's is not automated yet".to_owned()
+            "it belongs to another domain, and moving it into the school's is not automated yet"
+                .to_owned()
         }
         Gate::NoSpace { needed, free } => {
-            format!("the store has {free:.1} free, {needed:.1} are needed: delete something or enlarge the disk")
+            format!(
+                "the store has {free:.1} free, {needed:.1} are needed: delete something or enlarge the disk"
+            )
         }
         Gate::NotOurs(class) => format!(
-            "start.conf.{class} was not written by reconcile: move it away, or begin it with the header line of reconcile to hand it over"
+            "start.conf.{class} exists and was not written by reconcile: move it away, and reconcile writes its own"
         ),
         Gate::StartConf(class) => format!("start.conf.{class} has to be right first"),
         Gate::ImageMissing(image) => format!("there is no {image}.qcow2 in LINBO's folder"),
-        Gate::BadDevices(problem) => format!("devices.csv has bad rows, which would spoil the import: {problem}"),
+        Gate::NotActive(image) => format!("image {image} is not active yet"),
+        Gate::BadDevices(problem) => {
+            format!("devices.csv has bad rows, which would spoil the import: {problem}")
+        }
         Gate::NotReset(hosts) => {
-            return std::iter::once("not reset:".to_owned())
-                .chain(hosts.iter().map(|(host, why)| format!("{host} {why}")))
+            return hosts
+                .iter()
+                .map(|(host, why)| format!("{host} {why}"))
                 .collect();
         }
     };
@@ -193,8 +326,15 @@ fn busy(resource: &Resource) -> String {
 #[must_use]
 pub fn diff(name: &str, before: &str, after: &str) -> String {
     let diff = similar::TextDiff::from_lines(before, after);
-    let old = if before.is_empty() { "/dev/null".to_owned() } else { format!("a/{name}") };
-    diff.unified_diff().context_radius(3).header(&old, &format!("b/{name}")).to_string()
+    let old = if before.is_empty() {
+        "/dev/null".to_owned()
+    } else {
+        format!("a/{name}")
+    };
+    diff.unified_diff()
+        .context_radius(3)
+        .header(&old, &format!("b/{name}"))
+        .to_string()
 }
 
 /// Bytes for people.

@@ -39,21 +39,42 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
     for problem in summary.problems.iter().filter(|problem| problem.is_failure) {
         let mut lines = problem.text.lines();
         let title = lines.next().unwrap_or_default().to_owned();
-        open.insert(format!("repo/{title}"), Trouble { title, details: lines.map(str::to_owned).collect() });
+        open.insert(
+            format!("repo/{title}"),
+            Trouble {
+                title,
+                details: lines.map(str::to_owned).collect(),
+            },
+        );
     }
     for violation in &summary.violations {
         let title = format!("a fault of reconcile itself, and nothing was begun: {violation}");
-        open.insert(format!("fault/{}", violation.step), Trouble { title, details: Vec::new() });
+        open.insert(
+            format!("fault/{}", violation.step),
+            Trouble {
+                title,
+                details: Vec::new(),
+            },
+        );
     }
     if let Some(error) = &summary.journal {
         let title = format!("the journal cannot be written, and nothing was begun: {error:#}");
-        open.insert("journal".to_owned(), Trouble { title, details: Vec::new() });
+        open.insert(
+            "journal".to_owned(),
+            Trouble {
+                title,
+                details: Vec::new(),
+            },
+        );
     }
     let Some((observed, plan)) = &summary.last else {
-        return Standing { open, over: BTreeMap::new() };
+        return Standing {
+            open,
+            over: BTreeMap::new(),
+        };
     };
     for cause in observed.blind_spots() {
-        open.insert(format!("unseen/{cause}"), Trouble { title: format!("not seen: {cause}"), details: Vec::new() });
+        open.extend([unseen(&cause)]);
     }
     for hold in &plan.holds {
         if let Some((key, trouble)) = of_hold(hold, summary, clock) {
@@ -65,13 +86,30 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
             open.insert(host_key(host), trouble);
         }
     }
-    let over = observed.journal.told().iter().filter(|(key, _)| !open.contains_key(*key) && is_over(key, observed, plan));
-    let over = over.map(|(key, title)| (key.clone(), title.clone())).collect();
+    let over = observed
+        .journal
+        .told()
+        .iter()
+        .filter(|(key, _)| !open.contains_key(*key) && is_over(key, observed, plan));
+    let over = over
+        .map(|(key, title)| (key.clone(), title.clone()))
+        .collect();
     Standing { open, over }
 }
 
-fn host_key(host: &HostName) -> String {
+/// The key of what is wrong with a host.
+pub(super) fn host_key(host: &HostName) -> String {
     format!("host/{host}")
+}
+
+fn unseen(cause: &str) -> (String, Trouble) {
+    (
+        format!("unseen/{cause}"),
+        Trouble {
+            title: format!("not seen: {cause}"),
+            details: Vec::new(),
+        },
+    )
 }
 
 fn goal_key(goal: &Goal) -> String {
@@ -87,22 +125,39 @@ fn goal_key(goal: &Goal) -> String {
 
 fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
     // Hosts speak for themselves.
-    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_) | Gate::Unseen(_)) {
+    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_)) {
         return None;
+    }
+    if let Gate::Unseen(cause) = &hold.gate {
+        return Some(unseen(cause));
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;
-    let last = summary.finished.iter().rev().find(|(step, _)| goal_key(&Goal::from(&step.action)) == goal_key(&hold.goal));
+    let last = summary
+        .finished
+        .iter()
+        .rev()
+        .find(|(step, _)| goal_key(&Goal::from(&step.action)) == goal_key(&hold.goal));
     if let Some((_, StepResult::Failed { evidence, .. })) = last {
         details.extend(evidence.iter().cloned());
     }
-    let title = format!("{}: {}", item.object, item.what);
+    // Holds that need a person say so themselves.
+    let cannot = if matches!(hold.gate, Gate::Backoff { .. }) {
+        "cannot "
+    } else {
+        ""
+    };
+    let title = format!("{}: {cannot}{}", item.object, item.what);
     Some((goal_key(&hold.goal), Trouble { title, details }))
 }
 
 fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
     let last = observed.journal.attempts(host).last()?;
-    let room = observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| format!(" in room {}", device.room));
+    let room = observed
+        .devices
+        .seen()
+        .and_then(|devices| devices.get(host))
+        .map(|device| format!(" in room {}", device.room));
     let room = room.unwrap_or_default();
     let gave_up = || {
         plan.holds.iter().any(|hold| match &hold.gate {
@@ -112,30 +167,57 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
     };
     match &last.outcome {
         HostOutcome::Applied { .. } => None,
-        HostOutcome::Failed { why, evidence } => {
-            Some(Trouble { title: format!("host {host}{room} failed: {why}"), details: evidence.clone() })
-        }
+        HostOutcome::Failed { why, evidence } => Some(Trouble {
+            title: format!("host {host}{room} failed: {why}"),
+            details: evidence.clone(),
+        }),
         // A host that is off now and then is no news until all tries were in vain.
         outcome @ (HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. }) => {
             let told = observed.journal.told().contains_key(&host_key(host));
-            (told || gave_up()).then(|| Trouble { title: format!("host {host}{room} {outcome}"), details: Vec::new() })
+            (told || gave_up()).then(|| Trouble {
+                title: format!("host {host}{room} {outcome}"),
+                details: Vec::new(),
+            })
         }
     }
 }
 
 fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
-    let Some((kind, name)) = key.split_once('/') else { return true };
+    let Some((kind, name)) = key.split_once('/') else {
+        return true;
+    };
     match kind {
         "host" => name.parse().is_ok_and(|host: HostName| {
             let applied = observed.journal.attempts(&host).last();
             // A host that left its room is nobody's trouble any more.
-            !observed.reports.contains_key(&host) || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
+            let left = observed.devices.seen().is_some() && !observed.reports.contains_key(&host);
+            left || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
         }),
         "goal" => {
-            let steps = plan.steps.iter().map(|step| goal_key(&Goal::from(&step.action)));
+            let running = observed.running.iter().map(|running| &running.step);
+            let steps = running
+                .chain(&plan.steps)
+                .map(|step| goal_key(&Goal::from(&step.action)));
             let holds = plan.holds.iter().map(|hold| goal_key(&hold.goal));
-            !steps.chain(holds).any(|wanted| wanted == key)
+            !steps
+                .chain(holds)
+                .any(|wanted| wanted == key || comes_before(&wanted, key))
         }
         _ => true,
+    }
+}
+
+/// Whether a goal stands between now and another one, which is therefore not planned yet.
+fn comes_before(wanted: &str, key: &str) -> bool {
+    let image = |key: &str| {
+        let (kind, name) = key.strip_prefix("goal/")?.split_once('/')?;
+        let stage = ["download", "activate", "seed"]
+            .iter()
+            .position(|known| *known == kind)?;
+        Some((stage, name.split('.').next()?.to_owned()))
+    };
+    match (image(wanted), image(key)) {
+        (Some((earlier, wanted)), Some((later, image))) => wanted == image && earlier < later,
+        _ => key == "goal/import" && wanted.starts_with("goal/start-conf/"),
     }
 }

@@ -126,11 +126,15 @@ fn points() {
     );
 }
 
+fn read<T: serde::de::DeserializeOwned>(yaml: &str) -> Result<T, String> {
+    let (value, problems) = crate::read::text("x.yaml", yaml);
+    value.ok_or_else(|| problems.iter().map(ToString::to_string).collect())
+}
+
 #[test]
 fn a_list_may_be_written_as_its_only_item() {
-    let one: Windows = serde_saphyr::from_str("daily 22:00-05:00").unwrap();
-    let two: Windows =
-        serde_saphyr::from_str("[daily 22:00-05:00, \"sat, sun 8:00-12:00\"]").unwrap();
+    let one: Windows = read("daily 22:00-05:00").unwrap();
+    let two: Windows = read("[daily 22:00-05:00, \"sat, sun 8:00-12:00\"]").unwrap();
     assert_eq!(
         serde_json::to_string(&one).unwrap(),
         "\"daily 22:00–05:00\""
@@ -140,21 +144,19 @@ fn a_list_may_be_written_as_its_only_item() {
         "[\"daily 22:00–05:00\",\"sat, sun 08:00–12:00\"]"
     );
     assert_eq!(two.to_string(), "daily 22:00–05:00; sat, sun 08:00–12:00");
-    let none: Schedule = serde_saphyr::from_str("[]").unwrap();
+    let none: Schedule = read("[]").unwrap();
     assert_eq!(
         (none.is_empty(), none.to_string().as_str()),
         (true, "never")
     );
-    let schedule: Schedule = serde_saphyr::from_str("mon, wed 18:00").unwrap();
+    let schedule: Schedule = read("mon, wed 18:00").unwrap();
     assert_eq!(schedule.iter().len(), 1);
     for (yaml, part) in [
         ("18", "days and two times, as in `daily 22:00–05:00`"),
         ("{a: b}", "or a list of such"),
         ("[daily 22:00]", "the time at which it closes is missing"),
     ] {
-        let error = serde_saphyr::from_str::<Windows>(yaml)
-            .unwrap_err()
-            .to_string();
+        let error = read::<Windows>(yaml).unwrap_err();
         assert!(error.contains(part), "{yaml}: {error}");
     }
 }

@@ -35,7 +35,11 @@ pub(super) struct Exchange<D> {
 }
 
 fn at<T>(doing: &'static str, path: &Path, done: io::Result<T>) -> Result<T, ActivateError> {
-    done.map_err(|source| ActivateError::File { doing, path: path.to_owned(), source })
+    done.map_err(|source| ActivateError::File {
+        doing,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl<D: KnownDigests> Exchange<D> {
@@ -64,7 +68,10 @@ impl<D: KnownDigests> Exchange<D> {
         self.build()?;
         let image = self.manifest.image();
         let names = ["qcow2", "qdiff"].map(|ending| format!("{image}.{ending}").parse().ok());
-        let old = names.into_iter().flatten().filter(|name: &FileName| self.live.join(name.as_str()).exists());
+        let old = names
+            .into_iter()
+            .flatten()
+            .filter(|name: &FileName| self.live.join(name.as_str()).exists());
         Ok(Some(old.collect()))
     }
 
@@ -84,7 +91,10 @@ impl<D: KnownDigests> Exchange<D> {
         }
         self.settle()?;
         for file in self.manifest.files() {
-            let (object, path) = (self.store.object(&file.sha256), live.join(file.name.as_str()));
+            let (object, path) = (
+                self.store.object(&file.sha256),
+                live.join(file.name.as_str()),
+            );
             self.digests.adopt(&object, &path);
         }
         Ok(())
@@ -93,7 +103,9 @@ impl<D: KnownDigests> Exchange<D> {
     /// Whether the new set is in its place.
     pub(super) fn is_done(&self) -> bool {
         let noted = fs::read_to_string(self.note()).ok();
-        let staged = fs::metadata(self.staging()).ok().map(|found| found.ino().to_string());
+        let staged = fs::metadata(self.staging())
+            .ok()
+            .map(|found| found.ino().to_string());
         // Without a note it was settled.
         noted.is_none() || noted != staged
     }
@@ -102,9 +114,16 @@ impl<D: KnownDigests> Exchange<D> {
         let is_it = |file: &ManifestFile| {
             let path = self.live.join(file.name.as_str());
             fs::metadata(&path).is_ok_and(|found| found.len() == file.size)
-                && self.digests.of(&path).is_ok_and(|digest| digest == file.sha256)
+                && self
+                    .digests
+                    .of(&path)
+                    .is_ok_and(|digest| digest == file.sha256)
         };
-        let has = |ending: &str| self.live.join(format!("{}.{ending}", self.manifest.image())).exists();
+        let has = |ending: &str| {
+            self.live
+                .join(format!("{}.{ending}", self.manifest.image()))
+                .exists()
+        };
         let foreign_diff = self.manifest.diff().is_none() && (has("qdiff") || has("qdiff.info"));
         !foreign_diff && self.manifest.files().iter().all(is_it)
     }
@@ -113,7 +132,11 @@ impl<D: KnownDigests> Exchange<D> {
     fn settle(&self) -> Result<(), ActivateError> {
         let (staging, note) = (self.staging(), self.note());
         let noted = at("reading", &note, files::if_there(fs::read_to_string(&note)))?;
-        let found = at("looking at", &staging, files::if_there(fs::symlink_metadata(&staging)))?;
+        let found = at(
+            "looking at",
+            &staging,
+            files::if_there(fs::symlink_metadata(&staging)),
+        )?;
         let previous = self.store.previous(self.manifest.image());
         let older = previous.with_extension("older");
         if let Some(found) = found
@@ -143,8 +166,12 @@ impl<D: KnownDigests> Exchange<D> {
 
     /// Moves the folders of the former set into the live one; `backups` is one, and has to stay.
     fn move_folders(&self, former: &Path) -> Result<(), ActivateError> {
+        // Somebody may have removed the live set after a crash; the backups have to stay nevertheless.
+        at("making", &self.live, files::make_folder(&self.live, 0o755))?;
         for (path, found) in at("reading", former, entries(former))? {
-            let Some(name) = path.file_name().filter(|_| found.is_dir()) else { continue };
+            let Some(name) = path.file_name().filter(|_| found.is_dir()) else {
+                continue;
+            };
             let to = self.live.join(name);
             if !to.exists() {
                 self.step("moving", &path)?;
@@ -160,15 +187,26 @@ impl<D: KnownDigests> Exchange<D> {
                 }
             }
         }
-        at("writing to the disk", &self.live, files::sync_folder(&self.live))
+        at(
+            "writing to the disk",
+            &self.live,
+            files::sync_folder(&self.live),
+        )
     }
 
     fn refuse_upload(&self) -> Result<(), ActivateError> {
-        let Some(found) = at("looking at", &self.live, files::if_there(fs::symlink_metadata(&self.live)))? else {
+        let Some(found) = at(
+            "looking at",
+            &self.live,
+            files::if_there(fs::symlink_metadata(&self.live)),
+        )?
+        else {
             return Ok(());
         };
         if !found.is_dir() {
-            return Err(ActivateError::NoFolder { path: self.live.clone() });
+            return Err(ActivateError::NoFolder {
+                path: self.live.clone(),
+            });
         }
         let temporary = format!(".{}.", self.manifest.image());
         for (file, _) in at("reading", &self.live, entries(&self.live))? {
@@ -187,11 +225,20 @@ impl<D: KnownDigests> Exchange<D> {
                 let (object, name) = (object.clone(), file.name.clone());
                 Err(ActivateError::WrongObject { object, name, why })
             };
-            let Some(found) = at("looking at", &object, files::if_there(fs::symlink_metadata(&object)))? else {
+            let Some(found) = at(
+                "looking at",
+                &object,
+                files::if_there(fs::symlink_metadata(&object)),
+            )?
+            else {
                 return wrong("it is not there".to_owned());
             };
             if found.len() != file.size {
-                return wrong(format!("it has {} bytes instead of {}", found.len(), file.size));
+                return wrong(format!(
+                    "it has {} bytes instead of {}",
+                    found.len(),
+                    file.size
+                ));
             }
             let digest = at("reading", &object, self.digests.of(&object))?;
             if digest != file.sha256 {
@@ -204,19 +251,30 @@ impl<D: KnownDigests> Exchange<D> {
     fn check_base(&self) -> Result<(), ActivateError> {
         let (image, version) = (self.manifest.image(), self.manifest.version());
         let record = |ending: &str| {
-            let Some(file) = self.manifest.file(&format!("{image}.{ending}.info")) else { return Ok(None) };
+            let Some(file) = self.manifest.file(&format!("{image}.{ending}.info")) else {
+                return Ok(None);
+            };
             let object = self.store.object(&file.sha256);
             at("reading", &object, fs::read(&object)).map(|bytes| Some(ImageRecord::parse(&bytes)))
         };
-        let (Some(base), Some(diff)) = (record("qcow2")?, record("qdiff")?) else { return Ok(()) };
+        let (Some(base), Some(diff)) = (record("qcow2")?, record("qdiff")?) else {
+            return Ok(());
+        };
         if base.timestamp == diff.backing {
             return Ok(());
         }
         let text = |stamp: Option<schema::text::ImageStamp>| {
-            stamp.map_or("an unknown time".to_owned(), |stamp| stamp.as_str().to_owned())
+            stamp.map_or("an unknown time".to_owned(), |stamp| {
+                stamp.as_str().to_owned()
+            })
         };
         let (backing, base) = (text(diff.backing), text(base.timestamp));
-        Err(ActivateError::SwappedBase { image: image.clone(), version: version.clone(), backing, base })
+        Err(ActivateError::SwappedBase {
+            image: image.clone(),
+            version: version.clone(),
+            backing,
+            base,
+        })
     }
 
     /// Builds the new set. What lies there is a new set that never went live.
@@ -228,14 +286,25 @@ impl<D: KnownDigests> Exchange<D> {
         // Under its name it is known by its note from the beginning.
         let new = staging.with_extension("new");
         self.step("making", &new)?;
-        at("making", &new, remove_folder(&new).and_then(|()| files::make_folder(&new, 0o755)))?;
+        at(
+            "making",
+            &new,
+            remove_folder(&new).and_then(|()| files::make_folder(&new, 0o755)),
+        )?;
         let made = at("looking at", &new, fs::metadata(&new))?;
         self.step("noting", &note)?;
-        at("noting", &note, files::write_atomically(&note, made.ino().to_string().as_bytes(), 0o600))?;
+        at(
+            "noting",
+            &note,
+            files::write_atomically(&note, made.ino().to_string().as_bytes(), 0o600),
+        )?;
         self.step("naming", &staging)?;
         at("naming", &staging, fs::rename(&new, &staging))?;
         for file in self.manifest.files() {
-            let (object, to) = (self.store.object(&file.sha256), staging.join(file.name.as_str()));
+            let (object, to) = (
+                self.store.object(&file.sha256),
+                staging.join(file.name.as_str()),
+            );
             self.step("placing", &to)?;
             if file.size <= COPIED {
                 let copied = fs::copy(&object, &to).and_then(|_| fs::File::open(&to)?.sync_all());
@@ -247,10 +316,16 @@ impl<D: KnownDigests> Exchange<D> {
             // A link changes the time of a file's last change, though not a byte of it.
             self.digests.learn(&object, &file.sha256);
         }
-        let live = at("looking at", &self.live, files::if_there(fs::metadata(&self.live)))?;
+        let live = at(
+            "looking at",
+            &self.live,
+            files::if_there(fs::metadata(&self.live)),
+        )?;
         if let Some(live) = live {
             for (path, found) in at("reading", &self.live, entries(&self.live))? {
-                let Some(name) = path.file_name() else { continue };
+                let Some(name) = path.file_name() else {
+                    continue;
+                };
                 let to = staging.join(name);
                 if found.is_file() && self.is_the_schools(&name.to_string_lossy()) && !to.exists() {
                     self.step("linking", &path)?;
@@ -263,7 +338,11 @@ impl<D: KnownDigests> Exchange<D> {
         } else {
             at("giving away", &staging, give(&staging, 0o775))?;
         }
-        at("writing to the disk", &staging, files::sync_folder(&staging))
+        at(
+            "writing to the disk",
+            &staging,
+            files::sync_folder(&staging),
+        )
     }
 
     /// Whether a file of the old set belongs to the school and not to the content of the old image.
@@ -273,7 +352,9 @@ impl<D: KnownDigests> Exchange<D> {
             let rest = name.strip_prefix(&format!("{image}.{ending}"));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let foreign = [".torrent", ".hash", ".BAK", ".macct"].iter().any(|ending| name.ends_with(ending));
+        let foreign = [".torrent", ".hash", ".BAK", ".macct"]
+            .iter()
+            .any(|ending| name.ends_with(ending));
         let desc = name == format!("{image}.qcow2.desc");
         desc || !(foreign || bound("qcow2") || bound("qdiff"))
     }
@@ -284,7 +365,9 @@ fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
         let path = entry?.path();
         Ok(files::if_there(fs::symlink_metadata(&path))?.map(|found| (path, found)))
     });
-    let mut found: Vec<_> = read.filter_map(io::Result::transpose).collect::<io::Result<_>>()?;
+    let mut found: Vec<_> = read
+        .filter_map(io::Result::transpose)
+        .collect::<io::Result<_>>()?;
     found.sort_by(|(one, _), (two, _)| one.cmp(two));
     Ok(found)
 }

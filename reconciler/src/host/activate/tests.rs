@@ -38,12 +38,25 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let paths =
-            Paths { linbo: root.path().join("linbo"), store: root.path().join("store"), ..Paths::default() };
+        let paths = Paths {
+            linbo: root.path().join("linbo"),
+            store: root.path().join("store"),
+            ..Paths::default()
+        };
         fs::create_dir_all(paths.linbo.join("images")).unwrap();
-        StoreFolder::new(&paths.store).prepare(&paths.linbo).unwrap();
-        let commands = Commands { linbo_torrent: "/bin/true".into(), ..Commands::default() };
-        Self { root, paths, commands, digests: Arc::default() }
+        StoreFolder::new(&paths.store)
+            .prepare(&paths.linbo)
+            .unwrap();
+        let commands = Commands {
+            linbo_torrent: "/bin/true".into(),
+            ..Commands::default()
+        };
+        Self {
+            root,
+            paths,
+            commands,
+            digests: Arc::default(),
+        }
     }
 
     fn live(&self) -> PathBuf {
@@ -64,7 +77,10 @@ impl Bed {
             ("ubuntu.qcow2", "old base"),
             ("ubuntu.qdiff", "old diff"),
             ("ubuntu.qcow2.info", "timestamp=\"202601010000\""),
-            ("ubuntu.qdiff.info", "timestamp=\"202601020000\"\nbackingfile_timestamp=\"202601010000\""),
+            (
+                "ubuntu.qdiff.info",
+                "timestamp=\"202601020000\"\nbackingfile_timestamp=\"202601010000\"",
+            ),
             ("ubuntu.qcow2.torrent", "old torrent"),
             ("ubuntu.qcow2.hash", "old hash"),
             ("ubuntu.qcow2.macct", "old account"),
@@ -83,31 +99,57 @@ impl Bed {
             let sha256 = digest_of(text.as_bytes());
             fs::write(store.object(&sha256), text).unwrap();
             let name = format!("ubuntu.{ending}").parse().unwrap();
-            ManifestFile { name, size: text.len() as u64, sha256 }
+            ManifestFile {
+                name,
+                size: text.len() as u64,
+                sha256,
+            }
         });
         let (image, version) = ("ubuntu".parse().unwrap(), version.parse().unwrap());
-        let text = Manifest::new(image, version, files.collect()).unwrap().to_json().unwrap();
+        let text = Manifest::new(image, version, files.collect())
+            .unwrap()
+            .to_json()
+            .unwrap();
         let digest = digest_of(text.as_bytes());
         fs::write(store.manifest(&digest), text).unwrap();
         digest
     }
 
     fn new_version(&self) -> Digest {
-        self.store("2", &[
-            ("qcow2", "new base"),
-            ("qdiff", "new diff"),
-            ("qcow2.info", "timestamp=\"202602010000\""),
-            ("qdiff.info", "timestamp=\"202602020000\"\nbackingfile_timestamp=\"202602010000\""),
-        ])
+        self.store(
+            "2",
+            &[
+                ("qcow2", "new base"),
+                ("qdiff", "new diff"),
+                ("qcow2.info", "timestamp=\"202602010000\""),
+                (
+                    "qdiff.info",
+                    "timestamp=\"202602020000\"\nbackingfile_timestamp=\"202602010000\"",
+                ),
+            ],
+        )
     }
 
-    async fn activate(&self, version: &str, manifest: &Digest, between: Between) -> Result<(), String> {
-        let place = Place { paths: &self.paths, commands: &self.commands, digests: &self.digests };
+    async fn activate(
+        &self,
+        version: &str,
+        manifest: &Digest,
+        between: Between,
+    ) -> Result<(), String> {
+        let place = Place {
+            paths: &self.paths,
+            commands: &self.commands,
+            digests: &self.digests,
+        };
         let (image, version) = ("ubuntu".parse().unwrap(), version.parse().unwrap());
-        perform(&place, &image, &version, manifest, between).await.map_err(|failure| match failure {
-            Failure::Paused => panic!("nothing pauses here"),
-            Failure::Failed { error, evidence } => format!("{error:#} | {}", evidence.join(" | ")),
-        })
+        perform(&place, &image, &version, manifest, between)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Paused => panic!("nothing pauses here"),
+                Failure::Failed { error, evidence } => {
+                    format!("{error:#} | {}", evidence.join(" | "))
+                }
+            })
     }
 
     async fn at_once(&self, version: &str, manifest: &Digest) -> Result<(), String> {
@@ -146,15 +188,29 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// The old set after the new one went live: all of it but the folders.
 const KEPT: [&str; 11] = [
-    "ubuntu.postsync", "ubuntu.qcow2", "ubuntu.qcow2.desc", "ubuntu.qcow2.hash", "ubuntu.qcow2.info",
-    "ubuntu.qcow2.macct", "ubuntu.qcow2.reg", "ubuntu.qcow2.torrent", "ubuntu.qdiff", "ubuntu.qdiff.info",
+    "ubuntu.postsync",
+    "ubuntu.qcow2",
+    "ubuntu.qcow2.desc",
+    "ubuntu.qcow2.hash",
+    "ubuntu.qcow2.info",
+    "ubuntu.qcow2.macct",
+    "ubuntu.qcow2.reg",
+    "ubuntu.qcow2.torrent",
+    "ubuntu.qdiff",
+    "ubuntu.qdiff.info",
     "ubuntu.reg",
 ];
 
 /// The live set then.
 const LIVE: [&str; 8] = [
-    "backups/202501010000/ubuntu.qcow2", "ubuntu.postsync", "ubuntu.qcow2", "ubuntu.qcow2.desc",
-    "ubuntu.qcow2.info", "ubuntu.qdiff", "ubuntu.qdiff.info", "ubuntu.reg",
+    "backups/202501010000/ubuntu.qcow2",
+    "ubuntu.postsync",
+    "ubuntu.qcow2",
+    "ubuntu.qcow2.desc",
+    "ubuntu.qcow2.info",
+    "ubuntu.qdiff",
+    "ubuntu.qdiff.info",
+    "ubuntu.reg",
 ];
 
 #[tokio::test]
@@ -169,8 +225,14 @@ async fn the_new_set_takes_along_what_is_the_schools_and_nothing_of_the_old_cont
     assert_eq!(names(&bed.live()), LIVE);
     assert_eq!(tree(&bed.live())["ubuntu.qcow2"], "new base");
     assert_eq!(names(&bed.paths.store.join("previous/ubuntu")), KEPT);
-    assert_eq!(fs::read_to_string(&log).unwrap(), "stop ubuntu.qcow2\nstop ubuntu.qdiff\n");
-    assert_eq!(fs::metadata(bed.live()).unwrap().permissions().mode() & 0o777, 0o775);
+    assert_eq!(
+        fs::read_to_string(&log).unwrap(),
+        "stop ubuntu.qcow2\nstop ubuntu.qdiff\n"
+    );
+    assert_eq!(
+        fs::metadata(bed.live()).unwrap().permissions().mode() & 0o777,
+        0o775
+    );
     let base = fs::metadata(bed.live().join("ubuntu.qcow2")).unwrap();
     assert_eq!(base.permissions().mode() & 0o777, 0o664);
     if rustix::process::geteuid().is_root() {
@@ -221,8 +283,15 @@ async fn a_crash_at_any_point_loses_nothing_and_the_next_call_ends_as_if_there_w
             let is_new = has("ubuntu.qcow2", "new base") && has("ubuntu.qdiff", "new diff");
             assert!(is_new || live == before, "{point}: {live:?}");
             let all = tree(bed.root.path());
-            for text in ["older base", if twice { "first base" } else { "old account" }, "school's"] {
-                let kept = all.iter().filter(|(name, _)| !name.contains("/objects/")).any(|(_, found)| found == text);
+            for text in [
+                "older base",
+                if twice { "first base" } else { "old account" },
+                "school's",
+            ] {
+                let kept = all
+                    .iter()
+                    .filter(|(name, _)| !name.contains("/objects/"))
+                    .any(|(_, found)| found == text);
                 assert!(kept, "{text} is lost at {point}: {all:?}");
             }
             if let Err(error) = &done {
@@ -237,8 +306,14 @@ async fn a_crash_at_any_point_loses_nothing_and_the_next_call_ends_as_if_there_w
             } else {
                 assert_eq!(previous.into_keys().collect::<Vec<_>>(), KEPT, "{point}");
             }
-            assert!(names(&bed.paths.store.join("staging")).is_empty(), "{point}");
-            assert!(!bed.paths.store.join("previous/ubuntu.older").exists(), "{point}");
+            assert!(
+                names(&bed.paths.store.join("staging")).is_empty(),
+                "{point}"
+            );
+            assert!(
+                !bed.paths.store.join("previous/ubuntu.older").exists(),
+                "{point}"
+            );
             if done.is_ok() {
                 break;
             }
@@ -259,8 +334,14 @@ async fn a_new_target_after_a_crash_keeps_the_set_that_was_in_service() {
     bed.activate("2", &manifest, crash).await.unwrap_err();
     let third = bed.store("3", &[("qcow2", "third base")]);
     bed.at_once("3", &third).await.unwrap();
-    assert_eq!(tree(&bed.paths.store.join("previous/ubuntu"))["ubuntu.qcow2"], "new base");
-    assert_eq!(tree(&bed.live())["backups/202501010000/ubuntu.qcow2"], "older base");
+    assert_eq!(
+        tree(&bed.paths.store.join("previous/ubuntu"))["ubuntu.qcow2"],
+        "new base"
+    );
+    assert_eq!(
+        tree(&bed.live())["backups/202501010000/ubuntu.qcow2"],
+        "older base"
+    );
 }
 
 #[tokio::test]
@@ -270,7 +351,10 @@ async fn a_seeder_that_cannot_be_stopped_leaves_the_old_set() {
     let (manifest, before) = (bed.new_version(), tree(&bed.live()));
     bed.commands.linbo_torrent = bed.script("echo no such session; [ $2 != ubuntu.qdiff ]");
     let error = bed.at_once("2", &manifest).await.unwrap_err();
-    assert!(error.contains("linbo-torrent stop ubuntu.qdiff ended with exit code 1"), "{error}");
+    assert!(
+        error.contains("linbo-torrent stop ubuntu.qdiff ended with exit code 1"),
+        "{error}"
+    );
     assert!(error.ends_with("no such session"), "{error}");
     assert_eq!(tree(&bed.live()), before);
     bed.commands.linbo_torrent = "/nowhere/linbo-torrent".into();
@@ -287,34 +371,52 @@ async fn what_is_not_sound_is_refused_before_anything_is_touched() {
     let bed = Bed::new();
     bed.old_set();
     let before = tree(&bed.live());
-    let swapped = bed.store("2", &[
-        ("qcow2", "new base"),
-        ("qdiff", "new diff"),
-        ("qcow2.info", "timestamp=\"202602010000\""),
-        ("qdiff.info", "backingfile_timestamp=\"202601010000\""),
-    ]);
+    let swapped = bed.store(
+        "2",
+        &[
+            ("qcow2", "new base"),
+            ("qdiff", "new diff"),
+            ("qcow2.info", "timestamp=\"202602010000\""),
+            ("qdiff.info", "backingfile_timestamp=\"202601010000\""),
+        ],
+    );
     let error = bed.at_once("2", &swapped).await.unwrap_err();
-    assert!(error.contains("was made on the base of 202601010000, but the base of this version is of 202602010000"), "{error}");
+    assert!(
+        error.contains(
+            "was made on the base of 202601010000, but the base of this version is of 202602010000"
+        ),
+        "{error}"
+    );
 
     let manifest = bed.new_version();
     let error = bed.at_once("1", &manifest).await.unwrap_err();
     assert!(error.contains("has to be downloaded first"), "{error}");
 
     let object = StoreFolder::new(&bed.paths.store).object(&digest_of(b"new diff"));
-    for (text, why) in [(Some("bad diff"), "it has sha256:"), (Some("short"), "it has 5 bytes instead of 8"), (None, "it is not there")] {
+    for (text, why) in [
+        (Some("bad diff"), "it has sha256:"),
+        (Some("short"), "it has 5 bytes instead of 8"),
+        (None, "it is not there"),
+    ] {
         match text {
             Some(text) => fs::write(&object, text).unwrap(),
             None => fs::remove_file(&object).unwrap(),
         }
         let error = bed.at_once("2", &manifest).await.unwrap_err();
-        assert!(error.contains(why) && error.contains("ubuntu.qdiff"), "{error}");
+        assert!(
+            error.contains(why) && error.contains("ubuntu.qdiff"),
+            "{error}"
+        );
     }
     fs::write(&object, "new diff").unwrap();
 
     for name in ["ubuntu.qcow2.BAK", ".ubuntu.qcow2.Ab12Cd"] {
         bed.put(&[(name, "upload")]);
         let error = bed.at_once("2", &manifest).await.unwrap_err();
-        assert!(error.contains("is being uploaded") && error.contains(name), "{error}");
+        assert!(
+            error.contains("is being uploaded") && error.contains(name),
+            "{error}"
+        );
         fs::remove_file(bed.live().join(name)).unwrap();
     }
     assert_eq!(tree(&bed.live()), before);
@@ -328,7 +430,11 @@ fn read_set(live: &Path) -> Option<[String; 3]> {
         let file = openat(&folder, name, OFlags::RDONLY, Mode::empty()).ok()?;
         io::read_to_string(fs::File::from(file)).ok()
     };
-    Some([read("ubuntu.qcow2")?, read("ubuntu.qdiff")?, read("ubuntu.qcow2.info")?])
+    Some([
+        read("ubuntu.qcow2")?,
+        read("ubuntu.qdiff")?,
+        read("ubuntu.qcow2.info")?,
+    ])
 }
 
 #[tokio::test]
@@ -338,9 +444,20 @@ async fn nobody_ever_sees_a_mixture_or_a_missing_file() {
         let info = format!("timestamp=\"{stamp}\"");
         let diff = format!("backingfile_timestamp=\"{stamp}\"");
         let (base, qdiff) = (format!("base {name}"), format!("diff {name}"));
-        bed.store(name, &[("qcow2", &base), ("qdiff", &qdiff), ("qcow2.info", &info), ("qdiff.info", &diff)])
+        bed.store(
+            name,
+            &[
+                ("qcow2", &base),
+                ("qdiff", &qdiff),
+                ("qcow2.info", &info),
+                ("qdiff.info", &diff),
+            ],
+        )
     };
-    let versions = [("1", version("1", "202601010000")), ("2", version("2", "202602010000"))];
+    let versions = [
+        ("1", version("1", "202601010000")),
+        ("2", version("2", "202602010000")),
+    ];
     bed.at_once("1", &versions[0].1).await.unwrap();
     let (stop, live) = (Arc::new(AtomicBool::new(false)), bed.live());
     let stopped = Arc::clone(&stop);
@@ -350,7 +467,9 @@ async fn nobody_ever_sees_a_mixture_or_a_missing_file() {
             // A name by its path is always there.
             let base = fs::read_to_string(live.join("ubuntu.qcow2")).unwrap();
             assert!(base == "base 1" || base == "base 2", "{base}");
-            let Some([base, diff, info]) = read_set(&live) else { continue };
+            let Some([base, diff, info]) = read_set(&live) else {
+                continue;
+            };
             let name = base.strip_prefix("base ").unwrap();
             assert_eq!(diff, format!("diff {name}"));
             assert_eq!(info, format!("timestamp=\"20260{name}010000\""));
@@ -365,5 +484,8 @@ async fn nobody_ever_sees_a_mixture_or_a_missing_file() {
     }
     stop.store(true, Ordering::SeqCst);
     let (seen, changes) = reader.join().unwrap();
-    assert!(seen > 200 && changes > 20, "{seen} looks, {changes} changes");
+    assert!(
+        seen > 200 && changes > 20,
+        "{seen} looks, {changes} changes"
+    );
 }

@@ -26,7 +26,11 @@ pub(super) enum Attempt {
 
 /// Tries to lock.
 pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
-    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     match file.try_lock() {
         // Whoever had it before may have removed it together with its transfer.
         Ok(()) if !is_still(&file, path) => attempt(path),
@@ -34,14 +38,22 @@ pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
         Err(TryLockError::Error(error)) => Err(error),
         Err(TryLockError::WouldBlock) => {
             let orphans = orphans(&file)?;
-            Ok(if orphans.is_empty() { Attempt::Taken } else { Attempt::Orphans(orphans) })
+            Ok(if orphans.is_empty() {
+                Attempt::Taken
+            } else {
+                Attempt::Orphans(orphans)
+            })
         }
     }
 }
 
 fn is_still(file: &File, path: &Path) -> bool {
-    let same = |(one, two): (fs::Metadata, fs::Metadata)| (one.dev(), one.ino()) == (two.dev(), two.ino());
-    file.metadata().ok().zip(fs::metadata(path).ok()).is_some_and(same)
+    let same =
+        |(one, two): (fs::Metadata, fs::Metadata)| (one.dev(), one.ino()) == (two.dev(), two.ino());
+    file.metadata()
+        .ok()
+        .zip(fs::metadata(path).ok())
+        .is_some_and(same)
 }
 
 /// The groups of processes that have the file as their standard input, and whose parents do not have
@@ -49,16 +61,24 @@ fn is_still(file: &File, path: &Path) -> bool {
 fn orphans(file: &File) -> io::Result<BTreeSet<Group>> {
     let wanted = file.metadata()?;
     let is_it = |path: &Path| {
-        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
+        fs::metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
     };
     let has_it_open = |process: u32| {
-        let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        let open = fs::read_dir(format!("/proc/{process}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
         open.into_iter().any(|entry| is_it(&entry.path()))
     };
     let own = std::process::id();
     let writes = |process: &Process| {
         process.id != own && is_it(Path::new(&format!("/proc/{}/fd/0", process.id)))
     };
-    let lonely = processes().filter(writes).filter(|process| !has_it_open(process.parent));
-    Ok(lonely.filter_map(|process| Group::new(process.group)).collect())
+    let lonely = processes()
+        .filter(writes)
+        .filter(|process| !has_it_open(process.parent));
+    Ok(lonely
+        .filter_map(|process| Group::new(process.group))
+        .collect())
 }

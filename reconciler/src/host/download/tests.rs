@@ -1,253 +1,59 @@
 //! Against a real rsync daemon on loopback, one process for each connection as inetd would.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
+mod bed;
 
-use rustix::process::{Pid, Signal, kill_process};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 
 use super::*;
-use crate::host::process::{Group, processes};
-
-const MIB: usize = 1024 * 1024;
-const BIG: usize = 20 * MIB;
-
-/// Digests that are computed each time.
-#[derive(Debug, Default)]
-struct Fresh;
-
-impl KnownDigests for Fresh {
-    fn of(&self, path: &Path) -> io::Result<Digest> {
-        Ok(digest_of(&fs::read(path)?))
-    }
-
-    fn adopt(&self, _: &Path, _: &Path) {}
-}
-
-/// Bytes that do not compress and do not repeat.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-/// A central server and a school's store.
-struct Bed {
-    folder: tempfile::TempDir,
-    paths: Paths,
-    commands: Commands,
-    central: Central,
-    digests: Arc<Fresh>,
-    limits: Limits,
-    daemons: Arc<Mutex<Daemons>>,
-}
-
-#[derive(Default)]
-struct Daemons {
-    living: Vec<u32>,
-    connections: usize,
-}
-
-impl Bed {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("releases")).unwrap();
-        let mut bed = Self::at(folder, 0);
-        fs::create_dir_all(bed.paths.linbo.join("images")).unwrap();
-        let (listener, daemons) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::clone(&bed.daemons));
-        let port = listener.local_addr().unwrap().port();
-        let root = bed.folder.path().display().to_string();
-        let conf = bed.folder.path().join("rsyncd.conf");
-        let text = format!(
-            "use chroot = no\nreverse lookup = no\nlog file = {root}/log\ntransfer logging = yes\n\
-             [releases]\npath = {root}/releases\nread only = yes\n"
-        );
-        fs::write(&conf, text).unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (input, output) = (stream.try_clone().unwrap(), stream);
-                let mut command = Command::new("rsync");
-                command.arg("--daemon").arg("--config").arg(&conf).stderr(Stdio::null());
-                command.stdin(OwnedFd::from(input)).stdout(OwnedFd::from(output));
-                let mut child = command.spawn().unwrap();
-                drop(command);
-                let mut daemon = daemons.lock().unwrap();
-                daemon.living.push(child.id());
-                daemon.connections += 1;
-                drop(daemon);
-                let daemons = Arc::clone(&daemons);
-                std::thread::spawn(move || {
-                    child.wait().unwrap();
-                    daemons.lock().unwrap().living.retain(|id| *id != child.id());
-                });
-            }
-        });
-        bed.central.port = port;
-        bed
-    }
-
-    fn at(folder: tempfile::TempDir, port: u16) -> Self {
-        let root = folder.path();
-        Self {
-            paths: Paths { linbo: root.join("linbo"), store: root.join("store"), ..Paths::default() },
-            commands: Commands::default(),
-            central: Central {
-                server: "127.0.0.1".parse().unwrap(),
-                port,
-                release_module: "releases".parse().unwrap(),
-                uplink: None,
-            },
-            digests: Arc::default(),
-            limits: Limits { tick: Duration::from_millis(20), ..Limits::default() },
-            daemons: Arc::default(),
-            folder,
-        }
-    }
-
-    fn store(&self) -> StoreFolder {
-        StoreFolder::new(&self.paths.store)
-    }
-
-    fn released(&self, image: &str, name: &str) -> PathBuf {
-        self.folder.path().join("releases").join(image).join("1").join(name)
-    }
-
-    /// Publishes files; gives the digest of the manifest.
-    fn publish(&self, image: &str, contents: &[(&str, &[u8])]) -> Digest {
-        let files = contents.iter().map(|(ending, bytes)| {
-            let name = format!("{image}.{ending}");
-            let path = self.released(image, &name);
-            fs::create_dir_all(files::parent(&path)).unwrap();
-            fs::write(path, bytes).unwrap();
-            ManifestFile { name: name.parse().unwrap(), size: bytes.len() as u64, sha256: digest_of(bytes) }
-        });
-        let manifest = Manifest::new(image.parse().unwrap(), "1".parse().unwrap(), files.collect()).unwrap();
-        let text = manifest.to_json().unwrap();
-        fs::write(self.released(image, "manifest.json"), &text).unwrap();
-        digest_of(text.as_bytes())
-    }
-
-    async fn fetch(&self, image: &str, manifest: &Digest, rate: Option<&str>) -> Result<Vec<Progress>, Failure> {
-        self.fetch_until(image, manifest, rate, Timestamp::MAX).await
-    }
-
-    async fn fetch_until(
-        &self,
-        image: &str,
-        manifest: &Digest,
-        rate: Option<&str>,
-        until: Timestamp,
-    ) -> Result<Vec<Progress>, Failure> {
-        let line = Line {
-            paths: &self.paths,
-            commands: &self.commands,
-            central: &self.central,
-            login: None,
-            digests: &self.digests,
-            limits: self.limits,
-        };
-        let (image, version) = (image.parse().unwrap(), "1".parse().unwrap());
-        let rate = rate.map(|rate| rate.parse().unwrap());
-        let wanted = Wanted { image: &image, version: &version, manifest, rate, until };
-        let mut told = Vec::new();
-        download(&line, &wanted, &mut |progress| told.push(progress)).await?;
-        Ok(told)
-    }
-
-    /// Waits until so much of a file has arrived.
-    async fn arrived(&self, digest: &Digest, bytes: usize) -> u64 {
-        let path = self.store().partial(digest);
-        let size = || fs::metadata(&path).map_or(0, |found| found.len());
-        let begun = Instant::now();
-        while size() < bytes as u64 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{} bytes of {bytes}", size());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        size()
-    }
-
-    /// rsync's processes that write this file: those that have its lock as their input.
-    fn writers(&self, digest: &Digest) -> Vec<crate::host::process::Process> {
-        let lock = fs::canonicalize(self.store().lock(digest)).unwrap_or_default();
-        let input = |id: u32| fs::read_link(format!("/proc/{id}/fd/0")).unwrap_or_default();
-        processes().filter(|process| input(process.id) == lock).collect()
-    }
-
-    fn has(&self, bytes: &[u8]) -> bool {
-        fs::read(self.store().object(&digest_of(bytes))).is_ok_and(|found| found == bytes)
-    }
-
-    /// Bytes that the daemon sent in its last connection.
-    async fn last_sent(&self) -> u64 {
-        let connections = self.daemons.lock().unwrap().connections;
-        let begun = Instant::now();
-        loop {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            let ends: Vec<_> = log.lines().filter_map(|line| line.split_once("] sent ")).collect();
-            let number = ends.last().and_then(|(_, rest)| rest.split(' ').next()?.replace(',', "").parse().ok());
-            if let Some(number) = number.filter(|_| ends.len() >= connections) {
-                return number;
-            }
-            // The last line of a daemon that was killed is missing; the last one that ended counts.
-            if begun.elapsed() > Duration::from_secs(2) {
-                return number.unwrap_or_else(|| panic!("{log}"));
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    fn signal_daemons(&self, signal: Signal) {
-        for id in &self.daemons.lock().unwrap().living {
-            // Each has a child of its own for the transfer.
-            for process in processes().filter(|process| process.id == *id || process.parent == *id) {
-                send(process.id, signal);
-            }
-        }
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        self.signal_daemons(Signal::KILL);
-    }
-}
-
-fn send(id: u32, signal: Signal) {
-    let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-    // It may have ended meanwhile.
-    _ = kill_process(id, signal);
-}
-
-fn text(failure: Failure) -> String {
-    match failure {
-        Failure::Paused => "paused".to_owned(),
-        Failure::Failed { error, evidence } => format!("{error:#} | {}", evidence.join(" | ")),
-    }
-}
+use crate::host::process::Group;
+use bed::{BIG, Bed, MIB, noise, send, text};
 
 #[tokio::test]
 async fn a_version_arrives_and_the_next_time_nothing_is_moved() {
     let bed = Bed::new();
     let (base, diff) = (noise(1, BIG), noise(2, MIB));
-    let manifest = bed.publish("ubuntu", &[("qcow2", &base), ("qdiff", &diff), ("qcow2.info", b"timestamp=1"), ("qcow2.desc", b"")]);
+    let manifest = bed.publish(
+        "ubuntu",
+        &[
+            ("qcow2", &base),
+            ("qdiff", &diff),
+            ("qcow2.info", b"timestamp=1"),
+            ("qcow2.desc", b""),
+        ],
+    );
     let told = bed.fetch("ubuntu", &manifest, None).await.unwrap();
     assert!(bed.has(&base) && bed.has(&diff) && bed.has(b"timestamp=1") && bed.has(b""));
     let total = (BIG + MIB + 11) as u64;
-    assert!(matches!(told.last(), Some(Progress::Bytes { done, total: all, .. }) if *done == total && *all == total), "{told:?}");
-    assert!(told.iter().any(|progress| matches!(progress, Progress::Bytes { per_second, .. } if *per_second > 0)));
+    assert!(
+        matches!(told.last(), Some(Progress::Bytes { done, total: all, .. }) if *done == total && *all == total),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(
+            |progress| matches!(progress, Progress::Bytes { per_second, .. } if *per_second > 0)
+        )
+    );
     let count = |folder: &str| fs::read_dir(bed.paths.store.join(folder)).unwrap().count();
-    assert_eq!((count("objects"), count("partial"), count("incoming"), count("locks")), (4, 0, 0, 0));
+    assert_eq!(
+        (
+            count("objects"),
+            count("partial"),
+            count("incoming"),
+            count("locks")
+        ),
+        (4, 0, 0, 0)
+    );
     let connections = bed.daemons.lock().unwrap().connections;
-    assert!(bed.fetch("ubuntu", &manifest, None).await.unwrap().is_empty());
+    assert!(
+        bed.fetch("ubuntu", &manifest, None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(bed.daemons.lock().unwrap().connections, connections);
 }
 
@@ -271,18 +77,32 @@ async fn a_manifest_that_git_does_not_name_is_never_read() {
     bed.publish("ubuntu", &[("qcow2", b"base")]);
     let expected = digest_of(b"another");
     let error = text(bed.fetch("ubuntu", &expected, None).await.unwrap_err());
-    assert!(error.contains("is not the one that the state repo names"), "{error}");
+    assert!(
+        error.contains("is not the one that the state repo names"),
+        "{error}"
+    );
     assert!(bed.store().read_manifest(&expected).unwrap().is_none());
 
     let long = vec![b' '; LONGEST + 1];
     fs::write(bed.released("ubuntu", "manifest.json"), &long).unwrap();
-    let error = text(bed.fetch("ubuntu", &digest_of(&long), None).await.unwrap_err());
+    let error = text(
+        bed.fetch("ubuntu", &digest_of(&long), None)
+            .await
+            .unwrap_err(),
+    );
     assert!(error.contains("there is no manifest of at most"), "{error}");
 
     let manifest = bed.publish("debian", &[("qcow2", b"base")]);
-    fs::copy(bed.released("debian", "manifest.json"), bed.released("ubuntu", "manifest.json")).unwrap();
+    fs::copy(
+        bed.released("debian", "manifest.json"),
+        bed.released("ubuntu", "manifest.json"),
+    )
+    .unwrap();
     let error = text(bed.fetch("ubuntu", &manifest, None).await.unwrap_err());
-    assert!(error.contains("is that of debian 1, not of ubuntu 1"), "{error}");
+    assert!(
+        error.contains("is that of debian 1, not of ubuntu 1"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -291,17 +111,30 @@ async fn content_that_is_not_the_manifests_is_refused_and_deleted() {
     let base = noise(4, 2 * MIB);
     let manifest = bed.publish("ubuntu", &[("qcow2", &base)]);
     for (wrong, what) in [
-        (noise(5, 2 * MIB), "is not what its manifest says, and was deleted here"),
+        (
+            noise(5, 2 * MIB),
+            "is not what its manifest says, and was deleted here",
+        ),
         (base[..MIB].to_vec(), "found 1048576 bytes"),
     ] {
         fs::write(bed.released("ubuntu", "ubuntu.qcow2"), wrong).unwrap();
         let error = text(bed.fetch("ubuntu", &manifest, None).await.unwrap_err());
         assert!(error.contains(what), "{error}");
-        assert!(!bed.store().partial(&digest_of(&base)).exists() && !bed.store().object(&digest_of(&base)).exists());
+        assert!(
+            !bed.store().partial(&digest_of(&base)).exists()
+                && !bed.store().object(&digest_of(&base)).exists()
+        );
     }
     fs::write(bed.released("ubuntu", "ubuntu.qcow2"), noise(6, BIG)).unwrap();
-    let error = text(bed.fetch("ubuntu", &manifest, Some("40 Mbit/s")).await.unwrap_err());
-    assert!(error.contains("is larger than the 2097152 bytes"), "{error}");
+    let error = text(
+        bed.fetch("ubuntu", &manifest, Some("40 Mbit/s"))
+            .await
+            .unwrap_err(),
+    );
+    assert!(
+        error.contains("is larger than the 2097152 bytes"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -325,14 +158,19 @@ async fn it_stops_when_its_time_is_over_and_goes_on_where_it_was() {
     let base = noise(8, BIG);
     let manifest = bed.publish("ubuntu", &[("qcow2", &base)]);
     let until = Timestamp::now() + Duration::from_millis(1500);
-    let paused = bed.fetch_until("ubuntu", &manifest, Some("40 Mbit/s"), until).await;
+    let paused = bed
+        .fetch_until("ubuntu", &manifest, Some("40 Mbit/s"), until)
+        .await;
     assert!(matches!(paused, Err(Failure::Paused)), "{paused:?}");
     let arrived = bed.arrived(&digest_of(&base), MIB).await;
     assert!(bed.writers(&digest_of(&base)).is_empty());
     bed.fetch("ubuntu", &manifest, None).await.unwrap();
     assert!(bed.has(&base));
     let sent = bed.last_sent().await;
-    assert!(sent < BIG as u64 - arrived + MIB as u64, "{arrived} had arrived, {sent} were sent");
+    assert!(
+        sent < BIG as u64 - arrived + MIB as u64,
+        "{arrived} had arrived, {sent} were sent"
+    );
 }
 
 #[tokio::test]
@@ -361,11 +199,17 @@ async fn a_cut_connection_is_an_error_that_keeps_what_arrived() {
     };
     let (done, arrived) = tokio::join!(bed.fetch("ubuntu", &manifest, Some("40 Mbit/s")), cut);
     let error = text(done.unwrap_err());
-    assert!(error.contains("exit code 12") && error.contains("was cut"), "{error}");
+    assert!(
+        error.contains("exit code 12") && error.contains("was cut"),
+        "{error}"
+    );
     bed.fetch("ubuntu", &manifest, None).await.unwrap();
     assert!(bed.has(&base));
     let sent = bed.last_sent().await;
-    assert!(sent < BIG as u64 - arrived + MIB as u64, "{arrived} had arrived, {sent} were sent");
+    assert!(
+        sent < BIG as u64 - arrived + MIB as u64,
+        "{arrived} had arrived, {sent} were sent"
+    );
 }
 
 #[tokio::test]
@@ -377,7 +221,10 @@ async fn a_killed_rsync_leaves_no_second_writer() {
         bed.arrived(&digest, 3 * MIB).await;
         let writers = bed.writers(&digest);
         assert!(writers.len() >= 2, "{writers:?}");
-        let first = writers.iter().find(|process| process.id == process.group).unwrap();
+        let first = writers
+            .iter()
+            .find(|process| process.id == process.group)
+            .unwrap();
         send(first.id, Signal::KILL);
     };
     let (done, ()) = tokio::join!(bed.fetch("ubuntu", &manifest, Some("40 Mbit/s")), kill);
@@ -394,13 +241,17 @@ const CHILD: &str = "RECONCILE_TEST_DOWNLOAD";
 #[tokio::test]
 #[ignore = "other tests start it in a process of its own"]
 async fn as_a_process_of_its_own() {
-    let Ok(order) = std::env::var(CHILD) else { return };
+    let Ok(order) = std::env::var(CHILD) else {
+        return;
+    };
     let (port, rest) = order.split_once(' ').unwrap();
     let (manifest, root) = rest.split_once(' ').unwrap();
     let mut bed = Bed::at(tempfile::tempdir().unwrap(), port.parse().unwrap());
     bed.paths.store = Path::new(root).join("store");
     bed.paths.linbo = Path::new(root).join("linbo");
-    let done = bed.fetch("ubuntu", &manifest.parse().unwrap(), Some("24 Mbit/s")).await;
+    let done = bed
+        .fetch("ubuntu", &manifest.parse().unwrap(), Some("24 Mbit/s"))
+        .await;
     panic!("it was to be killed: {done:?}");
 }
 
@@ -410,19 +261,35 @@ async fn a_killed_reconciler_loses_nothing_and_its_rsync_does_not_go_on_writing(
         let bed = Bed::new();
         let base = noise(seed, BIG);
         let (digest, manifest) = (digest_of(&base), bed.publish("ubuntu", &[("qcow2", &base)]));
-        let order = format!("{} {manifest} {}", bed.central.port, bed.folder.path().display());
+        let order = format!(
+            "{} {manifest} {}",
+            bed.central.port,
+            bed.folder.path().display()
+        );
         let name = "host::download::tests::as_a_process_of_its_own";
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", name, "--ignored"]).env(CHILD, order).stdout(Stdio::null());
+        command
+            .args(["--exact", name, "--ignored"])
+            .env(CHILD, order)
+            .stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
         let arrived = bed.arrived(&digest, 3 * MIB).await;
         let writers = bed.writers(&digest);
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut rsyncs: Vec<_> = writers.iter().filter(|process| process.id != child.id()).collect();
+        let mut rsyncs: Vec<_> = writers
+            .iter()
+            .filter(|process| process.id != child.id())
+            .collect();
         rsyncs.retain(|process| process.group != child.id());
-        let group = rsyncs.first().and_then(|process| Group::new(process.group)).unwrap();
-        assert!(rsyncs.iter().all(|process| process.group == group.id()), "{rsyncs:?}");
+        let group = rsyncs
+            .first()
+            .and_then(|process| Group::new(process.group))
+            .unwrap();
+        assert!(
+            rsyncs.iter().all(|process| process.group == group.id()),
+            "{rsyncs:?}"
+        );
         if whole_group {
             group.end().await;
         }
@@ -431,7 +298,10 @@ async fn a_killed_reconciler_loses_nothing_and_its_rsync_does_not_go_on_writing(
         assert!(!group.is_alive());
         assert!(bed.has(&base));
         let sent = bed.last_sent().await;
-        assert!(sent < BIG as u64 - arrived + MIB as u64, "{arrived} had arrived, {sent} were sent");
+        assert!(
+            sent < BIG as u64 - arrived + MIB as u64,
+            "{arrived} had arrived, {sent} were sent"
+        );
     }
 }
 
@@ -447,7 +317,11 @@ async fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
     };
     let (done, ()) = tokio::join!(bed.fetch("ubuntu", &manifest, Some("40 Mbit/s")), silence);
     let error = text(done.unwrap_err());
-    assert!(error.contains("nothing has arrived from rsync://127.0.0.1") && error.contains("for 1 seconds"), "{error}");
+    assert!(
+        error.contains("nothing has arrived from rsync://127.0.0.1")
+            && error.contains("for 1 seconds"),
+        "{error}"
+    );
     assert!(bed.writers(&digest).is_empty());
     assert!(bed.store().partial(&digest).exists());
 }
@@ -458,18 +332,31 @@ async fn what_the_server_lacks_is_told_in_words() {
     let manifest = bed.publish("ubuntu", &[("qcow2", b"base")]);
     fs::remove_file(bed.released("ubuntu", "ubuntu.qcow2")).unwrap();
     let error = text(bed.fetch("ubuntu", &manifest, None).await.unwrap_err());
-    assert!(error.contains("exit code 23") && error.contains("published completely"), "{error}");
+    assert!(
+        error.contains("exit code 23") && error.contains("published completely"),
+        "{error}"
+    );
     assert!(error.contains("No such file"), "{error}");
 
     bed.central.release_module = "elsewhere".parse().unwrap();
     let other = digest_of(b"x");
     let error = text(bed.fetch("ubuntu", &other, None).await.unwrap_err());
-    assert!(error.contains("exit code 5") && error.contains("central.module"), "{error}");
+    assert!(
+        error.contains("exit code 5") && error.contains("central.module"),
+        "{error}"
+    );
 
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     bed.central.port = free;
     let error = text(bed.fetch("ubuntu", &other, None).await.unwrap_err());
-    assert!(error.contains("exit code 10") && error.contains("Connection refused"), "{error}");
+    assert!(
+        error.contains("exit code 10") && error.contains("Connection refused"),
+        "{error}"
+    );
 
     bed.commands.rsync = "/nowhere/rsync".into();
     let error = text(bed.fetch("ubuntu", &other, None).await.unwrap_err());
@@ -480,14 +367,27 @@ async fn what_the_server_lacks_is_told_in_words() {
 async fn rate_and_login_are_handed_to_rsync_and_the_password_is_not() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut bed = Bed::new();
-    let (seen, script) = (bed.folder.path().join("seen"), bed.folder.path().join("rsync"));
-    fs::write(&script, format!("#!/bin/sh\necho \"$@\" >>{}\nexec rsync \"$@\"\n", seen.display())).unwrap();
+    let (seen, script) = (
+        bed.folder.path().join("seen"),
+        bed.folder.path().join("rsync"),
+    );
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\necho \"$@\" >>{}\nexec rsync \"$@\"\n",
+            seen.display()
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     bed.commands.rsync = script;
     let password_file = bed.folder.path().join("password");
     fs::write(&password_file, "geheim\n").unwrap();
     fs::set_permissions(&password_file, fs::Permissions::from_mode(0o600)).unwrap();
-    let login = ReleaseLogin { user: "school".to_owned(), password_file: password_file.clone() };
+    let login = ReleaseLogin {
+        user: "school".to_owned(),
+        password_file: password_file.clone(),
+    };
     let manifest = bed.publish("ubuntu", &[("qcow2", b"base")]);
     let line = Line {
         paths: &bed.paths,
@@ -499,13 +399,28 @@ async fn rate_and_login_are_handed_to_rsync_and_the_password_is_not() {
     };
     let (image, version) = ("ubuntu".parse().unwrap(), "1".parse().unwrap());
     let rate = "8 Mbit/s".parse().ok();
-    let wanted = Wanted { image: &image, version: &version, manifest: &manifest, rate, until: Timestamp::MAX };
+    let wanted = Wanted {
+        image: &image,
+        version: &version,
+        manifest: &manifest,
+        rate,
+        until: Timestamp::MAX,
+    };
     download(&line, &wanted, &mut |_| ()).await.unwrap();
     let seen = fs::read_to_string(seen).unwrap();
     for argv in seen.lines() {
-        assert!(argv.contains("--bwlimit=976 ") && argv.contains("--contimeout=30 --timeout=300"), "{argv}");
-        assert!(argv.contains(&format!("--password-file={}", password_file.display())), "{argv}");
-        assert!(argv.contains("rsync://school@127.0.0.1:") && !argv.contains("geheim"), "{argv}");
+        assert!(
+            argv.contains("--bwlimit=976 ") && argv.contains("--contimeout=30 --timeout=300"),
+            "{argv}"
+        );
+        assert!(
+            argv.contains(&format!("--password-file={}", password_file.display())),
+            "{argv}"
+        );
+        assert!(
+            argv.contains("rsync://school@127.0.0.1:") && !argv.contains("geheim"),
+            "{argv}"
+        );
     }
     assert_eq!(seen.lines().count(), 2);
 }
@@ -517,12 +432,18 @@ async fn two_at_once_share_what_both_need() {
     let one = bed.publish("ubuntu", &[("qcow2", &shared)]);
     let two = bed.publish("debian", &[("qcow2", &shared), ("qdiff", &own)]);
     let rate = Some("80 Mbit/s");
-    let (one, two) = tokio::join!(bed.fetch("ubuntu", &one, rate), bed.fetch("debian", &two, rate));
+    let (one, two) = tokio::join!(
+        bed.fetch("ubuntu", &one, rate),
+        bed.fetch("debian", &two, rate)
+    );
     one.unwrap();
     two.unwrap();
     assert!(bed.has(&shared) && bed.has(&own));
     let log = fs::read_to_string(bed.folder.path().join("log")).unwrap();
-    let moved = log.lines().filter(|line| line.contains(" send ") && line.contains("qcow2")).count();
+    let moved = log
+        .lines()
+        .filter(|line| line.contains(" send ") && line.contains("qcow2"))
+        .count();
     assert_eq!(moved, 1, "{log}");
 }
 
@@ -531,7 +452,11 @@ async fn a_disk_that_is_too_small_is_seen_before_and_one_that_fills_up_is_told()
     let mut bed = Bed::new();
     let small = bed.folder.path().join("small");
     fs::create_dir(&small).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(&small).stderr(Stdio::null()).status();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+        .arg(&small)
+        .stderr(Stdio::null())
+        .status();
     if !mounted.is_ok_and(|status| status.success()) {
         #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
         {
@@ -552,7 +477,10 @@ async fn a_disk_that_is_too_small_is_seen_before_and_one_that_fills_up_is_told()
     let base = noise(17, BIG);
     let manifest = bed.publish("ubuntu", &[("qcow2", &base)]);
     let error = text(bed.fetch("ubuntu", &manifest, None).await.unwrap_err());
-    assert!(error.contains("20 MiB are to be fetched") && error.contains("22 MiB are needed"), "{error}");
+    assert!(
+        error.contains("20 MiB are to be fetched") && error.contains("22 MiB are needed"),
+        "{error}"
+    );
 
     let base = noise(18, 12 * MIB);
     let (digest, manifest) = (digest_of(&base), bed.publish("debian", &[("qcow2", &base)]));
@@ -562,7 +490,10 @@ async fn a_disk_that_is_too_small_is_seen_before_and_one_that_fills_up_is_told()
     };
     let (done, ()) = tokio::join!(bed.fetch("debian", &manifest, Some("40 Mbit/s")), fill);
     let error = text(done.unwrap_err());
-    assert!(error.contains("exit code 11") && error.contains("disk is full"), "{error}");
+    assert!(
+        error.contains("exit code 11") && error.contains("disk is full"),
+        "{error}"
+    );
     fs::remove_file(small.join("filler")).unwrap();
     bed.fetch("debian", &manifest, None).await.unwrap();
     assert!(bed.has(&base));

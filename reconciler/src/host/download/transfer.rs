@@ -47,11 +47,19 @@ pub(super) struct Order<'a> {
 
 impl Order<'_> {
     fn program(&self, rsync: &std::path::Path) -> Program {
-        let mut program = Program::new("rsync", rsync).args(["--no-motd", "--contimeout=30", "--timeout=300"]);
+        let mut program =
+            Program::new("rsync", rsync).args(["--no-motd", "--contimeout=30", "--timeout=300"]);
         program = match self.way {
             Way::Append => program.arg("--append"),
-            Way::Mend => program.args(["--inplace", "--no-whole-file", "--ignore-times", "--info=progress2"]),
-            Way::Whole { most } => program.args(["--inplace", "--whole-file", "--ignore-times"]).arg(format!("--max-size={most}")),
+            Way::Mend => program.args([
+                "--inplace",
+                "--no-whole-file",
+                "--ignore-times",
+                "--info=progress2",
+            ]),
+            Way::Whole { most } => program
+                .args(["--inplace", "--whole-file", "--ignore-times"])
+                .arg(format!("--max-size={most}")),
         };
         if let Some(rate) = self.rate {
             program = program.arg(format!("--bwlimit={}", rate.kib_per_second()));
@@ -76,13 +84,19 @@ impl Order<'_> {
         lock: &File,
         grown: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
-        let input = lock.try_clone().map_err(|source| DownloadError::file(&self.target, source))?;
+        let input = lock
+            .try_clone()
+            .map_err(|source| DownloadError::file(&self.target, source))?;
         let failed = |error| Failure::from(anyhow::Error::new(DownloadError::Program(error)));
         let mut program = self.program(rsync).stdin(input).start().map_err(failed)?;
         let mut tick = interval(limits.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Reading what is there takes a while in which nothing grows: some GiB a minute at least.
-        let quiet = if self.way == Way::Mend { limits.quiet * 10 } else { limits.quiet };
+        let quiet = if self.way == Way::Mend {
+            limits.quiet * 10
+        } else {
+            limits.quiet
+        };
         let mut size = self.arrived();
         let mut sign_of_life = Instant::now();
         let ended = loop {
@@ -101,10 +115,16 @@ impl Order<'_> {
                 (size, sign_of_life) = (now, Instant::now());
             }
             let stop = if now > self.size {
-                Some(DownloadError::TooLarge { url: self.url.clone(), size: self.size })
+                Some(DownloadError::TooLarge {
+                    url: self.url.clone(),
+                    size: self.size,
+                })
             } else if sign_of_life.elapsed() >= quiet {
-                Some(DownloadError::Stalled { url: self.url.clone(), seconds: quiet.as_secs() })
-            } else if Timestamp::now() >= self.until {
+                Some(DownloadError::Stalled {
+                    url: self.url.clone(),
+                    seconds: quiet.as_secs(),
+                })
+            } else if crate::host::clock() >= self.until {
                 None
             } else {
                 continue;
@@ -115,17 +135,31 @@ impl Order<'_> {
                 None => Failure::Paused,
             });
         };
-        if ended.is_success() { Ok(()) } else { Err(self.failure(&ended)) }
+        if ended.is_success() {
+            Ok(())
+        } else {
+            Err(self.failure(&ended))
+        }
     }
 
     fn failure(&self, finished: &Finished) -> Failure {
         let why = match finished.code {
-            Some(5) => "the central server does not know the module or refused the login: compare central.module in the state repo with its rsyncd.conf, and the user and password file in this server's settings",
-            Some(10 | 12 | 30 | 35) => "the connection to the central server failed or was cut: see that it is up, that its rsync daemon runs and that no firewall is between; what has arrived is kept",
-            Some(11) => "a file could not be read or written, most often because the disk is full: make room where the store is; what has arrived is kept",
+            Some(5) => {
+                "the central server does not know the module or refused the login: compare central.module in the state repo with its rsyncd.conf, and the user and password file in this server's settings"
+            }
+            Some(10 | 12 | 30 | 35) => {
+                "the connection to the central server failed or was cut: see that it is up, that its rsync daemon runs and that no firewall is between; what has arrived is kept"
+            }
+            Some(11) => {
+                "a file could not be read or written, most often because the disk is full: make room where the store is; what has arrived is kept"
+            }
             Some(20) => "rsync was ended from outside; what has arrived is kept",
-            Some(23) => "the central server does not have the file or may not read it: see that the version was published completely",
-            Some(24) => "the file vanished on the central server while it was read: see that the version is still published",
+            Some(23) => {
+                "the central server does not have the file or may not read it: see that the version was published completely"
+            }
+            Some(24) => {
+                "the file vanished on the central server while it was read: see that the version is still published"
+            }
             _ => "rsync failed; its last lines say more",
         };
         let (url, how) = (self.url.clone(), finished.how());
@@ -158,7 +192,7 @@ pub(super) async fn only_writer(
                     group.end().await;
                 }
             }
-            Attempt::Taken if Timestamp::now() >= until => return Err(Failure::Paused),
+            Attempt::Taken if crate::host::clock() >= until => return Err(Failure::Paused),
             Attempt::Taken => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }

@@ -20,7 +20,12 @@ pub(super) fn without_old<'a>(lines: &[Line<'a>], age: SignedDuration) -> Option
     let last = lines.last()?.record.at;
     let oldest = last.checked_sub(age).unwrap_or(Timestamp::MIN);
     let needed = needed(lines.iter().map(|line| &line.record), oldest);
-    let kept: Vec<_> = lines.iter().zip(needed).filter(|(_, needed)| *needed).map(|(line, _)| line.clone()).collect();
+    let kept: Vec<_> = lines
+        .iter()
+        .zip(needed)
+        .filter(|(_, needed)| *needed)
+        .map(|(line, _)| line.clone())
+        .collect();
     let bytes = |lines: &[Line<'_>]| lines.iter().map(|line| line.text.len()).sum::<usize>();
     (bytes(&kept) < bytes(lines) / 4 * 3).then_some(kept)
 }
@@ -32,7 +37,9 @@ fn needed<'a>(
 ) -> Vec<bool> {
     let records: Vec<&Record> = records.collect();
     let first_told = first_told(&records, oldest);
-    let commit = records.iter().rposition(|record| matches!(record.entry, Entry::Commit { .. }));
+    let commit = records
+        .iter()
+        .rposition(|record| matches!(record.entry, Entry::Commit { .. }));
     let mut attempts: BTreeMap<&HostName, usize> = BTreeMap::new();
     let needed = records.iter().enumerate().rev().map(|(index, record)| {
         let young = record.at >= oldest;
@@ -45,7 +52,10 @@ fn needed<'a>(
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
             Entry::Unknown => true,
-            Entry::PassStarted | Entry::Started { .. } | Entry::Finished { .. } | Entry::PassFinished { .. } => young,
+            Entry::PassStarted
+            | Entry::Started { .. }
+            | Entry::Finished { .. }
+            | Entry::PassFinished { .. } => young,
         }
     });
     let mut needed: Vec<bool> = needed.collect();
@@ -80,28 +90,62 @@ mod tests {
 
     fn record(day: i64, entry: Entry) -> Record {
         let at = Timestamp::from_second(day * 24 * 3600).unwrap();
-        Record { at, pass: at, entry }
+        Record {
+            at,
+            pass: at,
+            entry,
+        }
     }
 
     fn host(day: i64, name: &str) -> Record {
-        let step = Action::ImportDevices { classes: Vec::new() }.id();
-        let outcome = HostOutcome::Unknown { why: day.to_string() };
-        record(day, Entry::Host { step, host: name.parse().unwrap(), outcome })
+        let step = Action::ImportDevices {
+            classes: Vec::new(),
+        }
+        .id();
+        let outcome = HostOutcome::Unknown {
+            why: day.to_string(),
+        };
+        record(
+            day,
+            Entry::Host {
+                step,
+                host: name.parse().unwrap(),
+                outcome,
+            },
+        )
     }
 
     fn told(day: i64, opened: &[&str], closed: &[&str]) -> Record {
-        let opened = opened.iter().map(|key| ((*key).to_owned(), day.to_string())).collect();
-        record(day, Entry::Told { opened, closed: closed.iter().map(ToString::to_string).collect() })
+        let opened = opened
+            .iter()
+            .map(|key| ((*key).to_owned(), day.to_string()))
+            .collect();
+        record(
+            day,
+            Entry::Told {
+                opened,
+                closed: closed.iter().map(ToString::to_string).collect(),
+            },
+        )
     }
 
     #[track_caller]
     fn check(records: &[Record], wanted: &str) {
         let oldest = Timestamp::from_second(100 * 24 * 3600).unwrap();
         let needed = needed(records.iter(), oldest);
-        let text: String = needed.iter().map(|needed| if *needed { '+' } else { '.' }).collect();
+        let text: String = needed
+            .iter()
+            .map(|needed| if *needed { '+' } else { '.' })
+            .collect();
         assert_eq!(text, wanted);
-        let kept: Vec<&Record> = records.iter().zip(needed).filter(|(_, n)| *n).map(|(r, _)| r).collect();
-        let (before, after): (Journal, Journal) = (records.iter().collect(), kept.into_iter().collect());
+        let kept: Vec<&Record> = records
+            .iter()
+            .zip(needed)
+            .filter(|(_, n)| *n)
+            .map(|(r, _)| r)
+            .collect();
+        let (before, after): (Journal, Journal) =
+            (records.iter().collect(), kept.into_iter().collect());
         assert_eq!(before.told(), after.told());
         for name in ["pc01", "pc02"] {
             let name = name.parse().unwrap();
@@ -113,20 +157,74 @@ mod tests {
     fn old_records_go_unless_something_depends_on_them() {
         let start = |day| record(day, Entry::PassStarted);
         let done = |day| {
-            let step = Action::ImportDevices { classes: Vec::new() }.id();
-            record(day, Entry::Finished { step, result: StepResult::Done })
+            let step = Action::ImportDevices {
+                classes: Vec::new(),
+            }
+            .id();
+            record(
+                day,
+                Entry::Finished {
+                    step,
+                    result: StepResult::Done,
+                },
+            )
         };
-        let commit = |day| record(day, Entry::Commit { id: "0f".into(), subject: "x".into() });
+        let commit = |day| {
+            record(
+                day,
+                Entry::Commit {
+                    id: "0f".into(),
+                    subject: "x".into(),
+                },
+            )
+        };
         check(&[], "");
         check(&[commit(1), commit(2), start(3)], ".+.");
         check(&[commit(100), commit(2), start(3)], "++.");
-        check(&[start(1), done(2), record(3, Entry::Unknown), start(99), start(100), done(120)], "..+.++");
-        check(&[told(1, &["a"], &[]), told(2, &["b"], &["a"]), told(3, &[], &["b"]), told(101, &["c"], &[])], "...+");
-        check(&[told(1, &["x"], &["x"]), told(2, &["b", "c"], &[]), told(3, &[], &["c"]), start(4)], "+++.");
-        check(&[told(1, &["x"], &[]), told(2, &["b", "c"], &["x"]), told(3, &[], &["c"]), start(4)], ".++.");
+        check(
+            &[
+                start(1),
+                done(2),
+                record(3, Entry::Unknown),
+                start(99),
+                start(100),
+                done(120),
+            ],
+            "..+.++",
+        );
+        check(
+            &[
+                told(1, &["a"], &[]),
+                told(2, &["b"], &["a"]),
+                told(3, &[], &["b"]),
+                told(101, &["c"], &[]),
+            ],
+            "...+",
+        );
+        check(
+            &[
+                told(1, &["x"], &["x"]),
+                told(2, &["b", "c"], &[]),
+                told(3, &[], &["c"]),
+                start(4),
+            ],
+            "+++.",
+        );
+        check(
+            &[
+                told(1, &["x"], &[]),
+                told(2, &["b", "c"], &["x"]),
+                told(3, &[], &["c"]),
+                start(4),
+            ],
+            ".++.",
+        );
         // A clock that jumped: file order decides, not the times.
         check(&[told(200, &["a"], &[]), told(1, &[], &["a"])], "++");
-        let attempts: Vec<Record> = (1..=20).map(|day| host(day, "pc01")).chain([host(5, "pc02")]).collect();
+        let attempts: Vec<Record> = (1..=20)
+            .map(|day| host(day, "pc01"))
+            .chain([host(5, "pc02")])
+            .collect();
         check(&attempts, "....+++++++++++++++++");
     }
 }

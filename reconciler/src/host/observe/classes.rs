@@ -29,14 +29,25 @@ fn files(start_conf: &Path, grub: &Path) -> Result<ClassFiles, String> {
     let grub = match read(grub, LONGEST, Links::Refused)? {
         None => Grub::Stale,
         Some(grub) if !is_managed(&grub) => Grub::ByHand,
-        Some(grub) if start_conf.as_ref().is_some_and(|start_conf| grub.modified < start_conf.modified) => Grub::Stale,
+        Some(grub)
+            if start_conf
+                .as_ref()
+                .is_some_and(|start_conf| grub.modified < start_conf.modified) =>
+        {
+            Grub::Stale
+        }
         Some(_) => Grub::Current,
     };
     let text = |file: Read| String::from_utf8_lossy(&file.bytes).into_owned();
-    Ok(ClassFiles { start_conf: start_conf.map(text), grub })
+    Ok(ClassFiles {
+        start_conf: start_conf.map(text),
+        grub,
+    })
 }
 
 fn is_managed(grub: &Read) -> bool {
     // As the import looks for it: anywhere.
-    grub.bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
+    grub.bytes
+        .windows(MARKER.len())
+        .any(|window| window == MARKER.as_bytes())
 }

@@ -41,8 +41,14 @@ pub(super) fn read(path: &Path, longest: u64, links: Links) -> Result<Option<Rea
     let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if links == Links::Refused && error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            return Err(format!("{} is a symbolic link, a file is wanted", path.display()));
+        Err(error)
+            if links == Links::Refused
+                && error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
+        {
+            return Err(format!(
+                "{} is a symbolic link, a file is wanted",
+                path.display()
+            ));
         }
         Err(error) => return Err(failed(error)),
     };
@@ -51,7 +57,9 @@ pub(super) fn read(path: &Path, longest: u64, links: Links) -> Result<Option<Rea
         return Err(format!("{} is no regular file", path.display()));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(longest)).unwrap_or(0));
-    file.take(longest + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(longest + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() as u64 > longest {
         return Err(format!("{} has more than {longest} bytes", path.display()));
     }
@@ -61,7 +69,9 @@ pub(super) fn read(path: &Path, longest: u64, links: Links) -> Result<Option<Rea
 
 /// When a file was changed last.
 pub(super) fn modified(path: &Path, found: &Metadata) -> Result<SystemTime, String> {
-    found.modified().map_err(|error| format!("cannot tell the time of {}: {error}", path.display()))
+    found
+        .modified()
+        .map_err(|error| format!("cannot tell the time of {}: {error}", path.display()))
 }
 
 /// What the file system says of a file; none when it is not there. Anything but a file is an error.
@@ -77,7 +87,8 @@ pub(super) fn stat(path: &Path) -> Result<Option<Metadata>, String> {
 /// The names in a folder, sorted; none when it is not there. Names that are no text are left out:
 /// nothing that is looked for has one.
 pub(super) fn names(folder: &Path) -> Result<Option<Vec<String>>, String> {
-    let failed = |error: std::io::Error| format!("cannot read the folder {}: {error}", folder.display());
+    let failed =
+        |error: std::io::Error| format!("cannot read the folder {}: {error}", folder.display());
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use futures_util::future::join_all;
 use schema::digest::Digest;
 
 use super::read::{Links, names, read, stat};
@@ -30,29 +31,43 @@ pub(super) async fn look(root: &Path, digests: &Digests) -> Probe<Store> {
         Probe::Seen(found) => found,
         Probe::Unseen(cause) => return Probe::Unseen(cause),
     };
-    for wanted in objects {
+    let compared = objects.into_iter().map(|wanted| async move {
         let path = root.join("objects").join(wanted.hex());
-        match digests.of(&path).await {
+        let digest = digests.of(&path).await;
+        (wanted, path, digest)
+    });
+    for (wanted, path, digest) in join_all(compared).await {
+        match digest {
             Ok(digest) if digest == wanted => _ = store.objects.insert(wanted),
             Ok(digest) => tracing::warn!(
                 file = %path.display(),
                 %digest,
                 "this file is no longer what it was when it was downloaded; it counts as absent"
             ),
-            Err(error) => return Probe::Unseen(format!("cannot get the digest of {}: {error}", path.display())),
+            Err(error) => {
+                return Probe::Unseen(format!(
+                    "cannot get the digest of {}: {error}",
+                    path.display()
+                ));
+            }
         }
     }
     Probe::Seen(store)
 }
 
 fn files(root: &Path) -> Result<Found, String> {
-    let mut store = Store { free: free(root)?, ..Store::default() };
+    let mut store = Store {
+        free: free(root)?,
+        ..Store::default()
+    };
     for (name, digest) in digests_in(&root.join("manifests"), ".json")? {
         let path = root.join("manifests").join(name);
         match read(&path, manifest::LONGEST as u64, Links::Refused) {
             Ok(Some(file)) => match manifest(&file.bytes, digest) {
                 Ok(manifest) => drop(store.manifests.insert(digest, manifest)),
-                Err(why) => tracing::warn!(file = %path.display(), why, "this manifest counts as absent"),
+                Err(why) => {
+                    tracing::warn!(file = %path.display(), why, "this manifest counts as absent")
+                }
             },
             Ok(None) => {}
             Err(cause) => return Err(cause),
@@ -65,7 +80,10 @@ fn files(root: &Path) -> Result<Found, String> {
         }
     }
     store.partial = partial;
-    let objects = digests_in(&root.join("objects"), "")?.into_iter().map(|(_, digest)| digest).collect();
+    let objects = digests_in(&root.join("objects"), "")?
+        .into_iter()
+        .map(|(_, digest)| digest)
+        .collect();
     Ok(Found { store, objects })
 }
 
@@ -81,7 +99,9 @@ fn manifest(bytes: &[u8], wanted: Digest) -> Result<Manifest, String> {
 fn digests_in(folder: &Path, ending: &str) -> Result<Vec<(String, Digest)>, String> {
     let names = names(folder)?.unwrap_or_default();
     let named = names.into_iter().filter_map(|name| {
-        let digest: Digest = format!("sha256:{}", name.strip_suffix(ending)?).parse().ok()?;
+        let digest: Digest = format!("sha256:{}", name.strip_suffix(ending)?)
+            .parse()
+            .ok()?;
         // As it is written here: with small letters.
         (format!("{}{ending}", digest.hex()) == name).then_some((name, digest))
     });
@@ -94,7 +114,12 @@ fn free(root: &Path) -> Result<u64, String> {
         match rustix::fs::statvfs(folder) {
             Ok(found) => return Ok(found.f_bavail.saturating_mul(found.f_frsize)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("cannot tell the free space of {}: {error}", folder.display())),
+            Err(error) => {
+                return Err(format!(
+                    "cannot tell the free space of {}: {error}",
+                    folder.display()
+                ));
+            }
         }
     }
     Err(format!("no folder above {} is there", root.display()))

@@ -1,13 +1,21 @@
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
-use schema::fleet::{Central, DefaultAction, DomainJoin, OsEntry, ResetCommand, Room, RoomHosts, WorkWindows};
+use schema::fleet::{
+    Central, DefaultAction, DomainJoin, OsEntry, ResetCommand, Room, RoomHosts, WorkWindows,
+};
 use schema::name::{ClassName, RoomName};
 use schema::units::Bytes;
 
@@ -17,7 +25,8 @@ use crate::linbo::status::ImageEvent;
 use crate::manifest::{Manifest, ManifestFile, digest_of};
 use crate::planning::action::{Pace, Wake};
 use crate::planning::{
-    Busy, DesiredClass, DesiredImage, Grub, LiveImage, Purpose, Reason, Server, Step, Store, Torrent,
+    Busy, DesiredClass, DesiredImage, Grub, LiveImage, Purpose, Reason, Server, Step, Store,
+    Torrent,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -54,11 +63,15 @@ impl Bed {
             branch: "main".into(),
             key: None,
             known_hosts: None,
+            user: "reconcile".into(),
             token_file: None,
             ca: None,
         };
         // It succeeds and says nothing, as tmux does without a session.
-        let commands = Commands { tmux: "true".into(), ..Commands::default() };
+        let commands = Commands {
+            tmux: "true".into(),
+            ..Commands::default()
+        };
         let config = Config {
             server: Server::School(name("s")),
             repo,
@@ -70,7 +83,12 @@ impl Bed {
             reset: Reset::default(),
         };
         let (digests, _) = Digests::open(&config.paths.state, NOW);
-        Self { folder, config, desired: desired(), digests }
+        Self {
+            folder,
+            config,
+            desired: desired(),
+            digests,
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -90,17 +108,31 @@ impl Bed {
     /// Sets the time of a file, in seconds.
     fn time(&self, path: &str, seconds: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        File::options().write(true).open(self.path(path)).unwrap().set_modified(time).unwrap();
+        File::options()
+            .write(true)
+            .open(self.path(path))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
     }
 
     async fn look(&self, running: &[Running]) -> Observed {
-        observe(&self.config, &self.digests, &Journal::default(), &self.desired, running).await
+        observe(
+            &self.config,
+            &self.digests,
+            &Journal::default(),
+            &self.desired,
+            running,
+        )
+        .await
     }
 
     /// That `probe` was not seen because of this path.
     #[track_caller]
     fn unseen<T: std::fmt::Debug>(&self, probe: &Probe<T>, path: &str) {
-        let cause = probe.cause().unwrap_or_else(|| panic!("{probe:?} was seen"));
+        let cause = probe
+            .cause()
+            .unwrap_or_else(|| panic!("{probe:?} was seen"));
         let path = self.path(path).display().to_string();
         assert!(cause.contains(&path), "{cause} does not name {path}");
     }
@@ -119,7 +151,10 @@ fn desired() -> Desired {
         initrd: name("initrd.img"),
         append: name("ro"),
     };
-    let class = DesiredClass { start_conf: String::new(), os: vec![os("ubuntu"), os("win")] };
+    let class = DesiredClass {
+        start_conf: String::new(),
+        os: vec![os("ubuntu"), os("win")],
+    };
     let image = DesiredImage {
         channel: None,
         manifest: digest_of(b""),
@@ -127,27 +162,49 @@ fn desired() -> Desired {
         domain_join: DomainJoin::NotNeeded,
         purpose: Purpose::Rooms,
     };
-    let room = |hosts| Room { class: name("c"), hosts, reset: None, power: name("main") };
+    let room = |hosts| Room {
+        class: name("c"),
+        hosts,
+        reset: None,
+        power: name("main"),
+    };
     let listed = RoomHosts::Listed([name("PC09"), name("pc10")].into());
     Desired {
         server: Server::School(name("s")),
         zone: TimeZone::UTC,
         windows: WorkWindows::default(),
         holidays: Arc::default(),
-        central: Central { server: name("central.example"), port: 873, release_module: name("releases"), uplink: None },
+        central: Central {
+            server: name("central.example"),
+            port: 873,
+            release_module: name("releases"),
+            uplink: None,
+        },
         download_rate: None,
         images: [((name("ubuntu"), name("1")), image)].into(),
         classes: [(name("c"), class)].into(),
-        rooms: [(name("r101"), room(RoomHosts::FromDevices)), (name("r102"), room(listed))].into(),
+        rooms: [
+            (name("r101"), room(RoomHosts::FromDevices)),
+            (name("r102"), room(listed)),
+        ]
+        .into(),
         power: BTreeMap::new(),
     }
 }
 
 fn devices() -> String {
     let row = |room: &str, number: u32| {
-        format!("{room};pc{number:02};c;00:00:00:00:00:{number:02x};10.0.0.{number};;;;classroom-studentcomputer;;1;;;;;\n")
+        format!(
+            "{room};pc{number:02};c;00:00:00:00:00:{number:02x};10.0.0.{number};;;;classroom-studentcomputer;;1;;;;;\n"
+        )
     };
-    [row("r101", 1), row("r101", 2), row("r102", 9), row("r103", 11)].concat()
+    [
+        row("r101", 1),
+        row("r101", 2),
+        row("r102", 9),
+        row("r103", 11),
+    ]
+    .concat()
 }
 
 #[tokio::test]
@@ -159,12 +216,32 @@ async fn a_server_without_anything_is_seen_as_it_is() {
     bed.unseen(&seen.devices, "devices.csv");
     let class = seen.classes[&name::<ClassName>("c")].seen().unwrap();
     assert_eq!((&class.start_conf, class.grub), (&None, Grub::Stale));
-    let live: Vec<_> = seen.live.iter().map(|(image, live)| (image.as_str(), live.seen())).collect();
-    assert_eq!(live, [("ubuntu", Some(&LiveImage::default())), ("win", Some(&LiveImage::default()))]);
+    let live: Vec<_> = seen
+        .live
+        .iter()
+        .map(|(image, live)| (image.as_str(), live.seen()))
+        .collect();
+    assert_eq!(
+        live,
+        [
+            ("ubuntu", Some(&LiveImage::default())),
+            ("win", Some(&LiveImage::default()))
+        ]
+    );
     let store = seen.store.seen().unwrap();
-    assert_eq!(store, &Store { free: store.free, ..Store::default() });
+    assert_eq!(
+        store,
+        &Store {
+            free: store.free,
+            ..Store::default()
+        }
+    );
     assert!(store.free > 0);
-    let reports: Vec<_> = seen.reports.iter().map(|(host, report)| (host.as_str(), report.seen())).collect();
+    let reports: Vec<_> = seen
+        .reports
+        .iter()
+        .map(|(host, report)| (host.as_str(), report.seen()))
+        .collect();
     assert_eq!(reports, [("PC09", Some(&None)), ("pc10", Some(&None))]);
     assert_eq!(seen.busy, Probe::Seen(BTreeMap::new()));
     assert_eq!(seen.blind_spots().len(), 1);
@@ -177,7 +254,10 @@ async fn devices_are_read_and_a_folder_in_their_place_is_named() {
     let bed = Bed::new();
     bed.write("devices.csv", devices());
     let seen = bed.look(&[]).await;
-    assert_eq!(seen.devices.seen().map(|devices| devices.rows().len()), Some(4));
+    assert_eq!(
+        seen.devices.seen().map(|devices| devices.rows().len()),
+        Some(4)
+    );
     let hosts: Vec<&str> = seen.reports.keys().map(HostName::as_str).collect();
     assert_eq!(hosts, ["pc01", "pc02", "pc09", "pc10"]);
     fs::remove_file(bed.path("devices.csv")).unwrap();
@@ -188,20 +268,54 @@ async fn devices_are_read_and_a_folder_in_their_place_is_named() {
 #[tokio::test]
 async fn the_files_of_a_class() {
     type Make = fn(&Bed);
-    let cases: [(&str, Make, Result<(bool, Grub), &str>); 11] = [
-        ("start.conf alone", |bed| bed.write("linbo/start.conf.c", "x"), Ok((true, Grub::Stale))),
-        ("boot alone", |bed| bed.write("linbo/boot/grub/c.cfg", MARKER), Ok((false, Grub::Current))),
-        ("older", |bed| both(bed, MARKER, 99), Ok((true, Grub::Stale))),
-        ("at once", |bed| both(bed, MARKER, 100), Ok((true, Grub::Current))),
-        ("newer", |bed| both(bed, MARKER, 101), Ok((true, Grub::Current))),
-        ("by hand, older", |bed| both(bed, "set a=b\n", 99), Ok((true, Grub::ByHand))),
-        ("by hand, empty", |bed| both(bed, "", 101), Ok((true, Grub::ByHand))),
-        ("a folder", |bed| bed.folder("linbo/start.conf.c"), Err("linbo/start.conf.c")),
+    type Wanted = Result<(bool, Grub), &'static str>;
+    let cases: [(&str, Make, Wanted); 11] = [
+        (
+            "start.conf alone",
+            |bed| bed.write("linbo/start.conf.c", "x"),
+            Ok((true, Grub::Stale)),
+        ),
+        (
+            "boot alone",
+            |bed| bed.write("linbo/boot/grub/c.cfg", MARKER),
+            Ok((false, Grub::Current)),
+        ),
+        (
+            "older",
+            |bed| both(bed, MARKER, 99),
+            Ok((true, Grub::Stale)),
+        ),
+        (
+            "at once",
+            |bed| both(bed, MARKER, 100),
+            Ok((true, Grub::Current)),
+        ),
+        (
+            "newer",
+            |bed| both(bed, MARKER, 101),
+            Ok((true, Grub::Current)),
+        ),
+        (
+            "by hand, older",
+            |bed| both(bed, "set a=b\n", 99),
+            Ok((true, Grub::ByHand)),
+        ),
+        (
+            "by hand, empty",
+            |bed| both(bed, "", 101),
+            Ok((true, Grub::ByHand)),
+        ),
+        (
+            "a folder",
+            |bed| bed.folder("linbo/start.conf.c"),
+            Err("linbo/start.conf.c"),
+        ),
         (
             "a link",
             |bed| {
                 bed.folder("linbo");
-                std::os::unix::fs::symlink("/etc/hostname", bed.path("linbo/start.conf.c")).unwrap();
+                std::os::unix::fs::symlink("/etc/hostname", bed.path("linbo/start.conf.c"))
+                    .unwrap();
             },
             Err("linbo/start.conf.c"),
         ),
@@ -211,11 +325,16 @@ async fn the_files_of_a_class() {
                 bed.folder("linbo/boot/grub");
                 let path = bed.path("linbo/boot/grub/c.cfg");
                 let mode = rustix::fs::Mode::RUSR;
-                rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+                rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                    .unwrap();
             },
             Err("linbo/boot/grub/c.cfg"),
         ),
-        ("too large", |bed| bed.write("linbo/start.conf.c", vec![b'x'; (1 << 20) + 1]), Err("linbo/start.conf.c")),
+        (
+            "too large",
+            |bed| bed.write("linbo/start.conf.c", vec![b'x'; (1 << 20) + 1]),
+            Err("linbo/start.conf.c"),
+        ),
     ];
     for (what, make, wanted) in cases {
         let bed = Bed::new();
@@ -247,20 +366,40 @@ async fn an_image_with_all_of_its_files() {
             bed.write(&format!("linbo/images/{stem}.{ending}"), ending);
             bed.time(&format!("linbo/images/{stem}.{ending}"), 100);
         }
-        bed.write(&format!("linbo/images/{stem}.qcow2.info"), "timestamp=\"202601101930\"\nimagesize=\"5\"\n");
+        bed.write(
+            &format!("linbo/images/{stem}.qcow2.info"),
+            "timestamp=\"202601101930\"\nimagesize=\"5\"\n",
+        );
         bed.write(&format!("linbo/images/{stem}.qcow2.torrent"), "x");
         bed.time(&format!("linbo/images/{stem}.qcow2.torrent"), seconds);
     }
-    bed.write("linbo/images/ubuntu/backups/202601101930/ubuntu.qcow2.BAK", "x");
+    bed.write(
+        "linbo/images/ubuntu/backups/202601101930/ubuntu.qcow2.BAK",
+        "x",
+    );
     let seen = bed.look(&[]).await;
     let live = |image: &str| seen.live[&name::<ImageName>(image)].seen().expect(image);
-    for (image, torrent, asked) in [("ubuntu", Torrent::Stale, true), ("win", Torrent::Current, false)] {
-        let (base, diff) = (live(image).base.as_ref().unwrap(), live(image).diff.as_ref().unwrap());
+    for (image, torrent, asked) in [
+        ("ubuntu", Torrent::Stale, true),
+        ("win", Torrent::Current, false),
+    ] {
+        let (base, diff) = (
+            live(image).base.as_ref().unwrap(),
+            live(image).diff.as_ref().unwrap(),
+        );
         assert_eq!((base.size, base.torrent), (5, torrent), "{image}");
         assert_eq!(base.sha256, asked.then(|| digest_of(b"qcow2")), "{image}");
         assert_eq!(diff.sha256, asked.then(|| digest_of(b"qdiff")), "{image}");
-        assert_eq!(base.record.as_ref().and_then(|record| record.size), Some(5), "{image}");
-        assert_eq!((&diff.record, diff.torrent), (&None, Torrent::Missing), "{image}");
+        assert_eq!(
+            base.record.as_ref().and_then(|record| record.size),
+            Some(5),
+            "{image}"
+        );
+        assert_eq!(
+            (&diff.record, diff.torrent),
+            (&None, Torrent::Missing),
+            "{image}"
+        );
         assert!(!live(image).uploading, "{image}");
     }
 }
@@ -283,26 +422,54 @@ async fn uploads_show_and_what_is_no_file_is_named() {
         bed.write(&format!("linbo/images/ubuntu/{file}"), "x");
         let seen = bed.look(&[]).await;
         let live = seen.live[&name::<ImageName>("ubuntu")].seen().expect(file);
-        assert_eq!(live, &LiveImage { uploading, ..LiveImage::default() }, "{file}");
+        assert_eq!(
+            live,
+            &LiveImage {
+                uploading,
+                ..LiveImage::default()
+            },
+            "{file}"
+        );
     }
-    for file in ["ubuntu.qcow2", "ubuntu.qdiff", "ubuntu.qcow2.info", "ubuntu.qcow2.torrent"] {
+    for file in [
+        "ubuntu.qcow2",
+        "ubuntu.qdiff",
+        "ubuntu.qcow2.info",
+        "ubuntu.qcow2.torrent",
+    ] {
         let bed = Bed::new();
         if file != "ubuntu.qcow2" {
             bed.write("linbo/images/ubuntu/ubuntu.qcow2", "x");
         }
         bed.folder(&format!("linbo/images/ubuntu/{file}"));
         let seen = bed.look(&[]).await;
-        bed.unseen(&seen.live[&name::<ImageName>("ubuntu")], &format!("linbo/images/ubuntu/{file}"));
-        assert!(seen.live[&name::<ImageName>("win")].seen().is_some(), "the other is seen");
+        bed.unseen(
+            &seen.live[&name::<ImageName>("ubuntu")],
+            &format!("linbo/images/ubuntu/{file}"),
+        );
+        assert!(
+            seen.live[&name::<ImageName>("win")].seen().is_some(),
+            "the other is seen"
+        );
     }
     let bed = Bed::new();
     bed.write("linbo/images/ubuntu", "a file in place of the folder");
-    bed.unseen(&bed.look(&[]).await.live[&name::<ImageName>("ubuntu")], "linbo/images/ubuntu");
+    bed.unseen(
+        &bed.look(&[]).await.live[&name::<ImageName>("ubuntu")],
+        "linbo/images/ubuntu",
+    );
 }
 
 fn manifest(version: &str) -> (Digest, String) {
-    let base = ManifestFile { name: name("ubuntu.qcow2"), size: 4, sha256: digest_of(b"base") };
-    let text = Manifest::new(name("ubuntu"), name(version), vec![base]).unwrap().to_json().unwrap();
+    let base = ManifestFile {
+        name: name("ubuntu.qcow2"),
+        size: 4,
+        sha256: digest_of(b"base"),
+    };
+    let text = Manifest::new(name("ubuntu"), name(version), vec![base])
+        .unwrap()
+        .to_json()
+        .unwrap();
     (digest_of(text.as_bytes()), text)
 }
 
@@ -310,7 +477,9 @@ fn manifest(version: &str) -> (Digest, String) {
 async fn the_store_holds_what_is_what_it_is_called() {
     let bed = Bed::new();
     let hex = |text: &[u8]| digest_of(text).hex();
-    let put = |folder: &str, name: &str, text: &str| bed.write(&format!("store/deep/{folder}/{name}"), text);
+    let put = |folder: &str, name: &str, text: &str| {
+        bed.write(&format!("store/deep/{folder}/{name}"), text)
+    };
     let (one, two) = (manifest("1"), manifest("2"));
     put("manifests", &format!("{}.json", one.0.hex()), &one.1);
     put("manifests", &format!("{}.json", two.0.hex()), &two.1);
@@ -325,7 +494,10 @@ async fn the_store_holds_what_is_what_it_is_called() {
     put("partial", "other", "x");
     let seen = bed.look(&[]).await;
     let store = seen.store.seen().expect("seen");
-    assert_eq!(store.manifests.keys().collect::<BTreeSet<_>>(), BTreeSet::from([&one.0, &two.0]));
+    assert_eq!(
+        store.manifests.keys().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&one.0, &two.0])
+    );
     assert_eq!(store.objects, BTreeSet::from([digest_of(b"base")]));
     assert_eq!(store.partial, BTreeMap::from([(digest_of(b"half"), 2)]));
     assert!(store.is_complete(&one.0));
@@ -338,7 +510,10 @@ async fn the_store_holds_what_is_what_it_is_called() {
 async fn a_store_that_cannot_be_read_is_not_empty() {
     for folder in ["objects", "manifests", "partial"] {
         let bed = Bed::new();
-        bed.write(&format!("store/deep/{folder}"), "a file in place of the folder");
+        bed.write(
+            &format!("store/deep/{folder}"),
+            "a file in place of the folder",
+        );
         bed.unseen(&bed.look(&[]).await.store, &format!("store/deep/{folder}"));
         let bed = Bed::new();
         let ending = if folder == "manifests" { ".json" } else { "" };
@@ -348,123 +523,4 @@ async fn a_store_that_cannot_be_read_is_not_empty() {
     }
 }
 
-#[tokio::test]
-async fn a_report_counts_when_it_is_whole() {
-    let bed = Bed::new();
-    bed.write("devices.csv", devices());
-    let line = "202601152135 applied: ubuntu.qdiff \"202601101930\"\n";
-    for cut in 0..=line.len() {
-        bed.write("log/pc01_image.status", &line[..cut]);
-        let seen = bed.look(&[]).await;
-        let report = seen.reports[&name::<HostName>("pc01")].seen().unwrap_or_else(|| panic!("{cut}"));
-        // Without its line end, and without the stamp as if there was no `.info`, it is whole.
-        let is_whole = report.as_ref().is_some_and(|report| report.event == ImageEvent::Applied);
-        assert!(cut < line.len() - 1 || is_whole, "{cut}: {report:?}");
-        assert!(cut > "202601152135 applied: ubuntu".len() || !is_whole, "{cut}: {report:?}");
-    }
-    for garbage in [&b""[..], b"\n\n", b"\0\0\0", b"\xff\xfe\n", b"nothing\n"] {
-        bed.write("log/pc01_image.status", garbage);
-        assert_eq!(bed.look(&[]).await.reports[&name::<HostName>("pc01")], Probe::Seen(None));
-    }
-    bed.folder("log/pc02_image.status");
-    bed.write("log/pc09_image.status", vec![b'x'; 1 << 20]);
-    let seen = bed.look(&[]).await;
-    bed.unseen(&seen.reports[&name::<HostName>("pc02")], "log/pc02_image.status");
-    bed.unseen(&seen.reports[&name::<HostName>("pc09")], "log/pc09_image.status");
-    assert_eq!(seen.reports[&name::<HostName>("pc10")], Probe::Seen(None));
-}
-
-fn running(hosts: &[&str]) -> Running {
-    let hosts = hosts.iter().map(|host| Wake { host: name(host), mac: None }).collect();
-    let action = Action::ResetRoom {
-        room: name::<RoomName>("r101"),
-        due: NOW,
-        hosts,
-        commands: name("sync:1"),
-        whole_room: true,
-        images: vec![],
-        class: name("c"),
-        power: name("main"),
-        pace: Pace { wake_per_minute: 1, on_at_once: 1 },
-    };
-    Running { step: Step::new(action, Reason::Absent), since: NOW }
-}
-
-#[tokio::test]
-async fn a_held_lock_is_an_orphan_unless_this_pass_holds_it() {
-    let bed = Bed::new();
-    for file in ["pc01.log", "pc02.log", "pc03.log", "pc04.txt", "-x.log", "UNKNOWN_.log"] {
-        bed.write(&format!("run/hosts/{file}"), "");
-    }
-    let held: Vec<File> = ["pc01.log", "pc02.log", "pc04.txt"]
-        .iter()
-        .map(|file| File::open(bed.path(&format!("run/hosts/{file}"))).unwrap())
-        .collect();
-    held.iter().for_each(|file| file.try_lock().unwrap());
-    let seen = bed.look(&[running(&["pc02"])]).await;
-    assert_eq!(seen.busy, Probe::Seen([(name("pc01"), Busy::Orphan)].into()));
-    assert_eq!(seen.running.len(), 1);
-    drop(held);
-    // Somebody else who looks is nobody who works.
-    let looks = File::open(bed.path("run/hosts/pc03.log")).unwrap();
-    looks.try_lock_shared().unwrap();
-    assert_eq!(bed.look(&[]).await.busy, Probe::Seen(BTreeMap::new()));
-    fs::remove_dir_all(bed.path("run")).unwrap();
-    bed.write("run/hosts", "a file in place of the folder");
-    bed.unseen(&bed.look(&[]).await.busy, "run/hosts");
-}
-
-/// A tmux server of the test's own, which ends with it.
-struct Tmux {
-    sockets: tempfile::TempDir,
-}
-
-impl Tmux {
-    fn run(&self, args: &[&str]) {
-        let mut command = std::process::Command::new("tmux");
-        command.args(["-f", "/dev/null"]).args(args).env("TMUX_TMPDIR", self.sockets.path()).env_remove("TMUX");
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{args:?}: {output:?}");
-    }
-
-    async fn sessions(&self) -> Result<Vec<String>, String> {
-        let hosts = hosts::sessions(Path::new("tmux"), Some(self.sockets.path()), hosts::DEADLINE).await?;
-        Ok(hosts.iter().map(ToString::to_string).collect())
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        let mut command = std::process::Command::new("tmux");
-        // Best effort: it may be gone already.
-        drop(command.arg("kill-server").env("TMUX_TMPDIR", self.sockets.path()).env_remove("TMUX").output());
-    }
-}
-
-#[tokio::test]
-async fn sessions_of_a_real_tmux() {
-    let tmux = Tmux { sockets: tempfile::tempdir().unwrap() };
-    assert_eq!(tmux.sessions().await, Ok(vec![]), "never started");
-    // As `linbo-remote` asks for it: tmux makes an underscore of the dot.
-    for session in ["pc01.linbo-remote", "PC02.linbo-remote", "ubuntu_qcow2_torrent", "-.linbo-remote"] {
-        tmux.run(&["new", "-Ads", session, "sleep 600"]);
-    }
-    assert_eq!(tmux.sessions().await, Ok(vec!["pc01".into(), "pc02".into()]));
-    tmux.run(&["kill-server"]);
-    assert_eq!(tmux.sessions().await, Ok(vec![]), "ended");
-}
-
-#[tokio::test]
-async fn without_an_answer_nobody_is_known_to_be_idle() {
-    // The last is `tail -F`, which waits for files for ever.
-    let cases =
-        [("false", "it failed"), ("/nowhere/tmux", "/nowhere/tmux"), ("tail", "no answer within 0.3 s")];
-    for (program, why) in cases {
-        let seen = hosts::sessions(Path::new(program), None, Duration::from_millis(300)).await;
-        let cause = seen.expect_err(program);
-        assert!(cause.contains(why), "{program}: {cause}");
-    }
-    let mut bed = Bed::new();
-    bed.config.commands.tmux = "/nowhere/tmux".into();
-    assert!(bed.look(&[]).await.busy.cause().is_some());
-}
+mod hosts;

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Instant;
 
@@ -104,6 +104,14 @@ async fn a_deadline_ends_the_whole_group_even_what_ignores_being_asked() {
         took > Duration::from_secs(2) && took < Duration::from_secs(8),
         "{took:?}"
     );
+}
+
+#[tokio::test]
+async fn what_a_killed_program_leaves_behind_is_ended_too() {
+    let mut attached = shell("sleep 100 & kill -9 $$").start().unwrap();
+    let finished = attached.finished(&mut |_| ()).await.unwrap();
+    assert_eq!(finished.signal, Some(9));
+    assert!(!attached.group().is_alive());
 }
 
 #[tokio::test]

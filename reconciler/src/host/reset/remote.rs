@@ -14,10 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 use schema::name::HostName;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,10 +24,11 @@ use super::probe::Presence;
 use super::wake::seconds_between_wakes;
 use super::wrapper::halt;
 use super::{Desk, End, IN_USE, OCCUPIED, lasting, read_end, unknown, unreachable};
-use crate::host::process::{Finished, Program, is_locked, locked_output};
+use crate::host::process::{Program, is_locked, locked_output};
+use crate::host::tmux::Tmux;
 use crate::linbo::command::{Command, CommandLine};
 use crate::linbo::log::SessionLog;
-use crate::linbo::remote::{Launch, Launches, session_name, sessions};
+use crate::linbo::remote::{Launch, Launches, session_name};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::Wake;
 
@@ -39,8 +39,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const PER_HOST: Duration = Duration::from_secs(15);
 /// How long it may take for itself.
 const FOR_ITSELF: Duration = Duration::from_secs(60);
-/// How long `tmux` may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 /// Lines shown of a log.
 const SHOWN: usize = 8;
 
@@ -80,7 +78,7 @@ pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
 
 /// One call of `linbo-remote`, and what becomes of its hosts.
 async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyhow::Result<()> {
-    let started = Timestamp::now();
+    let started = crate::host::clock();
     let logs: BTreeMap<_, _> = hosts
         .iter()
         .map(|wake| (&wake.host, written(&log(desk, &wake.host))))
@@ -283,30 +281,16 @@ fn written(path: &std::path::Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-async fn tmux(desk: &Desk<'_>, arguments: &[&str]) -> anyhow::Result<Finished> {
-    let program = Program::new("tmux", &desk.config.commands.tmux).args(arguments);
-    Ok(program.deadline(ANSWER).run().await?)
-}
-
-/// The names of all tmux sessions. No server means no session.
+/// The names of all tmux sessions.
 async fn open_sessions(desk: &Desk<'_>) -> anyhow::Result<BTreeSet<String>> {
-    let list = tmux(desk, &["list-sessions", "-F", "#{session_name}"]).await?;
-    if list.is_success() {
-        return Ok(sessions(&list.stdout));
-    }
-    let said = list.last_lines(1).pop().unwrap_or_default();
-    let none = said.contains("no server running") || said.contains("No such file or directory");
-    if none {
-        return Ok(BTreeSet::new());
-    }
-    Err(anyhow!("tmux list-sessions {}: {said}", list.how()))
+    Ok(Tmux::new(&desk.config.commands.tmux).sessions().await?)
 }
 
 async fn end_session(desk: &Desk<'_>, host: &HostName) {
-    let name = format!("={}", session_name(host));
-    match tmux(desk, &["kill-session", "-t", &name]).await {
-        Ok(ended) if ended.is_success() => {}
-        Ok(ended) => tracing::warn!("tmux kill-session {name} {}", ended.how()),
-        Err(error) => tracing::warn!("tmux kill-session {name}: {error:#}"),
+    let ended = Tmux::new(&desk.config.commands.tmux)
+        .end(&session_name(host))
+        .await;
+    if let Err(error) = ended {
+        tracing::warn!("{:#}", anyhow::Error::from(error));
     }
 }

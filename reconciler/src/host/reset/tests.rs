@@ -69,6 +69,7 @@ impl Room {
             repo: Repo {
                 url: String::new(),
                 branch: String::new(),
+                user: String::new(),
                 key: None,
                 known_hosts: None,
                 token_file: None,

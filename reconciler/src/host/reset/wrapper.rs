@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
-use jiff::Timestamp;
 use schema::name::HostName;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -186,7 +185,7 @@ async fn bring_up(
 
 /// Runs the commands one after the other, and judges what they did.
 async fn run(desk: &Desk<'_>, host: &HostName, log: &File) -> anyhow::Result<HostOutcome> {
-    let started = Timestamp::now();
+    let started = crate::host::clock();
     let patience = desk.config.reset.command_timeout;
     let ends = Instant::now() + patience;
     let mut end = End::Exit(0);

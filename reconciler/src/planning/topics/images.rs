@@ -13,6 +13,8 @@ use crate::planning::plan::{Drafts, Goal};
 
 /// What the exchange of an image's files and the making of its torrent take at the most.
 const NEEDS: SignedDuration = SignedDuration::from_mins(10);
+/// What is left of a window has to be worth the beginning of a download.
+const WORTH: SignedDuration = SignedDuration::from_mins(1);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     for ((image, version), wanted) in &desired.images {
@@ -21,10 +23,17 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         {
             continue;
         }
-        let name = Named { desired, observed, image, version, wanted };
-        let is_active = wanted.purpose == Purpose::Rooms && name.is_active();
-        if !is_active && name.download(drafts) && wanted.purpose == Purpose::Rooms {
-            name.activate(drafts);
+        let name = Named {
+            desired,
+            observed,
+            image,
+            version,
+            wanted,
+        };
+        if wanted.purpose == Purpose::Rooms {
+            name.serve_rooms(drafts);
+        } else {
+            name.download(drafts);
         }
     }
     for (image, live) in &observed.live {
@@ -57,14 +66,33 @@ impl Named<'_> {
         match self.observed.live.get(self.image) {
             Some(Probe::Seen(live)) => Ok(live),
             Some(Probe::Unseen(cause)) => Err(Gate::Unseen(cause.clone())),
-            None => Err(Gate::Unseen(format!("the folder of {} was not looked at", self.image))),
+            None => Err(Gate::Unseen(format!(
+                "the folder of {} was not looked at",
+                self.image
+            ))),
         }
     }
 
-    /// What is active already needs neither the store's files nor a download.
-    fn is_active(&self) -> bool {
-        let (Ok(store), Ok(live)) = (self.store(), self.live()) else { return false };
-        store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| live.holds(manifest))
+    /// What is active already needs neither the store's files nor a download, and what cannot be seen
+    /// may be active.
+    fn serve_rooms(&self, drafts: &mut Drafts<'_>) {
+        let live = match self.live() {
+            Ok(live) => live,
+            Err(gate) => {
+                return drafts.hold(
+                    Goal::Active(self.image.clone(), self.version.clone()),
+                    gate,
+                    None,
+                );
+            }
+        };
+        let manifest = self
+            .store()
+            .ok()
+            .and_then(|store| store.manifests.get(&self.wanted.manifest));
+        if !manifest.is_some_and(|manifest| live.holds(manifest)) && self.download(drafts) {
+            self.activate(live, drafts);
+        }
     }
 
     /// Whether the version is in the store, verified; otherwise proposes to download it.
@@ -80,14 +108,19 @@ impl Named<'_> {
         if store.is_complete(&self.wanted.manifest) {
             return true;
         }
-        let bytes = store.missing(&self.wanted.manifest).unwrap_or(self.wanted.size.0);
-        let window = gates::window(self.desired, Work::Download, self.observed.at, SignedDuration::ZERO);
+        let bytes = store
+            .missing(&self.wanted.manifest)
+            .unwrap_or(self.wanted.size.0);
+        let window = gates::window(self.desired, Work::Download, self.observed.at, WORTH);
         // A tenth more than the files, so that the disk is not full to the last byte afterwards.
-        let needed = bytes + bytes / 10;
+        let needed = bytes.saturating_add(bytes / 10);
         match window {
             Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
             Ok(_) if needed > store.free => {
-                let gate = Gate::NoSpace { needed: Bytes(needed), free: Bytes(store.free) };
+                let gate = Gate::NoSpace {
+                    needed: Bytes(needed),
+                    free: Bytes(store.free),
+                };
                 drafts.hold(goal(), gate, None);
             }
             Ok(until) => {
@@ -99,17 +132,30 @@ impl Named<'_> {
                     rate: self.desired.download_rate,
                     until,
                 };
-                let begun = store.manifests.get(&self.wanted.manifest).is_some_and(|manifest| {
-                    manifest.files().iter().any(|file| store.partial.contains_key(&file.sha256))
-                });
-                drafts.step(Step::new(action, if begun { Reason::Resumed } else { Reason::Absent }));
+                let begun = store
+                    .manifests
+                    .get(&self.wanted.manifest)
+                    .is_some_and(|manifest| {
+                        manifest
+                            .files()
+                            .iter()
+                            .any(|file| store.partial.contains_key(&file.sha256))
+                    });
+                drafts.step(Step::new(
+                    action,
+                    if begun {
+                        Reason::Resumed
+                    } else {
+                        Reason::Absent
+                    },
+                ));
             }
         }
         false
     }
 
-    fn activate(&self, drafts: &mut Drafts<'_>) {
-        let ready = self.ready_to_activate();
+    fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
+        let ready = self.ready_to_activate(live);
         match ready {
             Ok(reason) => drafts.step(Step::new(
                 Action::Activate {
@@ -120,14 +166,17 @@ impl Named<'_> {
                 reason,
             )),
             Err(Closed { gate, wake }) => {
-                drafts.hold(Goal::Active(self.image.clone(), self.version.clone()), gate, wake);
+                drafts.hold(
+                    Goal::Active(self.image.clone(), self.version.clone()),
+                    gate,
+                    wake,
+                );
             }
         }
     }
 
-    fn ready_to_activate(&self) -> Result<Reason, Closed> {
+    fn ready_to_activate(&self, live: &LiveImage) -> Result<Reason, Closed> {
         let closed = |gate| Closed { gate, wake: None };
-        let live = self.live().map_err(closed)?;
         match self.wanted.domain_join {
             DomainJoin::NotNeeded => {}
             DomainJoin::Rebrand => return Err(closed(Gate::NotRebranded)),
@@ -140,7 +189,11 @@ impl Named<'_> {
             Probe::Seen(busy) => busy,
             Probe::Unseen(cause) => return Err(closed(Gate::Unseen(cause.clone()))),
         };
-        let syncing: Vec<HostName> = busy.keys().filter(|host| self.may_sync(host)).cloned().collect();
+        let syncing: Vec<HostName> = busy
+            .keys()
+            .filter(|host| self.may_sync(host))
+            .cloned()
+            .collect();
         if !syncing.is_empty() {
             return Err(closed(Gate::HostsBusy(syncing)));
         }
@@ -148,13 +201,23 @@ impl Named<'_> {
             return Ok(Reason::Absent);
         }
         let store = self.store().map_err(closed)?;
-        let known = store.manifests.values().find(|manifest| manifest.image() == self.image && live.holds(manifest));
-        Ok(Reason::OtherVersion(known.map(|manifest| manifest.version().clone())))
+        let known = store
+            .manifests
+            .values()
+            .find(|manifest| manifest.image() == self.image && live.holds(manifest));
+        Ok(Reason::OtherVersion(
+            known.map(|manifest| manifest.version().clone()),
+        ))
     }
 
     /// Whether a busy host may be reading this image. One that is not known may be reading any.
     fn may_sync(&self, host: &HostName) -> bool {
-        let class = self.observed.devices.seen().and_then(|devices| devices.get(host)).map(|device| &device.class);
+        let class = self
+            .observed
+            .devices
+            .seen()
+            .and_then(|devices| devices.get(host))
+            .map(|device| &device.class);
         let class = class.and_then(|class| self.desired.classes.get(class));
         class.is_none_or(|class| class.os.iter().any(|os| os.image == *self.image))
     }
@@ -173,6 +236,12 @@ fn seed(drafts: &mut Drafts<'_>, image: &ImageName, live: &LiveImage) {
             drafts.hold(Goal::Seeded(file), Gate::Uploading(image.clone()), None);
             continue;
         }
-        drafts.step(Step::new(Action::Seed { image: image.clone(), file }, reason));
+        drafts.step(Step::new(
+            Action::Seed {
+                image: image.clone(),
+                file,
+            },
+            reason,
+        ));
     }
 }

@@ -30,9 +30,19 @@ const TRIES_SILENT: usize = 2;
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     for (name, room) in &desired.rooms {
-        let Some(schedule) = &room.reset else { continue };
-        let Some(due) = schedule.latest(observed.at, &desired.zone, &desired.holidays) else { continue };
-        let Some(class) = desired.classes.get(&room.class) else { continue };
+        let Some(schedule) = &room.reset else {
+            continue;
+        };
+        let Some(due) = schedule.latest(observed.at, &desired.zone, &desired.holidays) else {
+            continue;
+        };
+        let Some(class) = desired
+            .classes
+            .get(&room.class)
+            .filter(|class| !class.os.is_empty())
+        else {
+            continue;
+        };
         let devices = match &observed.devices {
             Probe::Seen(devices) => devices,
             Probe::Unseen(cause) => {
@@ -40,29 +50,49 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
                 continue;
             }
         };
-        let members = Members::of(name, room, devices);
-        if !members.strangers.is_empty() {
-            drafts.hold(Goal::Room(name.clone()), Gate::NotReset(members.strangers), None);
+        let mut members = Members::of(name, room, devices);
+        let strangers = std::mem::take(&mut members.strangers);
+        if !strangers.is_empty() {
+            drafts.hold(Goal::Room(name.clone()), Gate::NotReset(strangers), None);
         }
-        let reset = RoomReset { desired, observed, name, room, class, due };
-        reset.propose(&members.hosts, drafts);
+        let reset = RoomReset {
+            desired,
+            observed,
+            name,
+            room,
+            class,
+            due,
+        };
+        reset.propose(&members, drafts);
     }
 }
 
-/// The hosts of a room: those that can be reset, and those that cannot with the reason.
+/// The hosts of a room: those that can be reset, and those that are listed and cannot, with the reason.
 struct Members<'a> {
+    /// How many rows name the room, whatever they are.
+    rows: usize,
     hosts: Vec<&'a Device>,
     strangers: Vec<(HostName, String)>,
 }
 
 impl<'a> Members<'a> {
     fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
-        let mut members = Self { hosts: Vec::new(), strangers: Vec::new() };
+        let rows = devices.in_room(name).count();
+        let mut members = Self {
+            rows,
+            hosts: Vec::new(),
+            strangers: Vec::new(),
+        };
         let listed: Vec<&Device> = match &room.hosts {
-            RoomHosts::FromDevices => devices.in_room(name).filter(|device| device.pxe.is_reset()).collect(),
+            RoomHosts::FromDevices => {
+                let ours = |device: &&Device| device.pxe.is_reset() && device.class == room.class;
+                devices.in_room(name).filter(ours).collect()
+            }
             RoomHosts::Listed(hosts) => {
                 let missing = hosts.iter().filter(|host| devices.get(host).is_none());
-                members.strangers.extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
+                members
+                    .strangers
+                    .extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
                 hosts.iter().filter_map(|host| devices.get(host)).collect()
             }
         };
@@ -70,7 +100,10 @@ impl<'a> Members<'a> {
             let why = if device.room != *name {
                 format!("is in room {} by devices.csv", device.room)
             } else if device.class != room.class {
-                format!("has hardware class {}, the room has {}", device.class, room.class)
+                format!(
+                    "has hardware class {}, the room has {}",
+                    device.class, room.class
+                )
             } else if !device.pxe.is_reset() {
                 "does not boot LINBO by its PXE flag".to_owned()
             } else {
@@ -94,23 +127,28 @@ struct RoomReset<'a> {
 }
 
 impl RoomReset<'_> {
-    fn propose(&self, members: &[&Device], drafts: &mut Drafts<'_>) {
+    fn propose(&self, members: &Members<'_>, drafts: &mut Drafts<'_>) {
         let mut now = Vec::new();
         let mut later: Option<Timestamp> = None;
         let mut gave_up = Vec::new();
         let mut waiting = Vec::new();
         let mut busy = Vec::new();
-        for device in members {
+        let mut blind: Vec<String> = Vec::new();
+        for device in &members.hosts {
             let host = &device.host;
             match self.next_try(host) {
                 Try::NotNeeded => {}
                 Try::Now if self.is_busy(host) => busy.push(host.clone()),
-                Try::Now => now.push(Wake { host: host.clone(), mac: device.mac }),
+                Try::Now => now.push(Wake {
+                    host: host.clone(),
+                    mac: device.mac,
+                }),
                 Try::Later(at) => {
                     waiting.push(host.clone());
                     later = Some(later.map_or(at, |earlier| earlier.min(at)));
                 }
                 Try::No(why) => gave_up.push((host.clone(), why)),
+                Try::Unseen(cause) => blind.push(cause),
             }
         }
         let goal = |hosts| Goal::Fresh(self.name.clone(), hosts);
@@ -119,6 +157,9 @@ impl RoomReset<'_> {
                 schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
             });
             drafts.hold(goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
+        }
+        if let Some(cause) = blind.first() {
+            drafts.hold(goal(blind.len()), Gate::Unseen(cause.clone()), None);
         }
         if !busy.is_empty() {
             drafts.hold(goal(busy.len()), Gate::HostsBusy(busy), None);
@@ -130,23 +171,34 @@ impl RoomReset<'_> {
             return;
         }
         let count = now.len();
-        let whole_room = count == members.len();
+        // Whoever is told the room and not its hosts takes every row that names it.
+        let whole_room = count == members.rows;
         if let Err(Closed { gate, wake }) = self.gates(count) {
             return drafts.hold(goal(count), gate, wake);
         }
-        drafts.step(Step::new(self.action(now, whole_room), Reason::Stale { due: self.due }));
+        drafts.step(Step::new(
+            self.action(now, whole_room),
+            Reason::Stale { due: self.due },
+        ));
     }
 
     fn action(&self, hosts: Vec<Wake>, whole_room: bool) -> Action {
-        let mut restore = self.class.os.iter().enumerate().filter_map(|(index, os): (usize, &OsEntry)| {
-            let number = OsNumber::at_index(index)?;
-            Some(match os.reset {
-                ResetCommand::Sync => Command::Sync(number),
-                ResetCommand::New => Command::New(number),
-            })
-        });
+        let mut restore =
+            self.class
+                .os
+                .iter()
+                .enumerate()
+                .filter_map(|(index, os): (usize, &OsEntry)| {
+                    let number = OsNumber::at_index(index)?;
+                    Some(match os.reset {
+                        ResetCommand::Sync => Command::Sync(number),
+                        ResetCommand::New => Command::New(number),
+                    })
+                });
         let commands = match restore.next() {
-            Some(first) => restore.fold(CommandLine::new(first), CommandLine::then).then(Command::Halt),
+            Some(first) => restore
+                .fold(CommandLine::new(first), CommandLine::then)
+                .then(Command::Halt),
             None => CommandLine::new(Command::Halt),
         };
         Action::ResetRoom {
@@ -172,11 +224,16 @@ impl RoomReset<'_> {
 
     /// How long so many hosts take: woken one after the other, in as many rounds as the circuit needs.
     fn estimate(&self, hosts: usize) -> SignedDuration {
-        let Pace { wake_per_minute, on_at_once } = self.pace();
+        let Pace {
+            wake_per_minute,
+            on_at_once,
+        } = self.pace();
         let hosts = i64::try_from(hosts).unwrap_or(i64::MAX / 1000);
         let waking = SignedDuration::from_secs(hosts * 60 / i64::from(wake_per_minute));
         let rounds = (hosts - 1) / i64::from(on_at_once) + 1;
-        let systems = i32::try_from(self.class.os.len()).unwrap_or(i32::MAX / 1000).max(1);
+        let systems = i32::try_from(self.class.os.len())
+            .unwrap_or(i32::MAX / 1000)
+            .max(1);
         let round = BOOT + SYNC * systems;
         waking + round * i32::try_from(rounds).unwrap_or(1000)
     }
@@ -184,7 +241,12 @@ impl RoomReset<'_> {
     /// The gates of a room that wants to be reset now.
     fn gates(&self, hosts: usize) -> Result<(), Closed> {
         let closed = |gate| Closed { gate, wake: None };
-        gates::window(self.desired, Work::Reset, self.observed.at, self.estimate(hosts))?;
+        gates::window(
+            self.desired,
+            Work::Reset,
+            self.observed.at,
+            self.estimate(hosts),
+        )?;
         if let Probe::Unseen(cause) = &self.observed.busy {
             return Err(closed(Gate::Unseen(cause.clone())));
         }
@@ -204,47 +266,90 @@ impl RoomReset<'_> {
                 }
                 Some(Probe::Seen(live)) if live.base.is_some() => {}
                 Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
-                Some(Probe::Seen(_)) | None => return Err(closed(Gate::ImageMissing(image.clone()))),
+                None => {
+                    return Err(closed(Gate::Unseen(format!(
+                        "the folder of {image} was not looked at"
+                    ))));
+                }
+                Some(Probe::Seen(_))
+                    if self
+                        .desired
+                        .images
+                        .keys()
+                        .any(|(released, _)| released == image) =>
+                {
+                    return Err(closed(Gate::NotActive(image.clone())));
+                }
+                Some(Probe::Seen(_)) => return Err(closed(Gate::ImageMissing(image.clone()))),
             }
         }
         Ok(())
     }
 
     fn is_busy(&self, host: &HostName) -> bool {
-        self.observed.busy.seen().is_some_and(|busy| busy.contains_key(host))
+        self.observed
+            .busy
+            .seen()
+            .is_some_and(|busy| busy.contains_key(host))
     }
 
     /// When a host is to be tried, by what is known of it since the occurrence.
     fn next_try(&self, host: &HostName) -> Try {
         let attempts = self.observed.journal.attempts(host);
         // What a clock that was put back left in the future says nothing about now.
-        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= self.observed.at;
+        let believed = self.observed.at + gates::SKEW;
+        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= believed;
         let attempts: Vec<&Attempt> = attempts.iter().filter(since).collect();
-        if attempts.iter().any(|attempt| matches!(attempt.outcome, HostOutcome::Applied { .. })) {
+        if attempts
+            .iter()
+            .any(|attempt| matches!(attempt.outcome, HostOutcome::Applied { .. }))
+        {
             return Try::NotNeeded;
         }
         let judged = attempts.last().map(|attempt| attempt.at);
-        if self.reported(host).is_some_and(|at| at >= self.due && at <= self.observed.at && judged.is_none_or(|judged| at > judged)) {
+        if self.reported(host).is_some_and(|at| {
+            at >= self.due && at <= believed && judged.is_none_or(|judged| at > judged)
+        }) {
             return Try::NotNeeded;
         }
-        let Some(last) = attempts.last() else { return Try::Now };
-        let failed = attempts.iter().any(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }));
+        match self.observed.reports.get(host) {
+            Some(Probe::Seen(_)) => {}
+            Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
+            None => return Try::Unseen(format!("the status of host {host} was not looked at")),
+        }
+        let Some(last) = attempts.last() else {
+            return Try::Now;
+        };
+        let failed = attempts
+            .iter()
+            .any(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }));
         if attempts.len() >= if failed { TRIES } else { TRIES_SILENT } {
             return Try::No(last.outcome.to_string());
         }
         let next = last.at + RETRY_AFTER;
-        if next <= self.observed.at { Try::Now } else { Try::Later(next) }
+        if next <= self.observed.at {
+            Try::Now
+        } else {
+            Try::Later(next)
+        }
     }
 
     /// When a host last said that it applied one of the images of its class.
     fn reported(&self, host: &HostName) -> Option<Timestamp> {
-        let HostReport { at, event, file, .. } = self.observed.reports.get(host)?.seen()?.as_ref()?;
-        let stem = file.as_str().rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
+        let HostReport {
+            at, event, file, ..
+        } = self.observed.reports.get(host)?.seen()?.as_ref()?;
+        let stem = file
+            .as_str()
+            .rsplit_once('.')
+            .map_or(file.as_str(), |(stem, _)| stem);
         let is_ours = self.class.os.iter().any(|os| os.image.as_str() == stem);
         if *event != ImageEvent::Applied || !is_ours {
             return None;
         }
-        at.to_zoned(self.desired.zone.clone()).ok().map(|zoned| zoned.timestamp())
+        at.to_zoned(self.desired.zone.clone())
+            .ok()
+            .map(|zoned| zoned.timestamp())
     }
 }
 
@@ -254,4 +359,6 @@ enum Try {
     Now,
     Later(Timestamp),
     No(String),
+    /// It may have been put back by others.
+    Unseen(String),
 }

@@ -1,0 +1,302 @@
+//! `schools/<school>/school.yaml`, and what all documents of a school add up to.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Time;
+
+use super::fleet::{FILE, power, schedule, windows};
+use super::image::Source;
+use super::version::Choice;
+use super::{Commons, Images, room, test_class, unknown_image};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::document::SchoolDocument;
+use crate::document::value::Reset;
+use crate::fleet::{
+    DEFAULT_POWER_GROUP, PowerBudget, Room, School, TestClass, WantedVersion, WorkWindows,
+};
+use crate::load::SchoolFiles;
+use crate::name::{ImageName, PowerGroupName, SchoolName};
+use crate::read::At;
+use crate::schedule::{Schedule, Window, Windows};
+
+/// What a school's rooms and test classes have to know of it.
+pub(crate) struct Site<'a> {
+    pub(crate) name: &'a SchoolName,
+    /// Whether its own document, and with it its power groups, could be read.
+    pub(crate) complete: bool,
+    pub(crate) windows: WorkWindows,
+    pub(crate) power: BTreeMap<PowerGroupName, PowerBudget>,
+    /// The reset of rooms that say none.
+    pub(crate) reset: Option<Schedule>,
+    /// Where it is written.
+    reset_at: Option<(String, Span)>,
+    /// Whether somebody has been told that it never happens.
+    told: Cell<bool>,
+    /// Whether its windows for resets are the fleet's.
+    fleet_windows: bool,
+}
+
+/// Reads a school with all its rooms and test classes.
+pub(crate) fn resolve(
+    name: &SchoolName,
+    files: &SchoolFiles<'_>,
+    commons: &Commons<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<School> {
+    let own_path = format!("schools/{name}/school.yaml");
+    let document = match files.school {
+        Some(file) => file.read::<SchoolDocument>(found),
+        None => {
+            let message = format!("there is no `{own_path}`, but there are files of this school");
+            found.push(
+                Diagnostic::error("missing-file", own_path.as_str(), None, message)
+                    .with_hint("add it with the `server` and the `domain` of the school"),
+            );
+            None
+        }
+    };
+    let settings = commons.settings;
+    let site = site(name, &own_path, document.as_ref(), commons, found);
+    let rooms = room::resolve_all(files, &site, commons, found);
+    let test_classes = test_class::resolve_all(files, &site, commons, found);
+    let document = document?;
+    let images = wanted(
+        &own_path,
+        &document,
+        used(&rooms, &test_classes, commons),
+        commons,
+        found,
+    );
+    let holidays = commons
+        .calendars
+        .named(&own_path, &document.calendar, found);
+    let zone = document.time_zone.into_inner().map(|zone| zone.0);
+    Some(School {
+        title: document
+            .title
+            .into_inner()
+            .or_else(|| name.as_str().parse().ok())?,
+        server: document.server.into_inner()?,
+        domain: document.domain.into_inner()?,
+        contact: document.contact.into_inner(),
+        time_zone: zone.unwrap_or_else(|| settings.time_zone.clone()),
+        windows: site.windows,
+        holidays: holidays.unwrap_or_else(|| settings.holidays.clone()),
+        download_rate: document
+            .download_rate
+            .into_inner()
+            .or(settings.download_rate),
+        images,
+        power: site.power,
+        rooms: whole(rooms)?,
+        test_classes: whole(test_classes)?,
+    })
+}
+
+fn whole<K: Ord, V>(parts: BTreeMap<K, Option<V>>) -> Option<BTreeMap<K, V>> {
+    parts
+        .into_iter()
+        .map(|(name, part)| Some((name, part?)))
+        .collect()
+}
+
+fn site<'a>(
+    name: &'a SchoolName,
+    own_path: &str,
+    document: Option<&SchoolDocument>,
+    commons: &Commons<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Site<'a> {
+    let settings = commons.settings;
+    let own_windows = document.and_then(|document| document.windows.get());
+    let lessons = document.and_then(|document| document.lessons.get());
+    let base = power(
+        document.and_then(|document| document.power.get()),
+        settings.power,
+    );
+    let mut groups: BTreeMap<PowerGroupName, PowerBudget> = BTreeMap::new();
+    let mut complete = document.is_some();
+    if let Some(written) = document.map(|document| &document.power_groups) {
+        complete &= written.is_absent() || written.get().is_some();
+        for (group, budget) in written.get().into_iter().flatten() {
+            let Some(group_name) = group.get() else {
+                complete = false;
+                continue;
+            };
+            if group_name.as_str() == DEFAULT_POWER_GROUP {
+                let message =
+                    format!("`{DEFAULT_POWER_GROUP}` is the power group of rooms that name none");
+                found.push(
+                    Diagnostic::error("reserved-name", own_path, group.span(), message)
+                        .with_hint("write what it bears under `power`, or choose another name"),
+                );
+            }
+            groups.insert(group_name.clone(), power(budget.get(), base));
+        }
+    }
+    groups.extend(DEFAULT_POWER_GROUP.parse().ok().map(|name| (name, base)));
+    let own_reset = document.map(|document| &document.reset);
+    let (reset, reset_at) = match own_reset.and_then(|reset| Some((reset.get()?, reset.span()))) {
+        Some((reset, at)) => (schedule(reset), at.map(|at| (own_path.to_owned(), at))),
+        None => (
+            settings.reset.clone(),
+            settings.reset_at.map(|at| (FILE.to_owned(), at)),
+        ),
+    };
+    Site {
+        name,
+        complete,
+        windows: windows(own_windows, lessons, &settings.windows),
+        power: groups,
+        reset,
+        reset_at,
+        told: Cell::new(false),
+        fleet_windows: own_windows.is_none_or(|own| own.reset.is_absent()),
+    }
+}
+
+/// The released images that the classes of a school need.
+fn used<'a>(
+    rooms: &BTreeMap<crate::name::RoomName, Option<Room>>,
+    test_classes: &BTreeMap<crate::name::TestClassName, Option<TestClass>>,
+    commons: &Commons<'a>,
+) -> BTreeSet<&'a ImageName> {
+    let classes: BTreeSet<_> = rooms.values().flatten().map(|room| &room.class).collect();
+    let of_class = |class| {
+        commons
+            .classes
+            .get(class)
+            .and_then(Option::as_ref)
+            .map(|class| class.images())
+    };
+    let tested = test_classes.values().flatten().flat_map(|test| {
+        let images = of_class(&test.like).unwrap_or_default();
+        images
+            .into_iter()
+            .filter(|image| !test.images.contains_key(*image))
+            .collect::<Vec<_>>()
+    });
+    let in_rooms = classes.iter().copied().filter_map(of_class).flatten();
+    in_rooms
+        .chain(tested)
+        .filter(|image| {
+            let facts = commons.images.get(*image).and_then(Option::as_ref);
+            facts.is_some_and(|facts| matches!(facts.source, Source::Released { .. }))
+        })
+        .collect()
+}
+
+fn wanted(
+    file: &str,
+    document: &SchoolDocument,
+    used: BTreeSet<&ImageName>,
+    commons: &Commons<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> BTreeMap<ImageName, WantedVersion> {
+    let mut versions = BTreeMap::new();
+    let mut said = BTreeSet::new();
+    for (image, choice) in document.images.get().into_iter().flatten() {
+        let Some(name) = image.get() else { continue };
+        said.insert(name);
+        let Some(facts) = commons.images.get(name) else {
+            found.push(unknown_image(file, image.span(), name, commons.images));
+            continue;
+        };
+        let Some(facts) = facts else { continue };
+        if matches!(facts.source, Source::OnSite { .. }) {
+            let message = format!("image `{name}` is made on site, so no channel leads to it");
+            found.push(
+                Diagnostic::error("made-on-site", file, image.span(), message).with_hint(format!(
+                    "drop it here; its `version` is in `images/{name}.yaml`"
+                )),
+            );
+            continue;
+        }
+        if let Some(text) = choice.get() {
+            let choice_at = (file, choice.span());
+            let version = facts.wanted(choice_at, name, &Choice::Written(&text.0), found);
+            versions.extend(version.map(|version| (name.clone(), version)));
+        }
+    }
+    if document.images.get().is_none() && !document.images.is_absent() {
+        return versions;
+    }
+    let Some(channel) = &commons.settings.channel else {
+        return versions;
+    };
+    for name in used.into_iter().filter(|name| !said.contains(name)) {
+        if let Some(facts) = commons.images.get(name).and_then(Option::as_ref) {
+            let at = document.images.span();
+            let version = facts.wanted((file, at), name, &Choice::Default(channel), found);
+            versions.extend(version.map(|version| (name.clone(), version)));
+        }
+    }
+    versions
+}
+
+/// The school that makes an image, if that is another one.
+pub(crate) fn made_elsewhere<'a>(
+    school: &SchoolName,
+    image: &ImageName,
+    images: &'a Images,
+) -> Option<&'a SchoolName> {
+    match &images.get(image)?.as_ref()?.source {
+        Source::OnSite { made_at, .. } => made_at.as_ref().filter(|maker| *maker != school),
+        Source::Released { .. } => None,
+    }
+}
+
+impl Site<'_> {
+    /// Warns of a room whose reset never falls into its window; of an inherited one once.
+    pub(crate) fn check_reset(&self, file: &str, own: &At<Reset>, found: &mut Vec<Diagnostic>) {
+        let (times, (file, at)) = match own.get() {
+            Some(Reset::Never) => return,
+            Some(Reset::At(times)) => (times, (file, own.span())),
+            None => {
+                let (Some(times), Some((file, at)), false) =
+                    (&self.reset, &self.reset_at, self.told.get())
+                else {
+                    return;
+                };
+                (times, (file.as_str(), Some(*at)))
+            }
+        };
+        let windows = &self.windows.reset;
+        if falls_into(times, windows) {
+            return;
+        }
+        if own.get().is_none() {
+            self.told.set(true);
+        }
+        // What the fleet alone says is wrong once, not at each school.
+        let whose = if file == FILE && self.fleet_windows {
+            String::new()
+        } else {
+            format!(" of school `{}`", self.name)
+        };
+        let message = format!("`{times}` never falls into the window for resets{whose}: {windows}");
+        found.push(
+            Diagnostic::warning("never-in-window", file, at, message)
+                .with_hint("choose times within it, or change `windows: { reset: … }`"),
+        );
+    }
+}
+
+/// Whether any time of a schedule falls into any window, by civil time.
+fn falls_into(times: &Schedule, windows: &Windows) -> bool {
+    use jiff::civil::Weekday;
+    let days = std::iter::successors(Some(Weekday::Monday), |day| Some(day.next())).take(7);
+    let mut points = days.flat_map(|day| {
+        let on_day = times.iter().filter(move |point| point.days.contains(day));
+        on_day.map(move |point| (day, point.at))
+    });
+    points.any(|(day, at)| windows.iter().any(|window| holds(window, day, at)))
+}
+
+fn holds(window: &Window, day: jiff::civil::Weekday, at: Time) -> bool {
+    let Window { days, start, end } = *window;
+    let over_night = end <= start;
+    let today = days.contains(day) && start <= at && (over_night || at < end);
+    today || (over_night && days.contains(day.previous()) && at < end)
+}

@@ -1,0 +1,27 @@
+//! `schools/<school>/test-classes/<test class>.yaml`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::value::Day;
+use crate::name::{ClassName, HostName, ImageName, VersionName};
+use crate::read::{At, Map, OneOrMany};
+use crate::text::PlainText;
+
+/// A test class: a hardware class for a few hosts with versions of its own and an end date.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "schools/<school>/test-classes/<test class>.yaml")]
+pub struct TestClassDocument {
+    /// The hardware class that it is made from.
+    pub like: At<ClassName>,
+    /// The versions that it uses in place of the school's, as in `ubuntu: 2026.11.1`.
+    pub image: At<Map<ImageName, VersionName>>,
+    /// Its hosts.
+    pub hosts: At<OneOrMany<HostName>>,
+    /// Its last day, as in `2026-12-18`; then its hosts go back.
+    pub until: At<Day>,
+    /// Who asked for it.
+    #[serde(default)]
+    pub asked_by: At<PlainText>,
+}

@@ -1,0 +1,8 @@
+//! The planner's promises over random worlds, judged by an oracle that shares no code with it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod audit;
+mod cases;
+mod oracle;
+mod properties;

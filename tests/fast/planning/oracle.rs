@@ -1,0 +1,319 @@
+//! What no plan may do, found out the plain way: from civil times, rows and files.
+
+use std::collections::BTreeMap;
+
+use harness::worlds::World;
+use jiff::civil::Time;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use reconciler::linbo::devices::Device;
+use reconciler::planning::{Action, Plan, Probe, Step};
+use schema::fleet::{DomainJoin, RoomHosts};
+use schema::schedule::Windows;
+
+/// Whether any window is open, by the clock on the wall. Within the hour that exists twice the wall
+/// says too little, so any minute of it counts.
+pub(super) fn is_open(windows: &Windows, at: Timestamp, world: &World) -> bool {
+    let zone = &world.desired.zone;
+    let here = at.to_zoned(zone.clone());
+    let twice = zone.to_ambiguous_timestamp(here.datetime()).is_ambiguous();
+    let span = if twice { -60..=60 } else { 0..=0 };
+    span.into_iter().any(|minutes| {
+        let wall = here.datetime() + SignedDuration::from_mins(minutes);
+        windows.iter().any(|window| {
+            let (today, before) = (wall.date(), wall.date().yesterday().unwrap());
+            let over_night = window.end <= window.start;
+            let end_of_day = window.end == Time::midnight();
+            let starts = window.days.contains(today.weekday()) && window.start <= wall.time();
+            let ends = window.days.contains(before.weekday()) && wall.time() < window.end;
+            if over_night {
+                starts || (ends && !end_of_day)
+            } else {
+                starts && wall.time() < window.end
+            }
+        })
+    })
+}
+
+/// Whether any minute of a span lies in lessons or outside of a window.
+fn is_disturbed(windows: &Windows, world: &World, minutes: i64) -> Option<String> {
+    let from = world.observed.at;
+    (0..minutes).step_by(5).find_map(|minute| {
+        let at = from + SignedDuration::from_mins(minute);
+        let shown = || at.to_zoned(world.desired.zone.clone());
+        if !is_open(windows, at, world) {
+            return Some(format!("its window is closed at {}", shown()));
+        }
+        // What counts as lessons in the hour that exists twice is the schema's to say.
+        let twice = world
+            .desired
+            .zone
+            .to_ambiguous_timestamp(shown().datetime())
+            .is_ambiguous();
+        (!twice && is_open(&world.desired.windows.lessons, at, world))
+            .then(|| format!("lessons at {}", shown()))
+    })
+}
+
+/// Everything that is wrong with a plan.
+pub(super) fn judge(world: &World, plan: &Plan) -> Vec<String> {
+    let mut wrong: Vec<String> = plan
+        .steps
+        .iter()
+        .flat_map(|step| {
+            judge_step(world, step)
+                .into_iter()
+                .map(move |what| format!("{}: {what}", step.id))
+        })
+        .collect();
+    wrong.extend(judge_together(world, plan));
+    wrong
+}
+
+fn judge_step(world: &World, step: &Step) -> Vec<String> {
+    let World {
+        desired, observed, ..
+    } = world;
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(what.to_owned());
+        }
+    };
+    let mut span = None;
+    match &step.action {
+        Action::WriteStartConf {
+            class,
+            before,
+            after,
+        } => {
+            span = is_disturbed(&desired.windows.activate, world, 5);
+            check(
+                desired
+                    .classes
+                    .get(class)
+                    .is_some_and(|class| class.start_conf == *after),
+                "writes something else",
+            );
+            let foreign = before
+                .as_ref()
+                .is_some_and(|text| !text.starts_with("# Written by reconcile"));
+            check(!foreign, "overwrites a foreign file");
+        }
+        Action::ImportDevices { classes } => {
+            span = is_disturbed(&desired.windows.activate, world, 5);
+            let there = |class: &&schema::name::ClassName| matches!(observed.classes.get(*class), Some(Probe::Seen(files)) if files.start_conf.is_none());
+            check(
+                desired.classes.keys().filter(there).count() == 0,
+                "would make a start.conf that is not ours",
+            );
+            check(!classes.is_empty(), "imports nothing");
+        }
+        Action::Download { until, bytes, .. } => {
+            check(
+                is_open(&desired.windows.download, observed.at, world),
+                "its window is closed",
+            );
+            let last = *until - SignedDuration::from_mins(1);
+            check(
+                is_open(&desired.windows.download, last, world),
+                "goes on after its window",
+            );
+            check(
+                observed
+                    .store
+                    .seen()
+                    .is_some_and(|store| store.free >= bytes.0),
+                "there is no space for it",
+            );
+        }
+        Action::Activate {
+            image,
+            version,
+            manifest,
+        } => {
+            span = is_disturbed(&desired.windows.activate, world, 10);
+            let wanted = desired.images.get(&(image.clone(), version.clone()));
+            let sound = wanted.is_some_and(|wanted| {
+                wanted.manifest == *manifest && wanted.domain_join == DomainJoin::NotNeeded
+            });
+            check(sound, "activates what is not wanted, or of another domain");
+            let store = observed.store.seen().unwrap();
+            let files = store
+                .manifests
+                .get(manifest)
+                .map(|manifest| manifest.files())
+                .unwrap_or_default();
+            let verified = files
+                .iter()
+                .all(|file| store.objects.contains(&file.sha256));
+            check(
+                !files.is_empty() && verified,
+                "activates what was not verified",
+            );
+        }
+        Action::Seed { image, .. } => {
+            let live = observed.live.get(image).and_then(Probe::seen).unwrap();
+            check(!live.uploading, "disturbs an upload");
+        }
+        Action::ResetRoom {
+            room,
+            hosts,
+            class,
+            power,
+            pace,
+            images,
+            whole_room,
+            ..
+        } => {
+            let wanted = desired.rooms.get(room).unwrap();
+            let systems = i64::try_from(desired.classes.get(class).unwrap().os.len()).unwrap();
+            let n = i64::try_from(hosts.len()).unwrap();
+            let rounds = n.div_euclid(pace.on_at_once.into()).max(1);
+            let minutes = n / i64::from(pace.wake_per_minute) + (5 + 10 * systems) * rounds;
+            span = is_disturbed(&desired.windows.reset, world, minutes);
+            let today = observed.at.to_zoned(desired.zone.clone()).date();
+            let free = desired
+                .holidays
+                .iter()
+                .any(|(first, last, _)| first <= today && today <= last);
+            check(!free, "is in the holidays");
+            let budget = desired.power.get(power).unwrap();
+            check(
+                pace.on_at_once == budget.on_at_once
+                    && pace.wake_per_minute == budget.wake_per_minute,
+                "is too fast",
+            );
+            check(
+                class == &wanted.class && power == &wanted.power,
+                "is of another class or circuit",
+            );
+            check(
+                world.images_of(room) == images.iter().cloned().collect(),
+                "restores other images",
+            );
+            let rows: Vec<&Device> = observed.devices.seen().unwrap().rows().iter().collect();
+            for wake in hosts {
+                let device = rows.iter().find(|device| device.host == wake.host).unwrap();
+                let sound = device.room == *room && device.class == *class && device.pxe.is_reset();
+                check(
+                    sound,
+                    &format!("touches {}, which is none of its hosts", wake.host),
+                );
+                let busy = observed.busy.seen().unwrap().contains_key(&wake.host);
+                check(!busy, &format!("disturbs {}", wake.host));
+                if let RoomHosts::Listed(listed) = &wanted.hosts {
+                    check(
+                        listed.contains(&wake.host),
+                        &format!("touches {}, which is not listed", wake.host),
+                    );
+                }
+            }
+            let all = rows.iter().filter(|device| device.room == *room).count();
+            check(!whole_room || hosts.len() == all, "is not the whole room");
+            for image in images {
+                let live = observed.live.get(image).and_then(Probe::seen);
+                check(
+                    live.is_some_and(|live| live.base.is_some() && !live.uploading),
+                    "restores what is not there",
+                );
+            }
+        }
+    }
+    wrong.extend(span);
+    wrong
+}
+
+fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
+    let World {
+        desired, observed, ..
+    } = world;
+    let mut wrong = Vec::new();
+    let running = observed
+        .running
+        .iter()
+        .map(|running| (&running.step, Some(running.since)));
+    let all: Vec<_> = running
+        .chain(plan.steps.iter().map(|step| (step, None)))
+        .collect();
+    let mut on: BTreeMap<_, u32> = BTreeMap::new();
+    let mut waking: BTreeMap<_, u32> = BTreeMap::new();
+    let mut downloads = 0;
+    for (step, since) in &all {
+        match &step.action {
+            Action::Download { .. } => downloads += 1,
+            Action::ResetRoom {
+                power, hosts, pace, ..
+            } => {
+                let hosts = u32::try_from(hosts.len()).unwrap();
+                *on.entry(power).or_default() += hosts.min(pace.on_at_once);
+                let wakes_for =
+                    SignedDuration::from_secs(i64::from(hosts * 60 / pace.wake_per_minute));
+                let wakes = since.is_none_or(|since| {
+                    hosts > pace.on_at_once || since + wakes_for >= observed.at
+                });
+                *waking.entry(power).or_default() += u32::from(wakes);
+            }
+            _ => {}
+        }
+    }
+    let news = !plan.steps.is_empty();
+    for (step, other) in pairs(&all) {
+        if collide(&step.action, &other.action) {
+            wrong.push(format!("{} and {} at a time", step.id, other.id));
+        }
+    }
+    if downloads > 1 && news {
+        wrong.push("two downloads at a time".to_owned());
+    }
+    for (power, on) in on {
+        if on > desired.power.get(power).unwrap().on_at_once {
+            wrong.push(format!("{on} hosts on at a time on {power}"));
+        }
+    }
+    wrong.extend(
+        waking
+            .iter()
+            .filter(|(_, rooms)| **rooms > 1)
+            .map(|(power, _)| format!("two rooms wake on {power}")),
+    );
+    wrong
+}
+
+/// All pairs of which one at least is new.
+fn pairs<'a>(all: &[(&'a Step, Option<Timestamp>)]) -> Vec<(&'a Step, &'a Step)> {
+    let new = all
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, since))| since.is_none());
+    new.flat_map(|(index, (step, _))| all[..index].iter().map(|(other, _)| (*step, *other)))
+        .collect()
+}
+
+/// Whether two steps would spoil each other's files.
+fn collide(a: &Action, b: &Action) -> bool {
+    use Action::{Activate, Download, ImportDevices, ResetRoom, Seed, WriteStartConf};
+    let one_way = |a: &Action, b: &Action| match (a, b) {
+        (
+            Activate { image: x, .. } | Seed { image: x, .. },
+            Activate { image: y, .. } | Seed { image: y, .. },
+        ) => x == y,
+        (Activate { image, .. } | Seed { image, .. }, ResetRoom { images, .. }) => {
+            images.contains(image)
+        }
+        (
+            WriteStartConf { class: x, .. },
+            ResetRoom { class: y, .. } | WriteStartConf { class: y, .. },
+        ) => x == y,
+        (ImportDevices { classes }, ResetRoom { class, .. }) => classes.contains(class),
+        (ImportDevices { .. }, ImportDevices { .. } | WriteStartConf { .. }) => true,
+        (ResetRoom { room: x, .. }, ResetRoom { room: y, .. }) => x == y,
+        (Download { .. }, Download { .. }) => true,
+        _ => false,
+    };
+    one_way(a, b) || one_way(b, a)
+}
+
+/// When it is, for messages.
+pub(super) fn shown(world: &World) -> Zoned {
+    world.observed.at.to_zoned(world.desired.zone.clone())
+}
