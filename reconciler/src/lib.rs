@@ -1,5 +1,6 @@
 //! Makes a linuxmuster.net server true to its state repo.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod host;

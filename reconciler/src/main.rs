@@ -1,1 +1,7 @@
-fn main(){}
+//! The program `reconcile`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reconciler::cli::main(std::env::args_os(), reconciler::host::clock).into()
+}

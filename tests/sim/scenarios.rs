@@ -192,6 +192,7 @@ fn kind(what: &str) -> Kind {
 fn account(outcome: &Outcome, zone: &TimeZone) -> String {
     let mut text = String::new();
     let mut applied = 0;
+    let mut unsent = false;
     let mut last = String::new();
     let mut problem = String::new();
     let mut commit = None;
@@ -205,6 +206,8 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
             What::Commit(number) if commit.replace(*number) == Some(*number) => continue,
             What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => continue,
             What::Ended { summary, .. } if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 => continue,
+            What::NoLetter if std::mem::replace(&mut unsent, true) => continue,
+            What::Letter(_) => unsent = false,
             What::Ended { .. } => applied = 0,
             What::Began(_) => last.clear(),
             What::Finished(_, StepResult::Done) | What::Changed(_) => continue,

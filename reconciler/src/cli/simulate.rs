@@ -42,7 +42,7 @@ pub(super) fn run(
     output: &Output,
     now: Timestamp,
 ) -> anyhow::Result<Exit> {
-    let Some(fleet) = super::validate::fleet(dir)? else {
+    let Some(fleet) = schema::load(&super::validate::read(dir)?).fleet else {
         bail!("{} has errors: `reconcile validate` shows them", dir.display());
     };
     let options = Options {

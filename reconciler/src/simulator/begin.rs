@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::ImageSource;
-use schema::name::{ClassName, SchoolName};
+use schema::name::{ClassName, ImageName, SchoolName};
 
-use super::pc::Pc;
+use super::pc::{End, Pc, Phase};
+use super::time::Moment;
 use super::script::{Edit, Script, Start};
 use super::truth::{Class, Depot, Disk, File, Live, School};
 use crate::manifest::Manifest;
-use crate::planning::{Desired, Server};
+use crate::planning::{Desired, DesiredClass, Server};
 
 /// A server's disk has this much room in its store.
 const STORE: u64 = 200 << 30;
 
 pub(super) fn school(script: &Script, name: &SchoolName, published: &BTreeMap<Digest, Manifest>) -> School {
     let devices = script.devices(name);
-    let pcs = devices.rows().iter().map(|device| (device.host.clone(), Pc::default())).collect();
+    let mut pcs: BTreeMap<_, Pc> = devices.rows().iter().map(|device| (device.host.clone(), Pc::default())).collect();
     let fleet = script.commits.iter().find_map(|commit| commit.fleet.as_ref().ok());
     let zone = fleet.and_then(|fleet| fleet.schools.get(name)).map_or(TimeZone::UTC, |school| school.time_zone.clone());
     let mut disk = Disk { store: Depot { capacity: STORE, ..Depot::default() }, ..Disk::default() };
@@ -34,6 +35,11 @@ pub(super) fn school(script: &Script, name: &SchoolName, published: &BTreeMap<Di
         let desired = Desired::of(fleet, &Server::School(name.clone()));
         if let (Start::Converged, Some(desired)) = (script.start, desired) {
             converged(&mut disk, &desired, published);
+            for device in devices.rows() {
+                if let (Some(class), Some(pc)) = (desired.classes.get(&device.class), pcs.get_mut(&device.host)) {
+                    reset(pc, class, &disk, script.from, &zone);
+                }
+            }
         }
     }
     School { name: name.clone(), zone, devices, disk, pcs, faults: BTreeMap::new() }
@@ -58,6 +64,14 @@ fn converged(disk: &mut Disk, desired: &Desired, published: &BTreeMap<Digest, Ma
         let objects = manifest.files().iter().map(|file| (file.sha256, (file.sha256, file.size)));
         disk.store.objects.extend(objects);
     }
+}
+
+/// A PC that was put back to its images when the world begins.
+fn reset(pc: &mut Pc, class: &DesiredClass, disk: &Disk, at: Moment, zone: &TimeZone) {
+    let live = |image: &ImageName| disk.live.get(image).map(Live::contents).unwrap_or_default();
+    let reads = class.os.iter().map(|os| (os.image.clone(), live(&os.image))).collect();
+    pc.phase = Phase::Syncing { ends: at, end: End::Restored, reads };
+    pc.settle(at, zone);
 }
 
 /// What an operator does to a `start.conf`: a text for the account.
