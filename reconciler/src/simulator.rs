@@ -28,6 +28,7 @@ mod promises;
 mod rehearsal;
 mod remote;
 mod reset;
+mod oracle;
 pub mod script;
 pub mod time;
 pub mod truth;

@@ -52,7 +52,7 @@ async fn close(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
     let exit = u8::from(failed);
     let line = summary::line(ended, &standing);
     // Nothing hangs on this record.
-    _ = record(Entry::PassFinished { exit, summary: line.clone() });
+    drop(record(Entry::PassFinished { exit, summary: line.clone() }));
     port.happened(What::Ended { exit, summary: line });
     mailed
 }

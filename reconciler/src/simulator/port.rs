@@ -208,7 +208,19 @@ fn probe<T>(blind: Option<String>, seen: impl FnOnce() -> T) -> Probe<T> {
 
 impl Hands for Port {
     async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
-        self.act(step, tell).await
+        let foretold = self.foretell(step);
+        let mut hosts = Vec::new();
+        let mut listen = |progress: Progress| {
+            if let Progress::Host(host, outcome) = &progress {
+                hosts.push((host.clone(), outcome.clone()));
+            }
+            tell(progress);
+        };
+        self.act(step, &mut listen).await?;
+        if let Some(foretold) = foretold {
+            self.compare(step, &foretold, &hosts);
+        }
+        Ok(())
     }
 
     fn record(&self, record: &Record) -> Result<(), anyhow::Error> {

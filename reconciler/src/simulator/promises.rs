@@ -25,7 +25,7 @@ use crate::planning::{Desired, Step};
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which of the ten.
+    /// Which of the ten; 0 when a step did something else than `predict` says, on which all of them rest.
     pub promise: u8,
     /// When.
     pub at: Moment,
@@ -161,6 +161,11 @@ impl Promises {
         if !unchanged {
             self.broken.push(Broken { promise: 3, at, site, how: "a dry run changed the server's disk".to_owned() });
         }
+    }
+
+    /// A step did something else than was predicted.
+    pub(super) fn unpredicted(&mut self, site: usize, at: Moment, how: String) {
+        self.broken.push(Broken { promise: 0, at, site, how });
     }
 
     /// Looks whether all came right after a time in which nothing went wrong.

@@ -41,6 +41,8 @@ pub(super) struct Site {
     pub(super) dying: Cell<bool>,
     /// When it looks next.
     next: Cell<Option<Moment>>,
+    /// How often something befell the school or people did something there.
+    changes: Cell<u64>,
     saved: RefCell<Option<Disk>>,
     desired: RefCell<BTreeMap<usize, Option<Rc<Desired>>>>,
     /// The steps that a dry run at the instant of the observation foretold.
@@ -78,6 +80,7 @@ impl World {
             crash: Cell::new(None),
             dying: Cell::new(false),
             next: Cell::new(None),
+            changes: Cell::new(0),
             saved: RefCell::default(),
             desired: RefCell::default(),
             foretold: RefCell::default(),
@@ -291,15 +294,23 @@ impl World {
         percents.min().unwrap_or(100)
     }
 
+    pub(super) fn changes(&self, site: usize) -> u64 {
+        self.sites[site].changes.get()
+    }
+
     /// How long something takes.
     pub(super) fn latency(&self, site: usize, what: &str, low: i64, high: i64) -> i64 {
         let now = self.time.now().0.unsigned_abs();
         Chance::of(self.seed, what).part(site as u64).part(now).between(low, high)
     }
 
+    pub(super) fn nobody_works_late(&self) -> bool {
+        !self.people || self.time.now() >= self.quiet_from
+    }
+
     /// Whether somebody sits at a PC now, or left it running.
     pub(super) fn is_used(&self, site: usize, host: &HostName) -> bool {
-        if !self.people || self.time.now() >= self.quiet_from {
+        if self.nobody_works_late() {
             return false;
         }
         let now = self.time.now();
@@ -325,6 +336,9 @@ impl World {
     pub(super) fn happened(&self, site: Option<usize>, what: What) {
         let event = Event { at: self.time.now(), site, what };
         if let Some(site) = site {
+            if let What::Befell(_) = event.what {
+                self.sites[site].changes.set(self.sites[site].changes.get() + 1);
+            }
             let school = self.sites[site].school.borrow();
             let desired = school.disk.applied.and_then(|number| self.desired(site, number));
             let remote = self.remote.borrow();
