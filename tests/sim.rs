@@ -1,6 +1,11 @@
 //! The ten promises as properties over whole fleets, in the simulator.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
 #[path = "sim/bugs.rs"]
 mod bugs;

@@ -21,6 +21,7 @@ pub mod chance;
 pub mod event;
 pub mod fault;
 mod hands;
+mod oracle;
 mod pass;
 mod pc;
 mod port;
@@ -28,7 +29,6 @@ mod promises;
 mod rehearsal;
 mod remote;
 mod reset;
-mod oracle;
 pub mod script;
 pub mod time;
 pub mod truth;
@@ -64,5 +64,9 @@ pub fn simulate(script: &Script) -> Outcome {
     let wanting = world.finish(script.quiet_from < script.until);
     let broken = world.promises.borrow().broken().to_vec();
     let account = world.account.borrow().clone();
-    Outcome { broken, account, wanting }
+    Outcome {
+        broken,
+        account,
+        wanting,
+    }
 }

@@ -1,14 +1,23 @@
 //! Each promise can be broken: a fault of the reconciler made on purpose, which the check has to notice.
 
-use reconciler::simulator::{Bug, Kind, Profile, Script, Turn, simulate};
 use reconciler::simulator::time::{DAY, HOUR};
+use reconciler::simulator::{Bug, Kind, Profile, Script, Turn, simulate};
 
 use crate::fleets::{self, Size};
 use crate::worlds::{QUIET_DAYS, world};
 
 /// A month in which enough happens that each bug has its chance, and no promise is broken without one.
 fn month() -> Script {
-    let mut script = world(4, Profile::None, Size { schools: 2, rooms: 3 }, 8, 21);
+    let mut script = world(
+        4,
+        Profile::None,
+        Size {
+            schools: 2,
+            rooms: 3,
+        },
+        8,
+        21,
+    );
     assert!(script.commits.len() > 1);
     let fleet = script.commits[0].fleet.clone().unwrap();
     let other = script.from + 3 * DAY;
@@ -17,7 +26,11 @@ fn month() -> Script {
         let next = fleets::at_version(&fleet, "ubuntu", version);
         script.commits.push(reconciler::simulator::Commit {
             at: script.from + HOUR + after,
-            parent: Some(if after == 0 { 0 } else { script.commits.len() - 1 }),
+            parent: Some(if after == 0 {
+                0
+            } else {
+                script.commits.len() - 1
+            }),
             subject: version.to_owned(),
             fleet: Ok(next.into()),
         });
@@ -26,8 +39,15 @@ fn month() -> Script {
     for (number, commit) in script.commits.iter_mut().enumerate() {
         commit.parent = number.checked_sub(1);
     }
-    script.turns.retain(|(_, turn)| !matches!(turn, Turn::Merge(_)));
-    script.commits.push(reconciler::simulator::Commit { at: other, parent: None, subject: "forced".to_owned(), fleet: Ok(fleet) });
+    script
+        .turns
+        .retain(|(_, turn)| !matches!(turn, Turn::Merge(_)));
+    script.commits.push(reconciler::simulator::Commit {
+        at: other,
+        parent: None,
+        subject: "forced".to_owned(),
+        fleet: Ok(fleet),
+    });
     script.turns.push((other + HOUR, Turn::Merge(2)));
     let host = fleets::hosts(&script, 0)[0].clone();
     for (kind, from, until) in [
@@ -37,7 +57,12 @@ fn month() -> Script {
         (Kind::SeedFails, 4 * DAY, 6 * DAY),
     ] {
         let (from, until) = (script.from + from, script.from + until);
-        script.faults.push(reconciler::simulator::Fault { from, until, site: None, kind });
+        script.faults.push(reconciler::simulator::Fault {
+            from,
+            until,
+            site: None,
+            kind,
+        });
     }
     script.people = false;
     script.quiet_from = script.until + -QUIET_DAYS * DAY;
@@ -48,7 +73,11 @@ fn month() -> Script {
 fn without_a_bug_nothing_is_broken() {
     let outcome = simulate(&month());
     assert_eq!(outcome.broken, []);
-    assert!(outcome.account.failures > 3, "the faults did nothing: {}", outcome.account.failures);
+    assert!(
+        outcome.account.failures > 3,
+        "the faults did nothing: {}",
+        outcome.account.failures
+    );
 }
 
 #[test]

@@ -8,10 +8,12 @@ use std::rc::Rc;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use reconciler::planning::StepResult;
 use reconciler::linbo::verdict::HostOutcome;
+use reconciler::planning::StepResult;
 use reconciler::simulator::time::{DAY, Moment};
-use reconciler::simulator::{Commit, Edit, Fault, Kind, Outcome, Script, Sense, Start, Turn, What, simulate};
+use reconciler::simulator::{
+    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Start, Turn, What, simulate,
+};
 use schema::fleet::Fleet;
 use schema::schedule::FreeDays;
 
@@ -22,14 +24,22 @@ const BETWEEN: &str = "\n---- what happens\n";
 #[test]
 fn scenarios_go_as_they_are_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/scenarios");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
-    assert!(files.len() > 5, "the scenarios are gone from {}", folder.display());
+    assert!(
+        files.len() > 5,
+        "the scenarios are gone from {}",
+        folder.display()
+    );
     let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let (script, expected) = text.split_once(BETWEEN).unwrap_or((text.trim_end(), ""));
         let found = play(script);
+        assert!(!found.contains("is broken"), "{}\n{found}", file.display());
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&file, format!("{script}{BETWEEN}{found}")).unwrap();
         } else if found != expected {
@@ -54,7 +64,13 @@ struct Scene {
 }
 
 fn play(text: &str) -> String {
-    let fleet = fleets::fleet(1, Size { schools: 1, rooms: 1 });
+    let fleet = fleets::fleet(
+        1,
+        Size {
+            schools: 1,
+            rooms: 1,
+        },
+    );
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     let mut scene = Scene {
         fleet,
@@ -77,12 +93,25 @@ fn play(text: &str) -> String {
         school.download_rate = Some(read("20 Mbit/s"));
         school.images.remove("tools");
         let room = school.rooms.values().next().unwrap().clone();
-        school.rooms = [(read("r101"), schema::fleet::Room { class: read("ubuntu-lab"), power: read("default"), ..room })].into();
+        school.rooms = [(
+            read("r101"),
+            schema::fleet::Room {
+                class: read("ubuntu-lab"),
+                power: read("default"),
+                ..room
+            },
+        )]
+        .into();
     });
     scene.set("reset", "mon, wed 18:00");
-    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+    {
         match line.split_once(": ") {
-            Some((key, value)) if !line.starts_with(|c: char| c.is_ascii_digit()) => scene.set(key, value),
+            Some((key, value)) if !line.starts_with(|c: char| c.is_ascii_digit()) => {
+                scene.set(key, value)
+            }
             _ => scene.event(line),
         }
     }
@@ -93,7 +122,11 @@ fn play(text: &str) -> String {
     script.commits.extend(scene.commits);
     for (number, commit) in script.commits.iter_mut().enumerate() {
         // Those that do not say otherwise build on the one before.
-        commit.parent = if commit.subject.contains("another history") { None } else { number.checked_sub(1) };
+        commit.parent = if commit.subject.contains("another history") {
+            None
+        } else {
+            number.checked_sub(1)
+        };
     }
     script.turns = scene.turns;
     script.faults = scene.faults;
@@ -110,12 +143,24 @@ impl Scene {
             "from" => self.from = Some(self.moment(value)),
             "days" => self.days = value.parse().unwrap(),
             "hosts" => self.hosts = value.parse().unwrap(),
-            "begins" => self.start = if value == "empty" { Start::Empty } else { Start::Converged },
+            "begins" => {
+                self.start = if value == "empty" {
+                    Start::Empty
+                } else {
+                    Start::Converged
+                }
+            }
             "reset" => self.school(|school, _| {
-                school.rooms.values_mut().for_each(|room| room.reset = Some([read(value)].into_iter().collect()));
+                school
+                    .rooms
+                    .values_mut()
+                    .for_each(|room| room.reset = Some([read(value)].into_iter().collect()));
             }),
-            "reset window" => self.school(|school, _| school.windows.reset = value.split("; ").map(read).collect()),
-            "download window" => self.school(|school, _| school.windows.download = value.split("; ").map(read).collect()),
+            "reset window" => self
+                .school(|school, _| school.windows.reset = value.split("; ").map(read).collect()),
+            "download window" => self.school(|school, _| {
+                school.windows.download = value.split("; ").map(read).collect()
+            }),
             "line" => self.school(|school, _| school.download_rate = Some(read(value))),
             "holidays" => {
                 let (first, last) = value.split_once(" to ").unwrap();
@@ -127,38 +172,79 @@ impl Scene {
     }
 
     fn moment(&self, text: &str) -> Moment {
-        let civil: DateTime = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
-        civil.to_zoned(self.zone.clone()).unwrap().timestamp().into()
+        let civil: DateTime = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        civil
+            .to_zoned(self.zone.clone())
+            .unwrap()
+            .timestamp()
+            .into()
     }
 
     /// `2026-11-23 18:00  merge ubuntu v2` or `2026-11-23 18:00 to 2026-11-24 06:00  line down`
     fn event(&mut self, line: &str) {
-        let (when, what) = line.split_once("  ").unwrap_or_else(|| panic!("no two blanks in `{line}`"));
+        let (when, what) = line
+            .split_once("  ")
+            .unwrap_or_else(|| panic!("no two blanks in `{line}`"));
         let what = what.trim();
         if let Some((from, until)) = when.split_once(" to ") {
             let (from, until) = (self.moment(from), self.moment(until));
-            self.faults.push(Fault { from, until, site: Some(0), kind: kind(what) });
+            self.faults.push(Fault {
+                from,
+                until,
+                site: Some(0),
+                kind: kind(what),
+            });
             return;
         }
         let at = self.moment(when);
         let words: Vec<&str> = what.split(' ').collect();
-        let mut commit = |subject: &str, fleet| self.commits.push(Commit { at, parent: None, subject: subject.to_owned(), fleet });
+        let mut commit = |subject: &str, fleet| {
+            self.commits.push(Commit {
+                at,
+                parent: None,
+                subject: subject.to_owned(),
+                fleet,
+            })
+        };
         match words[..] {
             ["merge", "ubuntu", version] => {
-                commit(&format!("ubuntu {version}"), Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))));
+                commit(
+                    &format!("ubuntu {version}"),
+                    Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))),
+                );
             }
             ["merge", "quiet", "splash"] => {
-                commit("quiet splash", Ok(Rc::new(fleets::with_kernel_options(&self.fleet, "ubuntu-lab", "quiet splash"))));
+                commit(
+                    "quiet splash",
+                    Ok(Rc::new(fleets::with_kernel_options(
+                        &self.fleet,
+                        "ubuntu-lab",
+                        "quiet splash",
+                    ))),
+                );
             }
-            ["merge", "a", "slip"] => commit("a slip", Err("rooms/r101.yaml:1:8: no such class `ubuntu-lap`".to_owned())),
+            ["merge", "a", "slip"] => commit(
+                "a slip",
+                Err("rooms/r101.yaml:1:8: no such class `ubuntu-lap`".to_owned()),
+            ),
             ["force", "another", "history"] => {
-                commit("another history", Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", "v3"))));
+                commit(
+                    "another history",
+                    Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", "v3"))),
+                );
             }
             ["set", "back", "to", number] => {
-                self.turns.push((at, Turn::Merge(number.parse::<usize>().unwrap() - 1)));
+                self.turns
+                    .push((at, Turn::Merge(number.parse::<usize>().unwrap() - 1)));
             }
-            ["edit", "start.conf"] => self.turns.push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Changed))),
-            ["replace", "start.conf"] => self.turns.push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Foreign))),
+            ["edit", "start.conf"] => self
+                .turns
+                .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Changed))),
+            ["replace", "start.conf"] => self
+                .turns
+                .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Foreign))),
             ["backup"] => self.turns.push((at, Turn::Backup(0))),
             ["restore"] => self.turns.push((at, Turn::Restore(0))),
             ["reconcile"] => self.turns.push((at, Turn::Pass(0))),
@@ -204,8 +290,14 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
                 continue;
             }
             What::Commit(number) if commit.replace(*number) == Some(*number) => continue,
-            What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => continue,
-            What::Ended { summary, .. } if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 => continue,
+            What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => {
+                continue;
+            }
+            What::Ended { summary, .. }
+                if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 =>
+            {
+                continue;
+            }
             What::NoLetter if std::mem::replace(&mut unsent, true) => continue,
             What::Letter(_) => unsent = false,
             What::Ended { .. } => applied = 0,

@@ -10,7 +10,10 @@ use crate::fleets::Size;
 use crate::shrink;
 use crate::worlds::world;
 
-const SIZE: Size = Size { schools: 3, rooms: 3 };
+const SIZE: Size = Size {
+    schools: 3,
+    rooms: 3,
+};
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -18,9 +21,23 @@ fn env(name: &str) -> Option<u64> {
 
 /// The profile and the world of a seed: of four seeds, one is quiet, one light and two heavy.
 fn of(seed: u64) -> Script {
-    let profile = [Profile::None, Profile::Light, Profile::Heavy, Profile::Heavy][(seed % 4) as usize];
-    let size = Size { schools: env("SCHOOLS").map_or(SIZE.schools, |schools| schools as usize), ..SIZE };
-    world(seed, profile, size, env("HOSTS").unwrap_or(4) as usize, env("DAYS").unwrap_or(30) as i64)
+    let profile = [
+        Profile::None,
+        Profile::Light,
+        Profile::Heavy,
+        Profile::Heavy,
+    ][(seed % 4) as usize];
+    let size = Size {
+        schools: env("SCHOOLS").map_or(SIZE.schools, |schools| schools as usize),
+        ..SIZE
+    };
+    world(
+        seed,
+        profile,
+        size,
+        env("HOSTS").unwrap_or(4) as usize,
+        env("DAYS").unwrap_or(30) as i64,
+    )
 }
 
 fn judge(seed: u64) -> Option<String> {
@@ -66,7 +83,13 @@ fn one_seed() {
     let outcome = simulate(&script);
     let names: Vec<_> = script.schools.keys().map(ToString::to_string).collect();
     for event in &outcome.account.events {
-        println!("{}", event.line(event.site.map_or("", |site| &names[site]), &jiff::tz::TimeZone::UTC));
+        println!(
+            "{}",
+            event.line(
+                event.site.map_or("", |site| &names[site]),
+                &jiff::tz::TimeZone::UTC
+            )
+        );
     }
     if let Some(text) = judge(seed) {
         panic!("{text}");
@@ -80,15 +103,21 @@ fn a_seed_gives_one_account() {
         let mut script = of(3);
         script.keep_all = true;
         let events = simulate(&script).account.events;
-        events.iter().map(|event| event.line("", &jiff::tz::TimeZone::UTC) + "\n").collect::<String>()
+        events
+            .iter()
+            .map(|event| event.line("", &jiff::tz::TimeZone::UTC) + "\n")
+            .collect::<String>()
     };
     let (first, second) = (account(), account());
-    assert!(first.lines().count() > 500, "too little happened: {}", first.lines().count());
-    similar_asserts(&first, &second);
-}
-
-fn similar_asserts(first: &str, second: &str) {
-    let differ = first.lines().zip(second.lines()).find(|(one, other)| one != other);
+    assert!(
+        first.lines().count() > 500,
+        "too little happened: {}",
+        first.lines().count()
+    );
+    let differ = first
+        .lines()
+        .zip(second.lines())
+        .find(|(one, other)| one != other);
     assert_eq!(differ, None);
     assert_eq!(first.len(), second.len());
 }

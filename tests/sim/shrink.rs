@@ -3,7 +3,7 @@
 use reconciler::simulator::{Broken, Outcome, Script, simulate};
 
 /// The smallest world found that breaks the same promise, and its outcome.
-pub fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
+pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
     let mut small = script;
     small.keep_all = true;
     let mut outcome = simulate(&small);
@@ -11,7 +11,12 @@ pub fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
     let mut keep = |candidate: Script, small: &mut Script| {
         tries -= 1;
         let found = (tries > 0).then(|| simulate(&candidate));
-        let same = |outcome: &Outcome| outcome.broken.iter().any(|other| other.promise == broken.promise);
+        let same = |outcome: &Outcome| {
+            outcome
+                .broken
+                .iter()
+                .any(|other| other.promise == broken.promise)
+        };
         match found.filter(same) {
             Some(found) => {
                 outcome = found;
@@ -32,7 +37,9 @@ pub fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
         let mut at = 0;
         while at < small.faults.len() {
             let mut candidate = small.clone();
-            candidate.faults.drain(at..(at + chunk).min(small.faults.len()));
+            candidate
+                .faults
+                .drain(at..(at + chunk).min(small.faults.len()));
             if !keep(candidate, &mut small) {
                 at += chunk;
             }
@@ -40,7 +47,9 @@ pub fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
         let mut at = 0;
         while at < small.turns.len() {
             let mut candidate = small.clone();
-            candidate.turns.drain(at..(at + chunk).min(small.turns.len()));
+            candidate
+                .turns
+                .drain(at..(at + chunk).min(small.turns.len()));
             if !keep(candidate, &mut small) {
                 at += chunk;
             }
@@ -50,12 +59,17 @@ pub fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
 }
 
 fn without_school(script: &Script, name: &schema::name::SchoolName) -> Script {
-    let Some(gone) = script.schools.keys().position(|other| other == name) else { return script.clone() };
+    let Some(gone) = script.schools.keys().position(|other| other == name) else {
+        return script.clone();
+    };
     let mut script = script.clone();
     script.schools.remove(name);
     let moved = |site: usize| site - usize::from(site > gone);
     script.faults.retain(|fault| fault.site != Some(gone));
-    script.faults.iter_mut().for_each(|fault| fault.site = fault.site.map(moved));
+    script
+        .faults
+        .iter_mut()
+        .for_each(|fault| fault.site = fault.site.map(moved));
     script.turns.retain(|(_, turn)| turn.site() != Some(gone));
     for (_, turn) in &mut script.turns {
         if let Some(site) = turn.site() {
@@ -66,25 +80,41 @@ fn without_school(script: &Script, name: &schema::name::SchoolName) -> Script {
 }
 
 /// What was found, for people.
-pub fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
+pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
     let zone = jiff::tz::TimeZone::UTC;
     let names: Vec<_> = script.schools.keys().map(ToString::to_string).collect();
     let mut text = String::new();
     for broken in &outcome.broken {
         text += &format!("{broken} at {}\n", names[broken.site]);
     }
-    text += &format!("\nseed {seed}; made small it needs, at {}:\n", names.join(", "));
+    text += &format!(
+        "\nseed {seed}; made small it needs, at {}:\n",
+        names.join(", ")
+    );
     for fault in &script.faults {
         let site = fault.site.map_or("everywhere", |site| &names[site]);
-        text += &format!("  {} to {}  {site}: {}\n", fault.from, fault.until, fault.kind);
+        text += &format!(
+            "  {} to {}  {site}: {}\n",
+            fault.from, fault.until, fault.kind
+        );
     }
     for (at, turn) in &script.turns {
         text += &format!("  {at}  {turn:?}\n");
     }
     text += "\nthe last events:\n";
-    let events: Vec<_> = outcome.account.events.iter().filter(|event| !matches!(event.what, reconciler::simulator::What::Moving)).collect();
+    let events: Vec<_> = outcome
+        .account
+        .events
+        .iter()
+        .filter(|event| !matches!(event.what, reconciler::simulator::What::Moving))
+        .collect();
     for event in &events[events.len().saturating_sub(40)..] {
-        text += &format!("  {}\n", event.line(event.site.map_or("", |site| &names[site]), &zone));
+        text += &format!(
+            "  {}\n",
+            event.line(event.site.map_or("", |site| &names[site]), &zone)
+        );
     }
-    text + &format!("\nto see it again: SEED={seed} cargo test -p fleet-tests --test sim one_seed -- --nocapture\n")
+    text + &format!(
+        "\nto see it again: SEED={seed} cargo test -p fleet-tests --test sim one_seed -- --nocapture\n"
+    )
 }

@@ -43,7 +43,10 @@ pub(super) fn run(
     now: Timestamp,
 ) -> anyhow::Result<Exit> {
     let Some(fleet) = schema::load(&super::validate::read(dir)?).fleet else {
-        bail!("{} has errors: `reconcile validate` shows them", dir.display());
+        bail!(
+            "{} has errors: `reconcile validate` shows them",
+            dir.display()
+        );
     };
     let options = Options {
         from: now,
@@ -56,5 +59,9 @@ pub(super) fn run(
     let rehearsal = rehearse(&fleet, &options);
     output.text(&rehearsal.to_string())?;
     let failed = !rehearsal.broken.is_empty() || (faults == Faults::None && !rehearsal.is_clean());
-    Ok(if failed { Exit::Failed } else { Exit::Converged })
+    Ok(if failed {
+        Exit::Failed
+    } else {
+        Exit::Converged
+    })
 }

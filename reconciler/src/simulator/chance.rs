@@ -13,9 +13,11 @@ impl Chance {
     /// The stream of one purpose.
     #[must_use]
     pub fn of(seed: u64, purpose: &str) -> Self {
-        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = purpose
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         let mut chance = Self(seed ^ hash);
         // Seeds are small numbers that differ in few bits.
         chance.next();
@@ -80,7 +82,8 @@ mod tests {
     #[test]
     fn numbers_keep_to_their_bounds_and_reach_them() {
         let mut chance = Chance::of(7, "bounds");
-        let drawn: std::collections::BTreeSet<i64> = (0..200).map(|_| chance.between(-1, 2)).collect();
+        let drawn: std::collections::BTreeSet<i64> =
+            (0..200).map(|_| chance.between(-1, 2)).collect();
         assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [-1, 0, 1, 2]);
         assert!((0..100).all(|_| chance.happens(1000) && !chance.happens(0)));
     }

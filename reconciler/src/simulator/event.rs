@@ -74,13 +74,26 @@ impl Event {
     /// Whether a reader of a short account wants to see it.
     #[must_use]
     pub const fn is_news(&self) -> bool {
-        !matches!(self.what, What::Pass | What::Moving | What::Ran(_) | What::Reads(..) | What::Woke(_) | What::Waits(..))
+        !matches!(
+            self.what,
+            What::Pass
+                | What::Moving
+                | What::Ran(_)
+                | What::Reads(..)
+                | What::Woke(_)
+                | What::Waits(..)
+        )
     }
 
     /// The line of an account.
     #[must_use]
     pub fn line(&self, school: &str, zone: &TimeZone) -> String {
-        let at = self.at.timestamp().to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string();
+        let at = self
+            .at
+            .timestamp()
+            .to_zoned(zone.clone())
+            .strftime("%a %Y-%m-%d %H:%M:%S %Z")
+            .to_string();
         format!("{at}  {school:<10} {}", self.what)
     }
 }
@@ -93,7 +106,9 @@ impl fmt::Display for What {
             Self::Ended { exit, summary } => write!(f, "exit {exit}: {summary}"),
             Self::Killed => f.write_str("the pass is cut off"),
             Self::Commit(number) => write!(f, "works towards commit {}", number + 1),
-            Self::Problem(text) => write!(f, "state repo: {}", text.lines().next().unwrap_or_default()),
+            Self::Problem(text) => {
+                write!(f, "state repo: {}", text.lines().next().unwrap_or_default())
+            }
             Self::Began(step) => write!(f, "begins  {}", title::of_step(step)),
             Self::Finished(step, result) => {
                 let title = title::of_step(step);
@@ -114,7 +129,11 @@ impl fmt::Display for What {
             Self::Ran(words) => write!(f, "runs {}", words.join(" ")),
             Self::Letter(letter) => {
                 write!(f, "mail: {}", letter.subject)?;
-                for line in letter.body.lines().filter(|line| line.starts_with("! ") || line.starts_with("  ")) {
+                for line in letter
+                    .body
+                    .lines()
+                    .filter(|line| line.starts_with("! ") || line.starts_with("  "))
+                {
                     write!(f, "\n{:>41} {line}", "")?;
                 }
                 Ok(())

@@ -149,22 +149,104 @@ struct Rate {
 }
 
 const RATES: &[Rate] = &[
-    Rate { light: 30, heavy: 800, longest: SECOND, draw: |c| Kind::Crash { after: c.below(60) as u32 } },
-    Rate { light: 10, heavy: 100, longest: 20 * MINUTE, draw: |_| Kind::Reboot },
-    Rate { light: 15, heavy: 150, longest: 8 * HOUR, draw: |_| Kind::LinkDown },
-    Rate { light: 15, heavy: 150, longest: 8 * HOUR, draw: |c| Kind::LinkSlow(c.between(5, 80) as u32) },
-    Rate { light: 15, heavy: 100, longest: DAY, draw: |_| Kind::GitDown },
-    Rate { light: 3, heavy: 60, longest: DAY, draw: |_| Kind::DiskFull },
-    Rate { light: 3, heavy: 60, longest: SECOND, draw: |_| Kind::TornRecord },
-    Rate { light: 3, heavy: 60, longest: 4 * HOUR, draw: |_| Kind::JournalFull },
-    Rate { light: 10, heavy: 150, longest: 2 * HOUR, draw: |_| Kind::RsyncStops },
-    Rate { light: 3, heavy: 80, longest: 3 * HOUR, draw: |_| Kind::Garbled },
-    Rate { light: 5, heavy: 80, longest: 6 * HOUR, draw: |_| Kind::ImportFails },
-    Rate { light: 5, heavy: 80, longest: 6 * HOUR, draw: |_| Kind::SeedFails },
-    Rate { light: 5, heavy: 80, longest: 6 * HOUR, draw: |_| Kind::ActivateFails },
-    Rate { light: 10, heavy: 80, longest: 3 * HOUR, draw: |_| Kind::Silent },
-    Rate { light: 15, heavy: 100, longest: DAY, draw: |_| Kind::MailDown },
-    Rate { light: 3, heavy: 40, longest: 10 * HOUR, draw: |c| Kind::Clock(c.between(-2 * 3600, 2 * 3600)) },
+    Rate {
+        light: 30,
+        heavy: 800,
+        longest: SECOND,
+        draw: |c| Kind::Crash {
+            after: c.below(60) as u32,
+        },
+    },
+    Rate {
+        light: 10,
+        heavy: 100,
+        longest: 20 * MINUTE,
+        draw: |_| Kind::Reboot,
+    },
+    Rate {
+        light: 15,
+        heavy: 150,
+        longest: 8 * HOUR,
+        draw: |_| Kind::LinkDown,
+    },
+    Rate {
+        light: 15,
+        heavy: 150,
+        longest: 8 * HOUR,
+        draw: |c| Kind::LinkSlow(c.between(5, 80) as u32),
+    },
+    Rate {
+        light: 15,
+        heavy: 100,
+        longest: DAY,
+        draw: |_| Kind::GitDown,
+    },
+    Rate {
+        light: 3,
+        heavy: 60,
+        longest: DAY,
+        draw: |_| Kind::DiskFull,
+    },
+    Rate {
+        light: 3,
+        heavy: 60,
+        longest: SECOND,
+        draw: |_| Kind::TornRecord,
+    },
+    Rate {
+        light: 3,
+        heavy: 60,
+        longest: 4 * HOUR,
+        draw: |_| Kind::JournalFull,
+    },
+    Rate {
+        light: 10,
+        heavy: 150,
+        longest: 2 * HOUR,
+        draw: |_| Kind::RsyncStops,
+    },
+    Rate {
+        light: 3,
+        heavy: 80,
+        longest: 3 * HOUR,
+        draw: |_| Kind::Garbled,
+    },
+    Rate {
+        light: 5,
+        heavy: 80,
+        longest: 6 * HOUR,
+        draw: |_| Kind::ImportFails,
+    },
+    Rate {
+        light: 5,
+        heavy: 80,
+        longest: 6 * HOUR,
+        draw: |_| Kind::SeedFails,
+    },
+    Rate {
+        light: 5,
+        heavy: 80,
+        longest: 6 * HOUR,
+        draw: |_| Kind::ActivateFails,
+    },
+    Rate {
+        light: 10,
+        heavy: 80,
+        longest: 3 * HOUR,
+        draw: |_| Kind::Silent,
+    },
+    Rate {
+        light: 15,
+        heavy: 100,
+        longest: DAY,
+        draw: |_| Kind::MailDown,
+    },
+    Rate {
+        light: 3,
+        heavy: 40,
+        longest: 10 * HOUR,
+        draw: |c| Kind::Clock(c.between(-2 * 3600, 2 * 3600)),
+    },
     Rate {
         light: 15,
         heavy: 200,
@@ -186,7 +268,14 @@ const HOST_RATES: &[(u32, u32, i64, fn(HostName) -> Kind)] = &[
 
 /// Everything that goes wrong at one school between two moments, in the order of the beginnings.
 #[must_use]
-pub fn draw(profile: Profile, seed: u64, site: usize, hosts: &[HostName], from: Moment, until: Moment) -> Vec<Fault> {
+pub fn draw(
+    profile: Profile,
+    seed: u64,
+    site: usize,
+    hosts: &[HostName],
+    from: Moment,
+    until: Moment,
+) -> Vec<Fault> {
     let rated = |light: u32, heavy: u32| match profile {
         Profile::None => 0,
         Profile::Light => light,
@@ -194,25 +283,44 @@ pub fn draw(profile: Profile, seed: u64, site: usize, hosts: &[HostName], from: 
     };
     let days = u64::try_from((until - from) / DAY).unwrap_or(0);
     let mut faults = Vec::new();
-    let mut add = |chance: &mut Chance, per_thousand: u64, longest: i64, draw: &dyn Fn(&mut Chance) -> Kind| {
+    let mut add = |chance: &mut Chance,
+                   per_thousand: u64,
+                   longest: i64,
+                   draw: &dyn Fn(&mut Chance) -> Kind| {
         let expected = days * per_thousand;
         let count = expected / 1000 + u64::from(chance.below(1000) < expected % 1000);
         for _ in 0..count {
             let begins = from + chance.between(0, until - from);
             let ends = begins + chance.between(SECOND, longest);
             let kind = draw(chance);
-            faults.push(Fault { from: begins, until: ends.min(until), site: Some(site), kind });
+            faults.push(Fault {
+                from: begins,
+                until: ends.min(until),
+                site: Some(site),
+                kind,
+            });
         }
     };
     for (index, rate) in RATES.iter().enumerate() {
-        let mut chance = Chance::of(seed, "faults").part(site as u64).part(index as u64);
-        add(&mut chance, rated(rate.light, rate.heavy).into(), rate.longest, &rate.draw);
+        let mut chance = Chance::of(seed, "faults")
+            .part(site as u64)
+            .part(index as u64);
+        add(
+            &mut chance,
+            rated(rate.light, rate.heavy).into(),
+            rate.longest,
+            &rate.draw,
+        );
     }
     for (index, (light, heavy, longest, kind)) in HOST_RATES.iter().enumerate() {
-        let mut chance = Chance::of(seed, "host faults").part(site as u64).part(index as u64);
+        let mut chance = Chance::of(seed, "host faults")
+            .part(site as u64)
+            .part(index as u64);
         let rate = u64::from(rated(*light, *heavy)) * hosts.len() as u64 / 100;
         if let Some(first) = hosts.first() {
-            add(&mut chance, rate, *longest, &|c: &mut Chance| kind(c.pick(hosts).unwrap_or(first).clone()));
+            add(&mut chance, rate, *longest, &|c: &mut Chance| {
+                kind(c.pick(hosts).unwrap_or(first).clone())
+            });
         }
     }
     faults.retain(|fault| fault.from < fault.until);

@@ -23,16 +23,32 @@ const ENDLESS: u64 = 125_000_000;
 const HASHED: u64 = 800_000;
 
 fn failed(what: &str, evidence: &str) -> Failure {
-    Failure::Failed { error: anyhow!("{what}"), evidence: vec![evidence.to_owned()] }
+    Failure::Failed {
+        error: anyhow!("{what}"),
+        evidence: vec![evidence.to_owned()],
+    }
 }
 
 impl Port {
-    pub(super) async fn act(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+    pub(super) async fn act(
+        &self,
+        step: &Step,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
         match &step.action {
-            Action::WriteStartConf { class, after, .. } => self.write_start_conf(class, after).await,
+            Action::WriteStartConf { class, after, .. } => {
+                self.write_start_conf(class, after).await
+            }
             Action::ImportDevices { classes } => self.import(classes).await,
-            Action::Download { manifest, rate, until, .. } => self.download(manifest, *rate, *until, tell).await,
-            Action::Activate { image, manifest, .. } => self.activate(image, manifest).await,
+            Action::Download {
+                manifest,
+                rate,
+                until,
+                ..
+            } => self.download(manifest, *rate, *until, tell).await,
+            Action::Activate {
+                image, manifest, ..
+            } => self.activate(image, manifest).await,
             Action::Seed { image, file } => self.seed(image, file).await,
             Action::ResetRoom { .. } => self.reset(&step.action, tell).await,
         }
@@ -44,7 +60,12 @@ impl Port {
 
     fn run(&self, words: &[&str]) {
         let shell = self.has(Bug::Shell).then_some(["sh", "-c"]);
-        let words = shell.iter().flatten().chain(words).map(|word| (*word).to_owned()).collect();
+        let words = shell
+            .iter()
+            .flatten()
+            .chain(words)
+            .map(|word| (*word).to_owned())
+            .collect();
         self.happened(What::Ran(words));
     }
 
@@ -52,9 +73,18 @@ impl Port {
         // The temporary file beside it; whoever is killed here leaves the old text in place.
         self.nap(200).await;
         if self.is(|kind| matches!(kind, Kind::DiskFull)) {
-            return Err(failed(&format!("cannot write start.conf.{class}"), "no space left on device"));
+            return Err(failed(
+                &format!("cannot write start.conf.{class}"),
+                "no space left on device",
+            ));
         }
-        self.school().borrow_mut().disk.classes.entry(class.clone()).or_default().write(Some(after.to_owned()));
+        self.school()
+            .borrow_mut()
+            .disk
+            .classes
+            .entry(class.clone())
+            .or_default()
+            .write(Some(after.to_owned()));
         self.happened(What::Changed(format!("start.conf.{class} is replaced")));
         self.nap(100).await;
         Ok(())
@@ -62,10 +92,14 @@ impl Port {
 
     async fn import(&self, classes: &[ClassName]) -> Result<(), Failure> {
         self.run(&["linuxmuster-import-devices"]);
-        self.nap(self.world.latency(self.site, "import", 10 * SECOND, MINUTE)).await;
+        self.nap(self.world.latency(self.site, "import", 10 * SECOND, MINUTE))
+            .await;
         for class in classes {
             if self.is(|kind| matches!(kind, Kind::ImportFails)) {
-                return Err(failed("linuxmuster-import-devices ended with exit status 1", "samba: no answer"));
+                return Err(failed(
+                    "linuxmuster-import-devices ended with exit status 1",
+                    "samba: no answer",
+                ));
             }
             {
                 let mut school = self.school().borrow_mut();
@@ -74,7 +108,9 @@ impl Port {
                     class.boot_of = Some(class.written);
                 }
             }
-            self.happened(What::Changed(format!("the boot configuration of {class} is made")));
+            self.happened(What::Changed(format!(
+                "the boot configuration of {class} is made"
+            )));
             self.nap(500).await;
         }
         Ok(())
@@ -93,10 +129,18 @@ impl Port {
         }
         self.reachable().await?;
         let Some(manifest) = self.world.published.get(digest).cloned() else {
-            return Err(failed("the manifest is not on the central server", "rsync: file not found"));
+            return Err(failed(
+                "the manifest is not on the central server",
+                "rsync: file not found",
+            ));
         };
         self.nap(SECOND).await;
-        self.school().borrow_mut().disk.store.manifests.insert(*digest, manifest.clone());
+        self.school()
+            .borrow_mut()
+            .disk
+            .store
+            .manifests
+            .insert(*digest, manifest.clone());
         for file in manifest.files() {
             self.fetch(file, rate, until, tell).await?;
         }
@@ -106,7 +150,10 @@ impl Port {
     async fn reachable(&self) -> Result<(), Failure> {
         if self.is(|kind| matches!(kind, Kind::LinkDown)) {
             self.nap(MINUTE).await;
-            return Err(failed("the central server does not answer", "rsync: connection timed out"));
+            return Err(failed(
+                "the central server does not answer",
+                "rsync: connection timed out",
+            ));
         }
         Ok(())
     }
@@ -121,7 +168,10 @@ impl Port {
         let (there, begun) = {
             let school = self.school().borrow();
             let store = &school.disk.store;
-            (store.objects.contains_key(&file.sha256), store.partial.get(&file.sha256).copied().unwrap_or(0))
+            (
+                store.objects.contains_key(&file.sha256),
+                store.partial.get(&file.sha256).copied().unwrap_or(0),
+            )
         };
         if there {
             return Ok(());
@@ -131,13 +181,21 @@ impl Port {
             granted = ENDLESS.max(granted.saturating_mul(1000));
         }
         let percent = self.world.line(self.site);
-        let stream = Stream::open(&self.world.uplink, &self.world.time, self.site, self.life, granted, percent);
+        let stream = Stream::open(
+            &self.world.uplink,
+            &self.world.time,
+            self.site,
+            self.life,
+            granted,
+            percent,
+        );
         self.happened(What::Moving);
         let mut garbled = false;
         let mut done = begun;
         while done < file.size {
             // The window is kept by the server's own clock, however wrong it is.
-            let left = i64::try_from(until.duration_since(self.now()).as_millis()).unwrap_or(i64::MAX / 4);
+            let left =
+                i64::try_from(until.duration_since(self.now()).as_millis()).unwrap_or(i64::MAX / 4);
             let latest = self.true_now() + left.clamp(0, 10 * MINUTE);
             stream.more(file.size - begun, latest).await;
             let (moved, per_second) = stream.progress();
@@ -146,13 +204,26 @@ impl Port {
             {
                 let mut school = self.school().borrow_mut();
                 let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
-                let before = school.disk.store.partial.get(&file.sha256).copied().unwrap_or(0);
+                let before = school
+                    .disk
+                    .store
+                    .partial
+                    .get(&file.sha256)
+                    .copied()
+                    .unwrap_or(0);
                 if full || done - before.min(done) > school.disk.store.free(false) {
-                    return Err(failed(&format!("cannot write {}", file.name), "no space left on device"));
+                    return Err(failed(
+                        &format!("cannot write {}", file.name),
+                        "no space left on device",
+                    ));
                 }
                 school.disk.store.partial.insert(file.sha256, done);
             }
-            tell(Progress::Bytes { done, total: file.size, per_second });
+            tell(Progress::Bytes {
+                done,
+                total: file.size,
+                per_second,
+            });
             if done >= file.size {
                 break;
             }
@@ -160,7 +231,10 @@ impl Port {
                 return Err(Failure::Paused);
             }
             if self.is(|kind| matches!(kind, Kind::RsyncStops)) {
-                return Err(failed("rsync ended with exit status 12", "rsync error: error in rsync protocol data stream"));
+                return Err(failed(
+                    "rsync ended with exit status 12",
+                    "rsync error: error in rsync protocol data stream",
+                ));
             }
             self.reachable().await?;
         }
@@ -168,19 +242,36 @@ impl Port {
         self.happened(What::Moving);
         let hashing = i64::try_from(file.size / HASHED).unwrap_or(HOUR);
         self.nap(hashing.max(10)).await;
-        let content = if garbled { Digest::new([0xbb; 32]) } else { file.sha256 };
+        let content = if garbled {
+            Digest::new([0xbb; 32])
+        } else {
+            file.sha256
+        };
         let verified = content == file.sha256 || self.has(Bug::NoVerification);
         {
             let mut school = self.school().borrow_mut();
             school.disk.store.partial.remove(&file.sha256);
             if verified {
-                school.disk.store.objects.insert(file.sha256, (content, file.size));
+                school
+                    .disk
+                    .store
+                    .objects
+                    .insert(file.sha256, (content, file.size));
             }
         }
         if !verified {
-            return Err(failed(&format!("{} is not what the state repo says: its digest differs", file.name), "digest"));
+            return Err(failed(
+                &format!(
+                    "{} is not what the state repo says: its digest differs",
+                    file.name
+                ),
+                "digest",
+            ));
         }
-        self.happened(What::Changed(format!("{} is in the store, verified", file.name)));
+        self.happened(What::Changed(format!(
+            "{} is in the store, verified",
+            file.name
+        )));
         Ok(())
     }
 
@@ -188,7 +279,14 @@ impl Port {
     /// beside a base that it was not made for.
     async fn activate(&self, image: &ImageName, digest: &Digest) -> Result<(), Failure> {
         let before = self.school().borrow().disk.live.get(image).cloned();
-        let manifest = self.school().borrow().disk.store.manifests.get(digest).cloned();
+        let manifest = self
+            .school()
+            .borrow()
+            .disk
+            .store
+            .manifests
+            .get(digest)
+            .cloned();
         let Some(manifest) = manifest else {
             return Err(failed("the version is not in the store", "no manifest"));
         };
@@ -202,7 +300,9 @@ impl Port {
                 None => school.disk.live.remove(image),
             };
             drop(school);
-            self.happened(What::Changed(format!("the files of {image} are as they were before")));
+            self.happened(What::Changed(format!(
+                "the files of {image} are as they were before"
+            )));
         }
         result
     }
@@ -211,7 +311,12 @@ impl Port {
         let file = |wanted: &ManifestFile, backing| {
             let school = self.school().borrow();
             let (content, size) = school.disk.store.objects.get(&wanted.sha256).copied()?;
-            Some(File { size, content, backing, torrent: None })
+            Some(File {
+                size,
+                content,
+                backing,
+                torrent: None,
+            })
         };
         let missing = || failed("a file of the version is not in the store", "no object");
         let base = file(manifest.base(), None).ok_or_else(missing)?;
@@ -222,7 +327,12 @@ impl Port {
         type Part = Box<dyn FnOnce(&mut super::truth::Live)>;
         let mut parts: Vec<(&str, Part)> = vec![(
             "torrents removed",
-            Box::new(|live| live.base.iter_mut().chain(&mut live.diff).for_each(|file| file.torrent = None)),
+            Box::new(|live| {
+                live.base
+                    .iter_mut()
+                    .chain(&mut live.diff)
+                    .for_each(|file| file.torrent = None)
+            }),
         )];
         if !self.has(Bug::ForeignDiff) {
             parts.push(("old diff away", Box::new(|live| live.diff = None)));
@@ -235,7 +345,10 @@ impl Port {
         for (what, part) in parts {
             self.nap(300).await;
             if self.is(|kind| matches!(kind, Kind::ActivateFails)) {
-                return Err(failed(&format!("cannot exchange the files of {image}"), "input/output error"));
+                return Err(failed(
+                    &format!("cannot exchange the files of {image}"),
+                    "input/output error",
+                ));
             }
             let now = self.true_now();
             {
@@ -251,12 +364,23 @@ impl Port {
 
     async fn seed(&self, image: &ImageName, file: &FileName) -> Result<(), Failure> {
         self.run(&["linbo-torrent", "create", file.as_str()]);
-        self.nap(self.world.latency(self.site, "seed", 20 * SECOND, 3 * MINUTE)).await;
+        self.nap(
+            self.world
+                .latency(self.site, "seed", 20 * SECOND, 3 * MINUTE),
+        )
+        .await;
         if self.is(|kind| matches!(kind, Kind::SeedFails)) {
-            return Err(failed(&format!("linbo-torrent could not make the torrent of {file}"), "ctorrent: no tracker"));
+            return Err(failed(
+                &format!("linbo-torrent could not make the torrent of {file}"),
+                "ctorrent: no tracker",
+            ));
         }
         if let Some(live) = self.school().borrow_mut().disk.live.get_mut(image) {
-            let found = if file.as_str().ends_with(".qdiff") { &mut live.diff } else { &mut live.base };
+            let found = if file.as_str().ends_with(".qdiff") {
+                &mut live.diff
+            } else {
+                &mut live.base
+            };
             if let Some(found) = found {
                 found.torrent = Some(found.content);
             }
@@ -267,6 +391,8 @@ impl Port {
 
     /// A number that belongs to this host and this instant.
     pub(super) fn luck(&self, host: &str, now: Moment) -> super::chance::Chance {
-        super::chance::Chance::of(self.world.seed, host).part(self.site as u64).part(now.0.unsigned_abs())
+        super::chance::Chance::of(self.world.seed, host)
+            .part(self.site as u64)
+            .part(now.0.unsigned_abs())
     }
 }

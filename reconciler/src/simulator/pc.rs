@@ -67,7 +67,12 @@ impl Pc {
                         // LINBO writes no seconds.
                         let at = at.with().second(0).subsec_nanosecond(0).build().ok()?;
                         let file = format!("{image}.{ending}").parse().ok()?;
-                        Some(HostReport { at, event: ImageEvent::Applied, file, stamp: None })
+                        Some(HostReport {
+                            at,
+                            event: ImageEvent::Applied,
+                            file,
+                            stamp: None,
+                        })
                     });
                     for (image, contents) in reads {
                         self.holds.insert(image.clone(), (*contents, *ends));

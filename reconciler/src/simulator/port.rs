@@ -41,7 +41,13 @@ impl Port {
     }
 
     pub(super) fn until(&self, at: Moment) -> Until {
-        Until { time: Rc::clone(&self.world.time), at, site: self.site, life: self.life, asked: false }
+        Until {
+            time: Rc::clone(&self.world.time),
+            at,
+            site: self.site,
+            life: self.life,
+            asked: false,
+        }
     }
 
     pub(super) fn happened(&self, what: What) {
@@ -80,19 +86,31 @@ impl Port {
         let applied = school.disk.applied;
         let problem = |is_failure, text: String| vec![Problem { is_failure, text }];
         if school.suffers(|kind| matches!(kind, Kind::GitDown)) {
-            return (applied, problem(false, "the Git remote does not answer".to_owned()));
+            return (
+                applied,
+                problem(false, "the Git remote does not answer".to_owned()),
+            );
         }
-        let Some(head) = remote.head else { return (None, problem(true, "the branch does not exist".to_owned())) };
+        let Some(head) = remote.head else {
+            return (None, problem(true, "the branch does not exist".to_owned()));
+        };
         if let Some(applied) = applied
             && !remote.builds_on(head, applied)
             && !self.has(Bug::AcceptsAnyCommit)
         {
-            let text = format!("commit {} does not build on commit {}, the one applied last", head + 1, applied + 1);
+            let text = format!(
+                "commit {} does not build on commit {}, the one applied last",
+                head + 1,
+                applied + 1
+            );
             return (Some(applied), problem(true, text));
         }
         match remote.commits.get(head).map(|commit| &commit.fleet) {
             Some(Ok(_)) => (Some(head), Vec::new()),
-            Some(Err(why)) => (applied, problem(true, format!("commit {} is not valid: {why}", head + 1))),
+            Some(Err(why)) => (
+                applied,
+                problem(true, format!("commit {} is not valid: {why}", head + 1)),
+            ),
             None => (applied, Vec::new()),
         }
     }
@@ -100,11 +118,16 @@ impl Port {
 
 impl Senses for Port {
     async fn target(&self) -> Target {
-        self.nap(self.world.latency(self.site, "git", 100, 3000)).await;
+        self.nap(self.world.latency(self.site, "git", 100, 3000))
+            .await;
         let (number, problems) = self.look_at_remote();
         let desired = number.and_then(|number| self.world.desired(self.site, number));
         let commit = number.map(|number| self.world.remote.borrow().line(number));
-        Target { desired: desired.map(|desired| (*desired).clone()), commit, problems }
+        Target {
+            desired: desired.map(|desired| (*desired).clone()),
+            commit,
+            problems,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -120,7 +143,8 @@ impl Senses for Port {
     }
 
     async fn observe(&self, desired: &Desired, running: &[Running]) -> Observed {
-        self.nap(self.world.latency(self.site, "observe", 50, 20_000)).await;
+        self.nap(self.world.latency(self.site, "observe", 50, 20_000))
+            .await;
         if running.is_empty() && self.luck("dry run", self.true_now()).happens(125) {
             self.dry_run(desired);
         }
@@ -132,13 +156,29 @@ impl Port {
     /// What a dry run does, at the very instant at which a pass looks too.
     fn dry_run(&self, desired: &Desired) {
         let before = self.school().borrow().disk.clone();
-        let foretold = preview(desired, self.look(desired, &[])).rounds.into_iter().next().unwrap_or_default();
+        let foretold = preview(desired, self.look(desired, &[]))
+            .rounds
+            .into_iter()
+            .next()
+            .unwrap_or_default();
         if self.has(Bug::DryRunWrites) {
-            self.school().borrow_mut().disk.classes.values_mut().for_each(|class| class.written += 1);
+            self.school()
+                .borrow_mut()
+                .disk
+                .classes
+                .values_mut()
+                .for_each(|class| class.written += 1);
         }
         let unchanged = self.school().borrow().disk == before;
-        self.world.promises.borrow_mut().looked(self.site, self.true_now(), unchanged);
-        let foretold = if self.has(Bug::Fickle) { Vec::new() } else { foretold };
+        self.world
+            .promises
+            .borrow_mut()
+            .looked(self.site, self.true_now(), unchanged);
+        let foretold = if self.has(Bug::Fickle) {
+            Vec::new()
+        } else {
+            foretold
+        };
         *self.world.sites[self.site].foretold.borrow_mut() = Some(foretold);
     }
 
@@ -151,31 +191,72 @@ impl Port {
         }
         let school = &mut *self.school().borrow_mut();
         school.settle(now);
-        let blind = |sense: Sense| school.is_blind(sense).then(|| format!("{sense}: permission denied"));
+        let blind = |sense: Sense| {
+            school
+                .is_blind(sense)
+                .then(|| format!("{sense}: permission denied"))
+        };
         let classes = desired.classes.keys().map(|name| {
-            let seen = || school.disk.classes.get(name).cloned().unwrap_or_default().seen();
+            let seen = || {
+                school
+                    .disk
+                    .classes
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_default()
+                    .seen()
+            };
             (name.clone(), probe(blind(Sense::Classes), seen))
         });
-        let mut wanted: std::collections::BTreeSet<_> = desired.images.keys().map(|(image, _)| image).collect();
-        wanted.extend(desired.classes.values().flat_map(|class| class.os.iter().map(|os| &os.image)));
+        let mut wanted: std::collections::BTreeSet<_> =
+            desired.images.keys().map(|(image, _)| image).collect();
+        wanted.extend(
+            desired
+                .classes
+                .values()
+                .flat_map(|class| class.os.iter().map(|os| &os.image)),
+        );
         let live = wanted.into_iter().map(|image| {
-            let seen = || school.disk.live.get(image).map(super::truth::Live::seen).unwrap_or_default();
+            let seen = || {
+                school
+                    .disk
+                    .live
+                    .get(image)
+                    .map(super::truth::Live::seen)
+                    .unwrap_or_default()
+            };
             (image.clone(), probe(blind(Sense::Live), seen))
         });
         let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
-        let reports = desired.rooms.keys().flat_map(|room| school.devices.in_room(room)).filter_map(|device| {
-            let pc = school.pcs.get(&device.host)?;
-            Some((device.host.clone(), probe(blind(Sense::Reports), || pc.report.clone().filter(|_| !self.has(Bug::ForgetsHosts)))))
-        });
+        let reports = desired
+            .rooms
+            .keys()
+            .flat_map(|room| school.devices.in_room(room))
+            .filter_map(|device| {
+                let pc = school.pcs.get(&device.host)?;
+                Some((
+                    device.host.clone(),
+                    probe(blind(Sense::Reports), || {
+                        pc.report.clone().filter(|_| !self.has(Bug::ForgetsHosts))
+                    }),
+                ))
+            });
         let ours = |host: &schema::name::HostName| {
             running.iter().any(|running| match &running.step.action {
-                crate::planning::Action::ResetRoom { hosts, .. } => hosts.iter().any(|wake| wake.host == *host),
+                crate::planning::Action::ResetRoom { hosts, .. } => {
+                    hosts.iter().any(|wake| wake.host == *host)
+                }
                 _ => false,
             })
         };
         let busy = || -> BTreeMap<_, _> {
-            let syncing = school.pcs.iter().filter(|(host, pc)| pc.is_syncing(now) && !ours(host));
-            syncing.map(|(host, _)| (host.clone(), Busy::Orphan)).collect()
+            let syncing = school
+                .pcs
+                .iter()
+                .filter(|(host, pc)| pc.is_syncing(now) && !ours(host));
+            syncing
+                .map(|(host, _)| (host.clone(), Busy::Orphan))
+                .collect()
         };
         let mut observed = Observed {
             at,
@@ -229,7 +310,11 @@ impl Hands for Port {
             bail!("cannot write the journal: the process is being killed");
         }
         let mut school = site.school.borrow_mut();
-        let torn = school.faults.iter().find(|(_, kind)| matches!(kind, Kind::TornRecord)).map(|(number, _)| *number);
+        let torn = school
+            .faults
+            .iter()
+            .find(|(_, kind)| matches!(kind, Kind::TornRecord))
+            .map(|(number, _)| *number);
         if let Some(torn) = torn {
             // Once: the next start finds half a line and sets it aside.
             school.faults.remove(&torn);
@@ -258,8 +343,13 @@ impl Hands for Port {
     }
 
     async fn send(&self, letter: &Letter) -> Result<(), anyhow::Error> {
-        self.nap(self.world.latency(self.site, "mail", 200, 5000)).await;
-        if self.school().borrow().suffers(|kind| matches!(kind, Kind::MailDown)) {
+        self.nap(self.world.latency(self.site, "mail", 200, 5000))
+            .await;
+        if self
+            .school()
+            .borrow()
+            .suffers(|kind| matches!(kind, Kind::MailDown))
+        {
             self.happened(What::NoLetter);
             bail!("the relay does not answer");
         }

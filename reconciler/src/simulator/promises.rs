@@ -37,7 +37,11 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "promise {} is broken at {}: {}", self.promise, self.at, self.how)
+        write!(
+            f,
+            "promise {} is broken at {}: {}",
+            self.promise, self.at, self.how
+        )
     }
 }
 
@@ -92,7 +96,10 @@ pub(super) struct Promises {
 
 impl Promises {
     pub(super) fn new(sites: usize) -> Self {
-        Self { books: (0..sites).map(|_| Book::default()).collect(), broken: Vec::new() }
+        Self {
+            books: (0..sites).map(|_| Book::default()).collect(),
+            broken: Vec::new(),
+        }
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -144,35 +151,78 @@ impl Promises {
             _ => {}
         }
         let (at, site) = (scene.now, scene.site);
-        self.broken.extend(found.into_iter().map(|(promise, how)| Broken { promise, at, site, how }));
+        self.broken
+            .extend(found.into_iter().map(|(promise, how)| Broken {
+                promise,
+                at,
+                site,
+                how,
+            }));
     }
 
     /// The third promise: what the dry run says is what the run does.
-    pub(super) fn foretold(&mut self, site: usize, at: Moment, foretold: &[Step], planned: &[Step]) {
+    pub(super) fn foretold(
+        &mut self,
+        site: usize,
+        at: Moment,
+        foretold: &[Step],
+        planned: &[Step],
+    ) {
         if foretold != planned {
-            let list = |steps: &[Step]| steps.iter().map(|step| step.id.to_string()).collect::<Vec<_>>().join(", ");
-            let how = format!("the dry run said [{}], the run does [{}]", list(foretold), list(planned));
-            self.broken.push(Broken { promise: 3, at, site, how });
+            let list = |steps: &[Step]| {
+                steps
+                    .iter()
+                    .map(|step| step.id.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            let how = format!(
+                "the dry run said [{}], the run does [{}]",
+                list(foretold),
+                list(planned)
+            );
+            self.broken.push(Broken {
+                promise: 3,
+                at,
+                site,
+                how,
+            });
         }
     }
 
     /// The other half of the third promise: a dry run changes nothing.
     pub(super) fn looked(&mut self, site: usize, at: Moment, unchanged: bool) {
         if !unchanged {
-            self.broken.push(Broken { promise: 3, at, site, how: "a dry run changed the server's disk".to_owned() });
+            self.broken.push(Broken {
+                promise: 3,
+                at,
+                site,
+                how: "a dry run changed the server's disk".to_owned(),
+            });
         }
     }
 
     /// A step did something else than was predicted.
     pub(super) fn unpredicted(&mut self, site: usize, at: Moment, how: String) {
-        self.broken.push(Broken { promise: 0, at, site, how });
+        self.broken.push(Broken {
+            promise: 0,
+            at,
+            site,
+            how,
+        });
     }
 
     /// Looks whether all came right after a time in which nothing went wrong.
     pub(super) fn finish(&mut self, scene: &Scene<'_>, quiet_from: Moment) {
         let found = work::converged(scene, &self.books[scene.site], quiet_from);
         let (at, site) = (scene.now, scene.site);
-        self.broken.extend(found.into_iter().map(|(promise, how)| Broken { promise, at, site, how }));
+        self.broken
+            .extend(found.into_iter().map(|(promise, how)| Broken {
+                promise,
+                at,
+                site,
+                how,
+            }));
     }
 }
 

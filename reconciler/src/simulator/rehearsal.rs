@@ -58,14 +58,31 @@ pub fn rehearse(fleet: &Fleet, options: &Options) -> Rehearsal {
     script.quiet_from = until;
     for (site, rooms) in script.schools.values().enumerate() {
         let hosts: Vec<_> = rooms.values().flatten().cloned().collect();
-        script.faults.extend(fault::draw(options.faults, options.seed, site, &hosts, from, until));
+        script.faults.extend(fault::draw(
+            options.faults,
+            options.seed,
+            site,
+            &hosts,
+            from,
+            until,
+        ));
     }
     let outcome = simulate(&script);
-    let schools = fleet.schools.iter().map(|(name, school)| (name.clone(), school.time_zone.clone())).collect();
+    let schools = fleet
+        .schools
+        .iter()
+        .map(|(name, school)| (name.clone(), school.time_zone.clone()))
+        .collect();
     Rehearsal {
         broken: outcome.broken,
         account: outcome.account,
-        wanting: fleet.schools.keys().cloned().zip(outcome.wanting).filter(|(_, left)| !left.is_empty()).collect(),
+        wanting: fleet
+            .schools
+            .keys()
+            .cloned()
+            .zip(outcome.wanting)
+            .filter(|(_, left)| !left.is_empty())
+            .collect(),
         schools,
         uplink: fleet.central.uplink.map(|rate| rate.bits() / 8),
         zone: fleet.time_zone.clone(),
@@ -89,7 +106,9 @@ impl Rehearsal {
     }
 
     fn name(&self, site: usize) -> (&str, &TimeZone) {
-        self.schools.get(site).map_or(("?", &self.zone), |(name, zone)| (name.as_str(), zone))
+        self.schools
+            .get(site)
+            .map_or(("?", &self.zone), |(name, zone)| (name.as_str(), zone))
     }
 
     fn timetable(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,11 +120,22 @@ impl Rehearsal {
             match &event.what {
                 What::Began(step) => _ = begun.insert((site, &step.id), event.at),
                 What::Finished(step, result) => {
-                    let Some(since) = begun.remove(&(site, &step.id)) else { continue };
+                    let Some(since) = begun.remove(&(site, &step.id)) else {
+                        continue;
+                    };
                     let (name, zone) = self.name(site);
-                    let clock = |at: Moment, format: &str| at.timestamp().to_zoned(zone.clone()).strftime(format).to_string();
+                    let clock = |at: Moment, format: &str| {
+                        at.timestamp()
+                            .to_zoned(zone.clone())
+                            .strftime(format)
+                            .to_string()
+                    };
                     if let Action::ResetRoom { room, .. } = &step.action {
-                        let all = resets.entry((site, room)).or_insert(Resets { count: 0, longest: 0, latest: String::new() });
+                        let all = resets.entry((site, room)).or_insert(Resets {
+                            count: 0,
+                            longest: 0,
+                            latest: String::new(),
+                        });
                         all.count += 1;
                         all.longest = all.longest.max(event.at - since);
                         all.latest = all.latest.clone().max(clock(event.at, "%H:%M"));
@@ -116,34 +146,85 @@ impl Rehearsal {
                         StepResult::Paused => " (goes on in the next window)",
                         StepResult::Failed { .. } => " (fails)",
                     };
-                    let (from, until) = (clock(since, "%a %Y-%m-%d %H:%M"), clock(event.at, "%H:%M"));
-                    writeln!(f, "  {from}–{until}  {name:<12} {}{how}", title::of_step(step))?;
+                    let (from, until) =
+                        (clock(since, "%a %Y-%m-%d %H:%M"), clock(event.at, "%H:%M"));
+                    writeln!(
+                        f,
+                        "  {from}–{until}  {name:<12} {}{how}",
+                        title::of_step(step)
+                    )?;
                 }
                 _ => {}
             }
         }
-        for ((site, room), Resets { count, longest, latest }) in &resets {
+        for (
+            (site, room),
+            Resets {
+                count,
+                longest,
+                latest,
+            },
+        ) in &resets
+        {
             let minutes = longest / 60_000;
-            writeln!(f, "  {:<12} room {room}: {count} resets, {minutes} minutes at most, over by {latest}", self.name(*site).0)?;
+            writeln!(
+                f,
+                "  {:<12} room {room}: {count} resets, {minutes} minutes at most, over by {latest}",
+                self.name(*site).0
+            )?;
         }
         Ok(())
     }
 
     fn peaks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nPeaks")?;
-        let at = |moment: Moment| moment.timestamp().to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
-        let Account { uplink_asked: asked, uplink_moved: moved, .. } = &self.account;
+        let at = |moment: Moment| {
+            moment
+                .timestamp()
+                .to_zoned(self.zone.clone())
+                .strftime("%a %Y-%m-%d %H:%M")
+                .to_string()
+        };
+        let Account {
+            uplink_asked: asked,
+            uplink_moved: moved,
+            ..
+        } = &self.account;
         if asked.most == 0 {
             writeln!(f, "  the central server's line: nothing is downloaded")?;
         } else {
-            let of = self.uplink.map_or_else(String::new, |capacity| format!(" of {}", rate(capacity)));
-            writeln!(f, "  the central server's line: {}{of} in use, {}", rate(moved.most), at(moved.at))?;
+            let of = self
+                .uplink
+                .map_or_else(String::new, |capacity| format!(" of {}", rate(capacity)));
+            writeln!(
+                f,
+                "  the central server's line: {}{of} in use, {}",
+                rate(moved.most),
+                at(moved.at)
+            )?;
             if self.uplink.is_some_and(|capacity| asked.most > capacity) {
-                writeln!(f, "    ! the schools may ask for {} at once, which is more than it carries ({})", rate(asked.most), at(asked.at))?;
+                writeln!(
+                    f,
+                    "    ! the schools may ask for {} at once, which is more than it carries ({})",
+                    rate(asked.most),
+                    at(asked.at)
+                )?;
             }
         }
-        for (site, peak) in self.account.power.iter().enumerate().filter(|(_, peak)| peak.most > 0) {
-            writeln!(f, "  {}: {} hosts on at once, {}", self.name(site).0, peak.most, at(peak.at))?;
+        for (site, peak) in self
+            .account
+            .power
+            .iter()
+            .enumerate()
+            .filter(|(_, peak)| peak.most > 0)
+        {
+            writeln!(
+                f,
+                "  {}: {} hosts on at once, {}",
+                self.name(site).0,
+                peak.most,
+                at(peak.at)
+            )?;
         }
         Ok(())
     }
@@ -155,20 +236,35 @@ impl Rehearsal {
                 && (gate.needs_a_person() || matches!(gate, Gate::TooLate { .. }))
             {
                 let why = match gate {
-                    Gate::TooLate { minutes, .. } => format!("the window is too short for the {minutes} minutes it takes"),
+                    Gate::TooLate { minutes, .. } => {
+                        format!("the window is too short for the {minutes} minutes it takes")
+                    }
                     Gate::GaveUp { .. } => "hosts were given up until the next time".to_owned(),
-                    Gate::NotRebranded => "the image has to be moved into the school's domain first".to_owned(),
+                    Gate::NotRebranded => {
+                        "the image has to be moved into the school's domain first".to_owned()
+                    }
                     Gate::Unseen(cause) => format!("not seen: {cause}"),
                     other => format!("{other:?}"),
                 };
                 late.insert((site, format!("{text}: {why}")));
             }
         }
-        let paused: BTreeSet<_> = self.account.events.iter().filter_map(|event| match (&event.what, event.site) {
-            (What::Finished(step, StepResult::Paused), Some(site)) => Some((site, title::of_step(step))),
-            _ => None,
-        }).collect();
-        late.extend(paused.into_iter().map(|(site, title)| (site, format!("{title}: takes more than one window"))));
+        let paused: BTreeSet<_> = self
+            .account
+            .events
+            .iter()
+            .filter_map(|event| match (&event.what, event.site) {
+                (What::Finished(step, StepResult::Paused), Some(site)) => {
+                    Some((site, title::of_step(step)))
+                }
+                _ => None,
+            })
+            .collect();
+        late.extend(
+            paused
+                .into_iter()
+                .map(|(site, title)| (site, format!("{title}: takes more than one window"))),
+        );
         writeln!(f, "\nLate")?;
         if late.is_empty() {
             return writeln!(f, "  nothing");
@@ -182,8 +278,12 @@ impl Rehearsal {
     fn failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut failed: BTreeMap<(usize, String), usize> = BTreeMap::new();
         for event in &self.account.events {
-            if let (Some(site), What::Finished(step, StepResult::Failed { why, .. })) = (event.site, &event.what) {
-                *failed.entry((site, format!("{}: {why}", title::of_step(step)))).or_default() += 1;
+            if let (Some(site), What::Finished(step, StepResult::Failed { why, .. })) =
+                (event.site, &event.what)
+            {
+                *failed
+                    .entry((site, format!("{}: {why}", title::of_step(step))))
+                    .or_default() += 1;
             }
         }
         writeln!(f, "\nFailures")?;
@@ -191,7 +291,11 @@ impl Rehearsal {
             writeln!(f, "  none")?;
         }
         for ((site, text), times) in failed {
-            let times = if times == 1 { String::new() } else { format!(" ({times} times)") };
+            let times = if times == 1 {
+                String::new()
+            } else {
+                format!(" ({times} times)")
+            };
             writeln!(f, "  {:<12} {text}{times}", self.name(site).0)?;
         }
         for (school, left) in &self.wanting {
@@ -208,8 +312,17 @@ impl Rehearsal {
 
 impl fmt::Display for Rehearsal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { weeks, seed, faults, start, .. } = &self.options;
-        let mut head = format!("{weeks} weeks of {} schools, seed {seed}", self.schools.len());
+        let Options {
+            weeks,
+            seed,
+            faults,
+            start,
+            ..
+        } = &self.options;
+        let mut head = format!(
+            "{weeks} weeks of {} schools, seed {seed}",
+            self.schools.len()
+        );
         if *start == Start::Empty {
             head += ", beginning with empty servers";
         }
@@ -218,7 +331,11 @@ impl fmt::Display for Rehearsal {
             Profile::Light => head += ", with what goes wrong in a good year",
             Profile::Heavy => head += ", with much more going wrong than in any year",
         }
-        write!(head, ": {} passes, {} steps", self.account.passes, self.account.steps)?;
+        write!(
+            head,
+            ": {} passes, {} steps",
+            self.account.passes, self.account.steps
+        )?;
         writeln!(f, "{head}.\n")?;
         self.timetable(f)?;
         self.peaks(f)?;

@@ -33,14 +33,24 @@ impl Remote {
     /// A commit's name: made up, since nothing is hashed here.
     #[must_use]
     pub(super) fn line(&self, number: usize) -> CommitLine {
-        let subject = self.commits.get(number).map(|commit| commit.subject.clone()).unwrap_or_default();
-        CommitLine { id: format!("{:040x}", number + 1), subject }
+        let subject = self
+            .commits
+            .get(number)
+            .map(|commit| commit.subject.clone())
+            .unwrap_or_default();
+        CommitLine {
+            id: format!("{:040x}", number + 1),
+            subject,
+        }
     }
 
     /// The commit of this name.
     #[must_use]
     pub(super) fn find(&self, id: &str) -> Option<usize> {
-        usize::from_str_radix(id, 16).ok()?.checked_sub(1).filter(|number| *number < self.commits.len())
+        usize::from_str_radix(id, 16)
+            .ok()?
+            .checked_sub(1)
+            .filter(|number| *number < self.commits.len())
     }
 
     /// Whether a commit is another one or builds on it.
@@ -48,6 +58,8 @@ impl Remote {
     pub(super) fn builds_on(&self, commit: usize, other: usize) -> bool {
         let parent = |number: &usize| self.commits.get(*number).and_then(|commit| commit.parent);
         // A history cannot be longer than there are commits.
-        std::iter::successors(Some(commit), parent).take(self.commits.len()).any(|number| number == other)
+        std::iter::successors(Some(commit), parent)
+            .take(self.commits.len())
+            .any(|number| number == other)
     }
 }

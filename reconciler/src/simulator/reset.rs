@@ -32,14 +32,32 @@ enum Next {
 }
 
 impl Port {
-    pub(super) async fn reset(&self, action: &Action, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
-        let Action::ResetRoom { hosts, images, pace, .. } = action else { return Ok(()) };
-        let Pace { wake_per_minute, on_at_once } = *pace;
+    pub(super) async fn reset(
+        &self,
+        action: &Action,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
+        let Action::ResetRoom {
+            hosts,
+            images,
+            pace,
+            ..
+        } = action
+        else {
+            return Ok(());
+        };
+        let Pace {
+            wake_per_minute,
+            on_at_once,
+        } = *pace;
         let (gap, mut free) = if self.has(Bug::WakesAllAtOnce) {
             (0, hosts.len())
         } else {
             // Rounded up: a wake too many in a minute is one too many.
-            ((MINUTE + i64::from(wake_per_minute) - 1) / i64::from(wake_per_minute), on_at_once as usize)
+            (
+                (MINUTE + i64::from(wake_per_minute) - 1) / i64::from(wake_per_minute),
+                on_at_once as usize,
+            )
         };
         let mut waiting: VecDeque<&Wake> = hosts.iter().collect();
         let mut queue: BinaryHeap<Reverse<(Moment, usize, Next)>> = BinaryHeap::new();
@@ -48,17 +66,25 @@ impl Port {
         loop {
             let now = self.true_now();
             while free > 0 && next_wake <= now {
-                let Some(wake) = waiting.pop_front() else { break };
+                let Some(wake) = waiting.pop_front() else {
+                    break;
+                };
                 let index = asleep.len();
                 asleep.push(&wake.host);
                 free -= 1;
                 next_wake = now + gap;
                 self.wake(&wake.host);
-                queue.push(Reverse((self.answers(&wake.host), index, Next::Ask(now + ANSWER))));
+                queue.push(Reverse((
+                    self.answers(&wake.host),
+                    index,
+                    Next::Ask(now + ANSWER),
+                )));
             }
             let event = queue.peek().map(|Reverse((at, ..))| *at);
             let wake = (free > 0 && !waiting.is_empty()).then_some(next_wake);
-            let Some(at) = event.into_iter().chain(wake).min() else { return Ok(()) };
+            let Some(at) = event.into_iter().chain(wake).min() else {
+                return Ok(());
+            };
             self.until(at).await;
             let now = self.true_now();
             while let Some(Reverse((at, index, next))) = queue.peek().copied()
@@ -88,7 +114,9 @@ impl Port {
         let now = self.true_now();
         let deaf = self.is(|kind| matches!(kind, Kind::DeadWake(dead) if dead == host));
         let used = self.world.is_used(self.site, host);
-        let boot = self.luck(host.as_str(), now).between(70 * SECOND, 4 * MINUTE);
+        let boot = self
+            .luck(host.as_str(), now)
+            .between(70 * SECOND, 4 * MINUTE);
         let mut woken = false;
         if let Some(pc) = self.school().borrow_mut().pcs.get_mut(host)
             && pc.phase == Phase::Off
@@ -115,12 +143,26 @@ impl Port {
     }
 
     /// Tells a host what to do, if it answers: when that will be over.
-    fn order(&self, host: &HostName, images: &[ImageName], latest: Moment) -> Result<Moment, HostOutcome> {
+    fn order(
+        &self,
+        host: &HostName,
+        images: &[ImageName],
+        latest: Moment,
+    ) -> Result<Moment, HostOutcome> {
         let now = self.true_now();
         let reads: Vec<(ImageName, Contents)> = {
             let school = self.school().borrow();
-            let live = |image: &ImageName| school.disk.live.get(image).map(super::truth::Live::contents);
-            images.iter().map(|image| (image.clone(), live(image).unwrap_or_default())).collect()
+            let live = |image: &ImageName| {
+                school
+                    .disk
+                    .live
+                    .get(image)
+                    .map(super::truth::Live::contents)
+            };
+            images
+                .iter()
+                .map(|image| (image.clone(), live(image).unwrap_or_default()))
+                .collect()
         };
         let mut luck = self.luck(host.as_str(), now).part(1);
         let end = if self.is(|kind| matches!(kind, Kind::SyncFails(bad) if bad == host)) {
@@ -132,17 +174,36 @@ impl Port {
         };
         let mut school = self.school().borrow_mut();
         let zone = school.zone.clone();
-        let unreachable = || HostOutcome::Unreachable { why: "no answer from LINBO".to_owned() };
+        let unreachable = || HostOutcome::Unreachable {
+            why: "no answer from LINBO".to_owned(),
+        };
         let pc = school.pcs.get_mut(host).ok_or_else(unreachable)?;
         pc.settle(now, &zone);
         if pc.phase != Phase::Linbo || now > latest {
             return Err(unreachable());
         }
-        let cached = reads.iter().all(|(image, contents)| pc.holds.get(image).is_some_and(|(held, _)| held == contents));
-        let each = if cached { luck.between(3 * MINUTE, 8 * MINUTE) } else { luck.between(5 * MINUTE, 18 * MINUTE) };
+        let cached = reads.iter().all(|(image, contents)| {
+            pc.holds
+                .get(image)
+                .is_some_and(|(held, _)| held == contents)
+        });
+        let each = if cached {
+            luck.between(3 * MINUTE, 8 * MINUTE)
+        } else {
+            luck.between(5 * MINUTE, 18 * MINUTE)
+        };
         let whole = each * i64::try_from(images.len()).unwrap_or(1);
-        let ends = now + if end == End::Restored { whole } else { whole / 2 };
-        pc.phase = Phase::Syncing { ends, end, reads: reads.clone() };
+        let ends = now
+            + if end == End::Restored {
+                whole
+            } else {
+                whole / 2
+            };
+        pc.phase = Phase::Syncing {
+            ends,
+            end,
+            reads: reads.clone(),
+        };
         drop(school);
         self.happened(What::Reads(host.clone(), reads));
         Ok(ends.min(now + LONGEST))
@@ -153,8 +214,12 @@ impl Port {
         let now = self.true_now();
         let mut school = self.school().borrow_mut();
         let zone = school.zone.clone();
-        let unknown = |why: &str| HostOutcome::Unknown { why: why.to_owned() };
-        let Some(pc) = school.pcs.get_mut(host) else { return unknown("the host is gone") };
+        let unknown = |why: &str| HostOutcome::Unknown {
+            why: why.to_owned(),
+        };
+        let Some(pc) = school.pcs.get_mut(host) else {
+            return unknown("the host is gone");
+        };
         let end = match &pc.phase {
             Phase::Syncing { end, ends, .. } if *ends <= now => Some(*end),
             _ => None,
@@ -162,7 +227,9 @@ impl Port {
         pc.settle(now, &zone);
         let last = images.last().and_then(|image| {
             let diff = school.disk.live.get(image)?.diff.is_some();
-            format!("{image}.{}", if diff { "qdiff" } else { "qcow2" }).parse::<FileName>().ok()
+            format!("{image}.{}", if diff { "qdiff" } else { "qcow2" })
+                .parse::<FileName>()
+                .ok()
         });
         match (end, last) {
             (Some(End::Restored), Some(file)) => HostOutcome::Applied { file, stamp: None },

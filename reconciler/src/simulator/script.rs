@@ -113,7 +113,13 @@ impl Turn {
 impl Script {
     /// A quiet world of one fleet: everything valid, nothing goes wrong.
     #[must_use]
-    pub fn new(fleet: &Fleet, hosts_per_room: usize, seed: u64, from: Moment, until: Moment) -> Self {
+    pub fn new(
+        fleet: &Fleet,
+        hosts_per_room: usize,
+        seed: u64,
+        from: Moment,
+        until: Moment,
+    ) -> Self {
         let rooms = |school: &schema::fleet::School| {
             let names = school.rooms.iter().map(|(name, room)| {
                 let hosts = match &room.hosts {
@@ -124,7 +130,11 @@ impl Script {
             });
             names.collect()
         };
-        let schools = fleet.schools.iter().map(|(name, school)| (name.clone(), rooms(school))).collect();
+        let schools = fleet
+            .schools
+            .iter()
+            .map(|(name, school)| (name.clone(), rooms(school)))
+            .collect();
         let first = Commit {
             at: from,
             parent: None,
@@ -152,17 +162,28 @@ impl Script {
     /// files are made up: of one image, bases of the same size are the same file.
     #[must_use]
     pub fn published(&self) -> BTreeMap<Digest, Manifest> {
-        let fleets = self.commits.iter().filter_map(|commit| commit.fleet.as_ref().ok());
+        let fleets = self
+            .commits
+            .iter()
+            .filter_map(|commit| commit.fleet.as_ref().ok());
         let mut published = BTreeMap::new();
         for (name, image) in fleets.flat_map(|fleet| &fleet.images) {
-            let ImageSource::Released { versions, .. } = &image.source else { continue };
+            let ImageSource::Released { versions, .. } = &image.source else {
+                continue;
+            };
             for (version, found) in versions {
                 let file = |ending: &str, size: u64, of: &str| {
                     let name: FileName = format!("{name}.{ending}").parse().ok()?;
-                    Some(ManifestFile { sha256: digest(&format!("{name} {size} {of}")), name, size })
+                    Some(ManifestFile {
+                        sha256: digest(&format!("{name} {size} {of}")),
+                        name,
+                        size,
+                    })
                 };
                 let base = file("qcow2", found.size.0, "");
-                let diff = found.diff.and_then(|diff| file("qdiff", diff.0, &found.manifest.hex()));
+                let diff = found
+                    .diff
+                    .and_then(|diff| file("qdiff", diff.0, &found.manifest.hex()));
                 let files = base.into_iter().chain(diff).collect();
                 if let Ok(manifest) = Manifest::new(name.clone(), version.clone(), files) {
                     published.insert(found.manifest, manifest);
@@ -175,12 +196,22 @@ impl Script {
     /// The `devices.csv` of a school.
     #[must_use]
     pub fn devices(&self, school: &SchoolName) -> Devices {
-        let fleet = self.commits.iter().find_map(|commit| commit.fleet.as_ref().ok());
-        let rooms = fleet.and_then(|fleet| fleet.schools.get(school)).map(|school| &school.rooms);
+        let fleet = self
+            .commits
+            .iter()
+            .find_map(|commit| commit.fleet.as_ref().ok());
+        let rooms = fleet
+            .and_then(|fleet| fleet.schools.get(school))
+            .map(|school| &school.rooms);
         let mut text = String::new();
         let mut number: u32 = 0;
         for (room, hosts) in self.schools.get(school).into_iter().flatten() {
-            let Some(class) = rooms.and_then(|rooms| rooms.get(room)).map(|room| &room.class) else { continue };
+            let Some(class) = rooms
+                .and_then(|rooms| rooms.get(room))
+                .map(|room| &room.class)
+            else {
+                continue;
+            };
             for host in hosts {
                 number += 1;
                 let [_, _, high, low] = number.to_be_bytes();
@@ -196,7 +227,14 @@ impl Script {
 /// Hosts that a room might have.
 fn made_up(room: &RoomName, count: usize) -> Vec<HostName> {
     let short: String = room.as_str().chars().take(8).collect();
-    (1..=count).filter_map(|number| format!("{short}-pc{number:02}").to_ascii_lowercase().parse().ok()).collect()
+    (1..=count)
+        .filter_map(|number| {
+            format!("{short}-pc{number:02}")
+                .to_ascii_lowercase()
+                .parse()
+                .ok()
+        })
+        .collect()
 }
 
 fn digest(text: &str) -> Digest {

@@ -41,7 +41,10 @@ impl Moment {
 impl From<Timestamp> for Moment {
     fn from(at: Timestamp) -> Self {
         // The first millisecond that is not before it: whoever waits for an instant must not wake too early.
-        Self(at.as_nanosecond().div_euclid(1_000_000) as i64 + i64::from(at.as_nanosecond() % 1_000_000 != 0))
+        Self(
+            at.as_nanosecond().div_euclid(1_000_000) as i64
+                + i64::from(at.as_nanosecond() % 1_000_000 != 0),
+        )
     }
 }
 
@@ -71,7 +74,11 @@ impl fmt::Display for Moment {
 #[derive(Debug)]
 pub(super) enum Due {
     /// A pass goes on, if it is still the one that asked.
-    Task { site: usize, life: u64, waker: Waker },
+    Task {
+        site: usize,
+        life: u64,
+        waker: Waker,
+    },
     /// A server looks whether there is something to do.
     Look { site: usize },
     /// The world turns: the event of this number happens.
@@ -136,7 +143,11 @@ impl Time {
     pub(super) fn at(&self, at: Moment, due: Due) {
         let number = self.numbers.get();
         self.numbers.set(number + 1);
-        self.alarms.borrow_mut().push(Reverse(Alarm { at: at.max(self.now()), number, due }));
+        self.alarms.borrow_mut().push(Reverse(Alarm {
+            at: at.max(self.now()),
+            number,
+            due,
+        }));
     }
 
     /// Jumps to what is due next, unless that is after `end`.
@@ -174,7 +185,14 @@ impl Future for Until {
         if !self.asked {
             self.asked = true;
             let waker = context.waker().clone();
-            self.time.at(self.at, Due::Task { site: self.site, life: self.life, waker });
+            self.time.at(
+                self.at,
+                Due::Task {
+                    site: self.site,
+                    life: self.life,
+                    waker,
+                },
+            );
         }
         Poll::Pending
     }

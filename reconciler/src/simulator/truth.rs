@@ -69,7 +69,10 @@ impl Class {
         } else {
             Grub::Stale
         };
-        ClassFiles { start_conf: self.start_conf.clone(), grub }
+        ClassFiles {
+            start_conf: self.start_conf.clone(),
+            grub,
+        }
     }
 
     /// Replaces `start.conf` as a whole.
@@ -105,7 +108,11 @@ impl Live {
     #[must_use]
     pub fn seen(&self) -> LiveImage {
         let seen = |file: &Option<File>| file.as_ref().map(File::seen);
-        LiveImage { base: seen(&self.base), diff: seen(&self.diff), uploading: self.uploading }
+        LiveImage {
+            base: seen(&self.base),
+            diff: seen(&self.diff),
+            uploading: self.uploading,
+        }
     }
 }
 
@@ -129,7 +136,12 @@ impl File {
             Some(content) if content == self.content => Torrent::Current,
             Some(_) => Torrent::Stale,
         };
-        ImageFile { size: self.size, sha256: Some(self.content), record: None, torrent }
+        ImageFile {
+            size: self.size,
+            sha256: Some(self.content),
+            record: None,
+            torrent,
+        }
     }
 }
 
@@ -152,7 +164,11 @@ impl Depot {
     pub fn free(&self, full: bool) -> u64 {
         let objects: u64 = self.objects.values().map(|(_, size)| size).sum();
         let used = objects + self.partial.values().sum::<u64>();
-        if full { 0 } else { self.capacity.saturating_sub(used) }
+        if full {
+            0
+        } else {
+            self.capacity.saturating_sub(used)
+        }
     }
 
     /// What one sees of it.
@@ -199,12 +215,19 @@ impl School {
 
     /// Hosts that are on because the reconciler woke them.
     pub fn woken(&self, now: Moment) -> impl Iterator<Item = &HostName> {
-        self.pcs.iter().filter(move |(_, pc)| pc.woken && pc.is_on(now)).map(|(host, _)| host)
+        self.pcs
+            .iter()
+            .filter(move |(_, pc)| pc.woken && pc.is_on(now))
+            .map(|(host, _)| host)
     }
 
     /// Everything that is not as it should be, hosts left out; empty when the server is as it is to be.
     #[must_use]
-    pub fn wanting(&self, desired: &Desired, published: &BTreeMap<Digest, Manifest>) -> Vec<String> {
+    pub fn wanting(
+        &self,
+        desired: &Desired,
+        published: &BTreeMap<Digest, Manifest>,
+    ) -> Vec<String> {
         let mut wanting = Vec::new();
         for (name, class) in &desired.classes {
             let found = self.disk.classes.get(name).cloned().unwrap_or_default();
@@ -215,9 +238,14 @@ impl School {
             }
         }
         for ((image, version), wanted) in &desired.images {
-            let Some(manifest) = published.get(&wanted.manifest) else { continue };
+            let Some(manifest) = published.get(&wanted.manifest) else {
+                continue;
+            };
             let live = self.disk.live.get(image).cloned().unwrap_or_default();
-            let contents = (Some(manifest.base().sha256), manifest.diff().map(|file| file.sha256));
+            let contents = (
+                Some(manifest.base().sha256),
+                manifest.diff().map(|file| file.sha256),
+            );
             if live.contents() != contents {
                 wanting.push(format!("{image} is not {version}"));
             }

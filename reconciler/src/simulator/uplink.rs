@@ -36,17 +36,27 @@ pub(super) struct Uplink {
 
 impl Uplink {
     pub(super) fn new(capacity: Option<u64>) -> Self {
-        Self { capacity, ..Self::default() }
+        Self {
+            capacity,
+            ..Self::default()
+        }
     }
 
     /// What is asked of it at the moment, in bytes per second.
     pub(super) fn asked(&self) -> u64 {
-        self.transfers.borrow().values().fold(0, |sum, transfer| sum.saturating_add(transfer.granted))
+        self.transfers
+            .borrow()
+            .values()
+            .fold(0, |sum, transfer| sum.saturating_add(transfer.granted))
     }
 
     /// What moves at the moment, in bytes per second.
     pub(super) fn moving(&self) -> u64 {
-        self.transfers.borrow().values().map(|transfer| transfer.rate).sum()
+        self.transfers
+            .borrow()
+            .values()
+            .map(|transfer| transfer.rate)
+            .sum()
     }
 
     /// Takes in what was moved until now, and shares the line anew: nobody gets more than he may have,
@@ -58,7 +68,10 @@ impl Uplink {
             transfer.moved += transfer.rate * elapsed;
         }
         let mut left = self.capacity.unwrap_or(u64::MAX);
-        let mut by_most: Vec<(u64, u64)> = transfers.iter().map(|(number, one)| (one.most, *number)).collect();
+        let mut by_most: Vec<(u64, u64)> = transfers
+            .iter()
+            .map(|(number, one)| (one.most, *number))
+            .collect();
         by_most.sort_unstable();
         let mut waiting = by_most.len() as u64;
         for (most, number) in by_most {
@@ -70,7 +83,14 @@ impl Uplink {
             {
                 transfer.rate = rate;
                 if let Some(waker) = transfer.waker.take() {
-                    time.at(time.now(), Due::Task { site: transfer.site, life: transfer.life, waker });
+                    time.at(
+                        time.now(),
+                        Due::Task {
+                            site: transfer.site,
+                            life: transfer.life,
+                            waker,
+                        },
+                    );
                 }
             }
         }
@@ -79,7 +99,12 @@ impl Uplink {
     /// From now on a school's line carries so many hundredths of what it should.
     pub(super) fn slow(&self, time: &Time, site: usize, percent: u32) {
         self.share(time);
-        for transfer in self.transfers.borrow_mut().values_mut().filter(|transfer| transfer.site == site) {
+        for transfer in self
+            .transfers
+            .borrow_mut()
+            .values_mut()
+            .filter(|transfer| transfer.site == site)
+        {
             transfer.most = part(transfer.granted, percent);
         }
         self.share(time);
@@ -100,20 +125,43 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn open(uplink: &Rc<Uplink>, time: &Rc<Time>, site: usize, life: u64, granted: u64, percent: u32) -> Self {
+    pub(super) fn open(
+        uplink: &Rc<Uplink>,
+        time: &Rc<Time>,
+        site: usize,
+        life: u64,
+        granted: u64,
+        percent: u32,
+    ) -> Self {
         let number = uplink.numbers.get();
         uplink.numbers.set(number + 1);
-        let transfer = Transfer { site, life, granted, most: part(granted, percent), rate: 0, moved: 0, waker: None };
+        let transfer = Transfer {
+            site,
+            life,
+            granted,
+            most: part(granted, percent),
+            rate: 0,
+            moved: 0,
+            waker: None,
+        };
         uplink.transfers.borrow_mut().insert(number, transfer);
         uplink.share(time);
-        Self { uplink: Rc::clone(uplink), time: Rc::clone(time), number, site, life }
+        Self {
+            uplink: Rc::clone(uplink),
+            time: Rc::clone(time),
+            number,
+            site,
+            life,
+        }
     }
 
     /// Bytes moved until now, and bytes per second.
     pub(super) fn progress(&self) -> (u64, u64) {
         self.uplink.share(&self.time);
         let transfers = self.uplink.transfers.borrow();
-        transfers.get(&self.number).map_or((0, 0), |transfer| (transfer.moved / 1000, transfer.rate))
+        transfers
+            .get(&self.number)
+            .map_or((0, 0), |transfer| (transfer.moved / 1000, transfer.rate))
     }
 
     /// Waits until so many bytes may have been moved, but not longer than until `latest`, and not longer
@@ -121,8 +169,17 @@ impl Stream {
     pub(super) fn more(&self, bytes: u64, latest: Moment) -> More<'_> {
         let (moved, rate) = self.progress();
         let left = bytes.saturating_sub(moved);
-        let milliseconds = if rate == 0 { i64::MAX / 4 } else { i64::try_from(left * 1000 / rate + 1).unwrap_or(i64::MAX / 4) };
-        More { stream: self, rate, until: latest.min(self.time.now() + milliseconds), asked: false }
+        let milliseconds = if rate == 0 {
+            i64::MAX / 4
+        } else {
+            i64::try_from(left * 1000 / rate + 1).unwrap_or(i64::MAX / 4)
+        };
+        More {
+            stream: self,
+            rate,
+            until: latest.min(self.time.now() + milliseconds),
+            asked: false,
+        }
     }
 }
 
@@ -146,16 +203,31 @@ impl Future for More<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Stream { uplink, time, number, site, life } = self.stream;
+        let Stream {
+            uplink,
+            time,
+            number,
+            site,
+            life,
+        } = self.stream;
         let mut transfers = uplink.transfers.borrow_mut();
-        let Some(transfer) = transfers.get_mut(number) else { return Poll::Ready(()) };
+        let Some(transfer) = transfers.get_mut(number) else {
+            return Poll::Ready(());
+        };
         if time.now() >= self.until || transfer.rate != self.rate {
             return Poll::Ready(());
         }
         transfer.waker = Some(context.waker().clone());
         if !self.asked {
             let (at, site, life) = (self.until, *site, *life);
-            time.at(at, Due::Task { site, life, waker: context.waker().clone() });
+            time.at(
+                at,
+                Due::Task {
+                    site,
+                    life,
+                    waker: context.waker().clone(),
+                },
+            );
             self.asked = true;
         }
         Poll::Pending

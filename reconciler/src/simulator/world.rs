@@ -69,9 +69,17 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(script: &Script) -> Rc<Self> {
-        let remote = Remote { commits: script.commits.clone(), head: None };
-        let first = script.commits.iter().find_map(|commit| commit.fleet.as_ref().ok());
-        let uplink = first.and_then(|fleet| fleet.central.uplink).map(|rate| rate.bits() / 8);
+        let remote = Remote {
+            commits: script.commits.clone(),
+            head: None,
+        };
+        let first = script
+            .commits
+            .iter()
+            .find_map(|commit| commit.fleet.as_ref().ok());
+        let uplink = first
+            .and_then(|fleet| fleet.central.uplink)
+            .map(|rate| rate.bits() / 8);
         let published = script.published();
         let site = |name: &SchoolName| Site {
             name: name.clone(),
@@ -87,7 +95,13 @@ impl World {
         };
         let sites: Vec<Site> = script.schools.keys().map(site).collect();
         let mut turns = script.turns.clone();
-        turns.extend(script.commits.iter().enumerate().map(|(number, commit)| (commit.at, Turn::Merge(number))));
+        turns.extend(
+            script
+                .commits
+                .iter()
+                .enumerate()
+                .map(|(number, commit)| (commit.at, Turn::Merge(number))),
+        );
         turns.sort();
         let promises = Promises::new(sites.len());
         Rc::new(Self {
@@ -121,7 +135,9 @@ impl World {
             turns.push((fault.until, begins + 2 * number + 1));
         }
         turns.sort_unstable();
-        turns.iter().for_each(|(at, number)| self.time.at(*at, Due::Turn(*number)));
+        turns
+            .iter()
+            .for_each(|(at, number)| self.time.at(*at, Due::Turn(*number)));
         (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
         while let Some(due) = self.time.advance(until) {
             match due {
@@ -149,7 +165,11 @@ impl World {
         if here.next.get().is_none_or(|next| next > now) || passes[site].is_some() {
             return;
         }
-        if here.school.borrow().suffers(|kind| matches!(kind, Kind::Reboot)) {
+        if here
+            .school
+            .borrow()
+            .suffers(|kind| matches!(kind, Kind::Reboot))
+        {
             return;
         }
         here.next.set(None);
@@ -161,7 +181,9 @@ impl World {
 
     fn go_on(self: &Rc<Self>, site: usize, passes: &mut [Option<Pass>]) {
         let here = &self.sites[site];
-        let Some(pass) = &mut passes[site] else { return };
+        let Some(pass) = &mut passes[site] else {
+            return;
+        };
         if let Some(left) = here.crash.get() {
             here.crash.set(left.checked_sub(1));
             if left == 0 {
@@ -198,7 +220,11 @@ impl World {
         // Each server has an instant of its own within the grid.
         let own = i64::try_from(site).unwrap_or(0) * 17_000 % TIMER;
         let at = Moment((at.0 - own + TIMER - 1).div_euclid(TIMER) * TIMER + own);
-        if here.next.get().is_none_or(|next| at < next || next < self.time.now()) {
+        if here
+            .next
+            .get()
+            .is_none_or(|next| at < next || next < self.time.now())
+        {
             here.next.set(Some(at));
             self.time.at(at, Due::Look { site });
         }
@@ -210,15 +236,25 @@ impl World {
         }
         let number = number - self.turns.len();
         let begins = number.is_multiple_of(2);
-        let Some(fault) = self.faults.get(number / 2) else { return };
-        for site in (0..self.sites.len()).filter(|site| fault.site.is_none_or(|only| only == *site)) {
+        let Some(fault) = self.faults.get(number / 2) else {
+            return;
+        };
+        for site in (0..self.sites.len()).filter(|site| fault.site.is_none_or(|only| only == *site))
+        {
             let here = &self.sites[site];
             if begins {
-                here.school.borrow_mut().faults.insert(number / 2, fault.kind.clone());
+                here.school
+                    .borrow_mut()
+                    .faults
+                    .insert(number / 2, fault.kind.clone());
             } else {
                 here.school.borrow_mut().faults.remove(&(number / 2));
             }
-            let text = if begins { fault.kind.to_string() } else { format!("over: {}", fault.kind) };
+            let text = if begins {
+                fault.kind.to_string()
+            } else {
+                format!("over: {}", fault.kind)
+            };
             match fault.kind {
                 Kind::Crash { after } if begins => here.crash.set(Some(after)),
                 Kind::Crash { .. } => here.crash.set(None),
@@ -238,10 +274,20 @@ impl World {
             Turn::Merge(number) => {
                 let text = {
                     let mut remote = self.remote.borrow_mut();
-                    let forced = remote.head.is_some_and(|head| !remote.builds_on(*number, head));
+                    let forced = remote
+                        .head
+                        .is_some_and(|head| !remote.builds_on(*number, head));
                     remote.head = Some(*number);
-                    let verb = if forced { "the branch is forced to" } else { "merged:" };
-                    format!("{verb} commit {} ({})", number + 1, remote.line(*number).subject)
+                    let verb = if forced {
+                        "the branch is forced to"
+                    } else {
+                        "merged:"
+                    };
+                    format!(
+                        "{verb} commit {} ({})",
+                        number + 1,
+                        remote.line(*number).subject
+                    )
                 };
                 self.happened(None, What::Befell(text));
                 (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
@@ -258,24 +304,39 @@ impl World {
                 if let Some(saved) = saved {
                     here.school.borrow_mut().disk = saved;
                     self.promises.borrow_mut().restored(*site);
-                    self.happened(Some(*site), What::Befell("the server is put back to what was saved".to_owned()));
+                    self.happened(
+                        Some(*site),
+                        What::Befell("the server is put back to what was saved".to_owned()),
+                    );
                     self.poke(*site, self.time.now());
                 }
             }
             Turn::Edit(site, class, edit) => {
-                let text = super::begin::edit(&mut self.sites[*site].school.borrow_mut(), class, *edit);
+                let text =
+                    super::begin::edit(&mut self.sites[*site].school.borrow_mut(), class, *edit);
                 self.promises.borrow_mut().touched(*site);
                 self.happened(Some(*site), What::Befell(text));
                 self.poke(*site, self.time.now());
             }
             Turn::TorrentLost(site, image) => {
-                if let Some(live) = self.sites[*site].school.borrow_mut().disk.live.get_mut(image) {
+                if let Some(live) = self.sites[*site]
+                    .school
+                    .borrow_mut()
+                    .disk
+                    .live
+                    .get_mut(image)
+                {
                     live.base.iter_mut().for_each(|file| file.torrent = None);
                 }
-                self.happened(Some(*site), What::Befell(format!("the torrent of {image} is lost")));
+                self.happened(
+                    Some(*site),
+                    What::Befell(format!("the torrent of {image} is lost")),
+                );
                 self.poke(*site, self.time.now());
             }
-            Turn::Pass(site) if passes[*site].is_some() => self.happened(Some(*site), What::Refused),
+            Turn::Pass(site) if passes[*site].is_some() => {
+                self.happened(Some(*site), What::Refused)
+            }
             Turn::Pass(site) => {
                 self.sites[*site].next.set(Some(self.time.now()));
                 self.look(*site, passes);
@@ -301,7 +362,10 @@ impl World {
     /// How long something takes.
     pub(super) fn latency(&self, site: usize, what: &str, low: i64, high: i64) -> i64 {
         let now = self.time.now().0.unsigned_abs();
-        Chance::of(self.seed, what).part(site as u64).part(now).between(low, high)
+        Chance::of(self.seed, what)
+            .part(site as u64)
+            .part(now)
+            .between(low, high)
     }
 
     pub(super) fn nobody_works_late(&self) -> bool {
@@ -315,7 +379,10 @@ impl World {
         }
         let now = self.time.now();
         let day = u64::try_from(now.0 / DAY).unwrap_or(0);
-        let mut chance = Chance::of(self.seed, host.as_str()).part(site as u64).part(day).part(77);
+        let mut chance = Chance::of(self.seed, host.as_str())
+            .part(site as u64)
+            .part(day)
+            .part(77);
         // One in a hundred works late.
         chance.happens(10) && now.0 % DAY < 19 * 60 * MINUTE
     }
@@ -334,13 +401,22 @@ impl World {
 
     /// Takes note of what happened, and looks whether a promise was broken by it.
     pub(super) fn happened(&self, site: Option<usize>, what: What) {
-        let event = Event { at: self.time.now(), site, what };
+        let event = Event {
+            at: self.time.now(),
+            site,
+            what,
+        };
         if let Some(site) = site {
             if let What::Befell(_) = event.what {
-                self.sites[site].changes.set(self.sites[site].changes.get() + 1);
+                self.sites[site]
+                    .changes
+                    .set(self.sites[site].changes.get() + 1);
             }
             let school = self.sites[site].school.borrow();
-            let desired = school.disk.applied.and_then(|number| self.desired(site, number));
+            let desired = school
+                .disk
+                .applied
+                .and_then(|number| self.desired(site, number));
             let remote = self.remote.borrow();
             let scene = Scene {
                 now: event.at,
@@ -354,7 +430,11 @@ impl World {
             };
             self.promises.borrow_mut().see(&event.what, &scene);
         }
-        self.account.borrow_mut().note(event, &self.uplink, site.map(|site| &self.sites[site].school));
+        self.account.borrow_mut().note(
+            event,
+            &self.uplink,
+            site.map(|site| &self.sites[site].school),
+        );
     }
 
     fn records(&self, site: usize, school: &School) -> bool {
@@ -364,7 +444,9 @@ impl World {
     /// Compares a plan with what the dry run of the same instant foretold.
     pub(super) fn planned(&self, site: usize, plan: &Plan) {
         if let Some(foretold) = self.sites[site].foretold.take() {
-            self.promises.borrow_mut().foretold(site, self.time.now(), &foretold, &plan.steps);
+            self.promises
+                .borrow_mut()
+                .foretold(site, self.time.now(), &foretold, &plan.steps);
         }
     }
 
@@ -375,7 +457,10 @@ impl World {
             let now = self.time.now();
             here.school.borrow_mut().settle(now);
             let school = here.school.borrow();
-            let desired = school.disk.applied.and_then(|number| self.desired(site, number));
+            let desired = school
+                .disk
+                .applied
+                .and_then(|number| self.desired(site, number));
             let scene = Scene {
                 now,
                 site,
@@ -386,7 +471,9 @@ impl World {
                 uplink: (0, None),
                 records: true,
             };
-            let wanting = desired.as_ref().map(|desired| school.wanting(desired, &self.published));
+            let wanting = desired
+                .as_ref()
+                .map(|desired| school.wanting(desired, &self.published));
             all.push(wanting.unwrap_or_default());
             if must_be_right && !self.promises.borrow().is_broken() {
                 self.promises.borrow_mut().finish(&scene, self.quiet_from);
