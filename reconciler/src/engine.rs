@@ -19,7 +19,6 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use schema::name::{HostName, RoomName};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
@@ -111,7 +110,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             return;
         }
         let mut target = world.target().await;
-        let mut pulled = Instant::now();
+        let mut pulled = world.instant();
         emit(Event::Target(&target));
         self.note(&target);
         let mut work = FuturesUnordered::new();
@@ -144,7 +143,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 if work.is_empty() {
                     return;
                 }
-                let tick = tokio::time::sleep(rhythm.tick);
+                let tick = world.sleep(rhythm.tick);
                 let mut tick = pin!(tick);
                 while ended.is_empty() {
                     tokio::select! {
@@ -156,10 +155,10 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 }
             }
             self.finish_all(ended, emit);
-            if pulled.elapsed() >= rhythm.pull {
+            if world.instant().duration_since(pulled) >= rhythm.pull {
                 let mut ended = VecDeque::new();
                 let next = meanwhile(&mut work, &mut ended, world.target()).await;
-                pulled = Instant::now();
+                pulled = world.instant();
                 self.finish_all(ended, emit);
                 self.note(&next);
                 // What runs is not dropped because the state repo could not be read just now.

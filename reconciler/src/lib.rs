@@ -16,5 +16,6 @@ pub mod linbo;
 pub mod manifest;
 pub mod planning;
 pub mod report;
+pub mod simulator;
 pub mod state;
 pub mod world;

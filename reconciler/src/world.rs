@@ -3,6 +3,7 @@
 //! A dry run is handed [`Senses`] alone, so the type checker proves that it changes nothing.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use schema::name::HostName;
@@ -97,6 +98,16 @@ pub trait Senses {
 
     /// The clock.
     fn now(&self) -> Timestamp;
+
+    /// A clock that nobody can set: two looks at it tell how much time has gone by.
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Lets time go by. A world with a time of its own has its own way to.
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(span)
+    }
 
     /// What is true now. What cannot be seen is part of the observation.
     fn observe(&self, desired: &Desired, running: &[Running]) -> impl Future<Output = Observed>;

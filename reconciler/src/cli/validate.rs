@@ -17,8 +17,7 @@ const LARGEST: u64 = 16 << 20;
 const DEEPEST: usize = 8;
 
 pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let mut tree = Tree::default();
-    gather(dir, "", 0, &mut tree)?;
+    let tree = read(dir)?;
     let loaded = schema::load(&tree);
     let errors = loaded
         .diagnostics
@@ -63,6 +62,13 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
         .unwrap_or_default();
     output.text(&format!("{found}{counts}\n"))?;
     Ok(exit)
+}
+
+/// The files of a state repo in a folder.
+pub(super) fn read(dir: &Path) -> anyhow::Result<Tree> {
+    let mut tree = Tree::default();
+    gather(dir, "", 0, &mut tree)?;
+    Ok(tree)
 }
 
 /// All files below a folder that a state repo may hold. Symbolic links are not followed, as they are
