@@ -189,9 +189,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
     let result = match command {
         None => pass::run(&common, &pass, &output, now),
         Some(Command::Validate { dir }) => validate::run(&dir, &output),
-        Some(Command::Simulate { dir, weeks, seed, faults }) => {
-            simulate::run(&dir, weeks, seed, faults, &output, now())
-        }
+        Some(Command::Simulate {
+            dir,
+            weeks,
+            seed,
+            faults,
+        }) => simulate::run(&dir, weeks, seed, faults, &output, now()),
         Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
         Some(Command::Status) => status::run(&common, &output, now()),
         Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),

@@ -10,8 +10,8 @@ use super::time::Moment;
 use super::truth::Contents;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Gate, Step, StepResult};
-use crate::report::mail::Letter;
 use crate::report::title;
+use crate::world::Letter;
 
 /// Something that happened.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use super::truth::School;
 use super::world::World;
 use crate::engine::Event as Told;
 use crate::planning::{Busy, Desired, Entry, Observed, Probe, Record, Running, Step, preview};
-use crate::report::mail::Letter;
+use crate::world::Letter;
 use crate::world::{Failure, Hands, Problem, Progress, Senses, Target};
 
 /// One server's senses and hands, for the life of one pass.

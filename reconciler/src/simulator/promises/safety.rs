@@ -5,9 +5,9 @@ use schema::name::{HostName, ImageName};
 
 use super::{Book, Found, Scene};
 use crate::planning::{Action, Step, StepResult};
-use crate::report::mail::Letter;
 use crate::simulator::pc::Phase;
 use crate::simulator::truth::{Contents, Live};
+use crate::world::Letter;
 
 /// Promise 6: what a client reads is a version that Git names, byte for byte, and of no foreign domain.
 pub(super) fn foreign_image(
