@@ -172,11 +172,11 @@ pub fn window(
         Work::Activate => &desired.windows.activate,
         Work::Reset => &desired.windows.reset,
     };
-    let next = next_opening(windows, at, desired);
+    let next = || next_opening(windows, at, desired);
     let Some(opening) = windows.opening_at(at, &desired.zone) else {
         return Err(Closed {
             gate: Gate::Window(work),
-            wake: next,
+            wake: next(),
         });
     };
     if work == Work::Download {
@@ -188,7 +188,7 @@ pub fn window(
         return if fits {
             Ok(opening.closes)
         } else {
-            Err(Closed { gate, wake: next })
+            Err(Closed { gate, wake: next() })
         };
     }
     let lessons = &desired.windows.lessons;
@@ -229,7 +229,7 @@ pub fn window(
             .filter(|end| *end < opening.closes);
         return Err(Closed {
             gate: Gate::TooLate { work, minutes },
-            wake: after.or(next),
+            wake: after.or_else(next),
         });
     }
     Ok(closes)
