@@ -62,7 +62,7 @@ impl Default for Pace {
             download_ms: 100,
             second_ms: 50,
             pause_ms: 100,
-            background_ms: 700,
+            background_ms: 2000,
         }
     }
 }

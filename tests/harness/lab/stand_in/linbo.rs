@@ -167,7 +167,7 @@ impl Linbo {
             "halt" if self.host.has(&Fault::HaltFails)? => self.wait(Duration::from_secs(30)),
             "halt" => {
                 // A PC needs some seconds to go off, enough for what it said to arrive.
-                self.wait(Duration::from_millis(700))?;
+                self.wait(Duration::from_millis(300))?;
                 self.go_down(State::Off)
             }
             "reboot" => self.go_down(State::Booting),
