@@ -1,14 +1,29 @@
 //! End to end: the production program against the lab's real processes.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
+#[path = "lab/classes.rs"]
+mod classes;
 #[path = "lab/crash.rs"]
 mod crash;
+#[path = "lab/downloads.rs"]
+mod downloads;
 #[path = "lab/dry_run.rs"]
 mod dry_run;
+#[path = "lab/fleet.rs"]
+mod fleet;
 #[path = "lab/git.rs"]
 mod git;
+#[path = "lab/journey.rs"]
+mod journey;
 #[path = "lab/one_school.rs"]
 mod one_school;
 #[path = "lab/pitfalls.rs"]
 mod pitfalls;
+#[path = "lab/resets.rs"]
+mod resets;

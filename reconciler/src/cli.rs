@@ -15,6 +15,7 @@ mod manifest;
 mod output;
 mod pass;
 mod schema;
+mod simulate;
 mod status;
 mod validate;
 mod watch;
@@ -110,6 +111,24 @@ enum Command {
         #[arg(value_name = "DIR", default_value = ".")]
         dir: PathBuf,
     },
+    /// Rehearse a state repo: what would happen when, the peaks, what would be late or fail. Needs no server.
+    ///
+    /// The planner and the loop of a real pass, at all schools, in a simulated world that begins with
+    /// empty servers.
+    Simulate {
+        /// The folder of the state repo.
+        #[arg(value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// How long.
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=104))]
+        weeks: u16,
+        /// What chance follows from: the same number gives the same rehearsal.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// How much goes wrong.
+        #[arg(long, value_enum, default_value_t = simulate::Faults::None)]
+        faults: simulate::Faults,
+    },
     /// Print or write the JSON Schemas of the state repo, for editors.
     Schema {
         /// Write one file for each kind of document into this folder.
@@ -170,6 +189,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
     let result = match command {
         None => pass::run(&common, &pass, &output, now),
         Some(Command::Validate { dir }) => validate::run(&dir, &output),
+        Some(Command::Simulate {
+            dir,
+            weeks,
+            seed,
+            faults,
+        }) => simulate::run(&dir, weeks, seed, faults, &output, now()),
         Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
         Some(Command::Status) => status::run(&common, &output, now()),
         Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),

@@ -8,7 +8,7 @@
 //! opens is not missed and a commit that was merged meanwhile counts. Dropping the whole loop at any
 //! await loses nothing: what was begun stands in the journal, what is true is observed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,15 +19,14 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use schema::name::{HostName, RoomName};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{
-    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, Violation,
-    audit, plan,
+    Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, audit, plan,
 };
+use crate::report::summary::Summary;
 use crate::report::title;
-use crate::world::{CommitLine, Failure, Hands, Problem, Progress, Senses, Target};
+use crate::world::{Failure, Hands, Progress, Senses, Target};
 
 /// How often the loop looks, and when it began.
 #[derive(Debug, Clone, Copy)]
@@ -51,27 +50,6 @@ pub enum Event<'a> {
     Progress(&'a Step, &'a Progress),
     /// A step ended.
     Finished(&'a Step, &'a StepResult),
-}
-
-/// What a pass did, and how it left things.
-#[derive(Debug, Default)]
-pub struct Summary {
-    /// The commit worked towards.
-    pub commit: Option<CommitLine>,
-    /// What is wrong with the state repo.
-    pub problems: Vec<Problem>,
-    /// The steps that ended, in the order of their ends.
-    pub finished: Vec<(Step, StepResult)>,
-    /// The last outcome of each host.
-    pub hosts: BTreeMap<HostName, (RoomName, HostOutcome)>,
-    /// The last observation and the plan made of it, which has no steps when the pass ran to its end.
-    pub last: Option<(Observed, Plan)>,
-    /// What the judge found wrong with a plan, if anything: then nothing more was begun.
-    pub violations: Vec<Violation>,
-    /// What made the journal unwritable, if anything: then nothing more was begun.
-    pub journal: Option<anyhow::Error>,
-    /// Whether it was asked to stop.
-    pub stopped: bool,
 }
 
 /// One pass, until nothing runs and nothing can begin, or until `stop` resolves: then nothing more is
@@ -132,7 +110,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             return;
         }
         let mut target = world.target().await;
-        let mut pulled = Instant::now();
+        let mut pulled = world.instant();
         emit(Event::Target(&target));
         self.note(&target);
         let mut work = FuturesUnordered::new();
@@ -165,7 +143,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 if work.is_empty() {
                     return;
                 }
-                let tick = tokio::time::sleep(rhythm.tick);
+                let tick = world.sleep(rhythm.tick);
                 let mut tick = pin!(tick);
                 while ended.is_empty() {
                     tokio::select! {
@@ -177,10 +155,10 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 }
             }
             self.finish_all(ended, emit);
-            if pulled.elapsed() >= rhythm.pull {
+            if world.instant().duration_since(pulled) >= rhythm.pull {
                 let mut ended = VecDeque::new();
                 let next = meanwhile(&mut work, &mut ended, world.target()).await;
-                pulled = Instant::now();
+                pulled = world.instant();
                 self.finish_all(ended, emit);
                 self.note(&next);
                 // What runs is not dropped because the state repo could not be read just now.

@@ -27,18 +27,21 @@ use jiff::Timestamp;
 use schema::name::{FileName, ImageName};
 use schema::text::ImageStamp;
 
-use crate::config::Config;
+use crate::config::{Config, check_secrets};
 use crate::host::digests::Digests;
 use crate::host::journal_file::JournalFile;
 use crate::host::reset::RoomReset;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
 use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
-use crate::report::mail::Letter;
-use crate::world::{Failure, Hands, Progress, Senses, Target};
+use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
 
 /// The clock of this machine: the one place that asks it.
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks the clock"
+)]
 pub fn clock() -> Timestamp {
     Timestamp::now()
 }
@@ -163,19 +166,24 @@ impl Host {
 impl Senses for Host {
     async fn target(&self) -> Target {
         let state = Arc::clone(&self.state);
-        tokio::task::spawn_blocking(move || state.target())
-            .await
-            .unwrap_or_else(|error| {
-                let text = format!("the state repo could not be read: {error}");
-                Target {
-                    desired: None,
-                    commit: None,
-                    problems: vec![crate::world::Problem {
-                        is_failure: true,
-                        text,
-                    }],
-                }
-            })
+        let failure = |text| Problem {
+            is_failure: true,
+            text,
+        };
+        let read = tokio::task::spawn_blocking(move || state.target()).await;
+        let mut target = read.unwrap_or_else(|error| {
+            let text = format!("the state repo could not be read: {error}");
+            Target {
+                desired: None,
+                commit: None,
+                problems: vec![failure(text)],
+            }
+        });
+        // Said before the night in which rsync or the mail relay would stumble over them.
+        target
+            .problems
+            .extend(check_secrets(&self.config).into_iter().map(failure));
+        target
     }
 
     fn now(&self) -> Timestamp {

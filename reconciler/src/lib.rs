@@ -1,5 +1,13 @@
 //! Makes a linuxmuster.net server true to its state repo.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "unit tests start real programs and look at real clocks"
+    )
+)]
+
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -8,5 +16,6 @@ pub mod linbo;
 pub mod manifest;
 pub mod planning;
 pub mod report;
+pub mod simulator;
 pub mod state;
 pub mod world;

@@ -3,13 +3,13 @@
 //! A dry run is handed [`Senses`] alone, so the type checker proves that it changes nothing.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use schema::name::HostName;
 
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Desired, Observed, Record, Running, Step};
-use crate::report::mail::Letter;
 
 /// What is to be made true, and how that is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub struct CommitLine {
     pub subject: String,
 }
 
-/// Something wrong with the state repo.
+/// Something wrong with the state repo, or with the files that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// Whether the pass has failed because of it. A remote that is down for a while is no failure.
@@ -82,6 +82,15 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// A letter to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The subject line.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+}
+
 /// What may be read of the world.
 pub trait Senses {
     /// What is to be made true.
@@ -89,6 +98,16 @@ pub trait Senses {
 
     /// The clock.
     fn now(&self) -> Timestamp;
+
+    /// A clock that nobody can set: two looks at it tell how much time has gone by.
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Lets time go by. A world with a time of its own has its own way to.
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(span)
+    }
 
     /// What is true now. What cannot be seen is part of the observation.
     fn observe(&self, desired: &Desired, running: &[Running]) -> impl Future<Output = Observed>;

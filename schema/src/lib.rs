@@ -8,6 +8,14 @@
 //!
 //! Nothing here reads a file, asks the clock or starts a process: a fleet is a function of texts.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        reason = "unit tests measure how long broken input takes"
+    )
+)]
+
 pub mod calendar;
 mod check;
 pub mod diagnostic;

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use harness::worlds::{GIB, World, applied, at, failed, name, os};
 use jiff::{SignedDuration, Timestamp};
-use reconciler::engine::{Event, Rhythm, Summary, converge};
+use reconciler::engine::{Event, Rhythm, converge};
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{
     Action, Desired, Entry, Grub, Observed, Probe, Record, Running, Step, StepResult, predict,
 };
-use reconciler::report::mail::Letter;
-use reconciler::world::{CommitLine, Failure, Hands, Progress, Senses, Target};
+use reconciler::report::summary::Summary;
+use reconciler::world::{CommitLine, Failure, Hands, Letter, Progress, Senses, Target};
 use schema::fleet::ResetCommand;
 use tokio::time::Instant;
 

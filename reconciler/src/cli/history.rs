@@ -110,6 +110,10 @@ fn fold(records: &[Record]) -> Vec<Past> {
     passes
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is past is shown in the zone of whoever reads it"
+)]
 fn show(passes: &[Past], now: Timestamp) -> String {
     let zone = TimeZone::system();
     let mut text = String::new();
@@ -124,6 +128,7 @@ fn show(passes: &[Past], now: Timestamp) -> String {
             .map(|commit| format!(" at {}", commit.get(..9).unwrap_or(commit)))
             .unwrap_or_default();
         let end = past.summary.as_deref().unwrap_or("cut off");
+        let end = end.strip_prefix("Pass: ").unwrap_or(end);
         _ = writeln!(text, "{}{commit}: {end}", time(past.at, now, &zone));
         for step in &past.steps {
             let took = step

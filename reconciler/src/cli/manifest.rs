@@ -65,10 +65,10 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
     let size = Bytes(manifest.base().size);
     let diff = manifest
         .diff()
-        .map(|diff| format!(", diff: {}", Bytes(diff.size)))
+        .map(|diff| format!(", diff: {:.1}", Bytes(diff.size)))
         .unwrap_or_default();
     output.text(&format!(
-        "# in images/{}.yaml:\nversions:\n  {}: {{ manifest: {}, size: {size}{diff} }}\n",
+        "# in images/{}.yaml:\nversions:\n  {}: {{ manifest: \"{}\", size: {size:.1}{diff} }}\n",
         manifest.image(),
         manifest.version(),
         digest_of(text.as_bytes())

@@ -17,6 +17,10 @@ pub(super) struct Output {
 }
 
 impl Output {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line is what reads the environment"
+    )]
     pub(super) fn new(format: Format, when: When) -> Self {
         let wanted = |is_terminal: bool| {
             let on = match when {

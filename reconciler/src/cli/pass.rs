@@ -14,13 +14,14 @@ use super::status::FILE;
 use super::watch::Watch;
 use super::{Common, Exit, Format, Output, PassArgs};
 use crate::config::Config;
-use crate::engine::{Rhythm, Summary, converge};
+use crate::engine::{Rhythm, converge};
 use crate::host::files::write_atomically;
 use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
 use crate::planning::{Entry, Record, preview};
 use crate::report::status::Status;
 use crate::report::style::Color;
+use crate::report::summary::Summary;
 use crate::report::text::Head;
 use crate::report::title::Clock;
 use crate::report::{json, mail, markdown, status, summary, text, trouble};
@@ -33,6 +34,10 @@ const RHYTHM: Rhythm = Rhythm {
 };
 
 /// The settings of this server, or an error that shows all that is wrong with them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line is what reads the environment"
+)]
 pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
     match crate::config::load(&common.config, credentials.as_deref()) {

@@ -17,8 +17,7 @@ const LARGEST: u64 = 16 << 20;
 const DEEPEST: usize = 8;
 
 pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
-    let mut tree = Tree::default();
-    gather(dir, "", 0, &mut tree)?;
+    let tree = read(dir)?;
     let loaded = schema::load(&tree);
     let errors = loaded
         .diagnostics
@@ -65,6 +64,13 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// The files of a state repo in a folder.
+pub(super) fn read(dir: &Path) -> anyhow::Result<Tree> {
+    let mut tree = Tree::default();
+    gather(dir, "", 0, &mut tree)?;
+    Ok(tree)
+}
+
 /// All files below a folder that a state repo may hold. Symbolic links are not followed, as they are
 /// not in a commit.
 fn gather(root: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> anyhow::Result<()> {
@@ -72,7 +78,7 @@ fn gather(root: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> anyhow::R
     if depth == 0 && !dir.join("fleet.yaml").exists() && !dir.is_dir() {
         bail!(
             "{} is not a folder: name the folder of a state repo",
-            dir.display()
+            root.display()
         );
     }
     let place = || format!("cannot read the folder {}", dir.display());

@@ -80,7 +80,7 @@ pub fn load(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigErr
     let bytes = fs::read(path).map_err(|error| {
         unreadable(
             &error,
-            "reconciler.example.yaml shows what belongs into the file",
+            "reconciler.example.yaml shows what belongs into the file; --config names another one",
         )
     })?;
     let text =

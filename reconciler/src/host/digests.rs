@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
@@ -362,7 +362,7 @@ fn read_open(path: &Path, file: &mut File, stopped: &AtomicBool) -> io::Result<(
         std::thread::sleep(wait);
     }
     let before = Identity::of(&file.metadata()?);
-    let began = SystemTime::now();
+    let began = std::time::Instant::now();
     let large = before.size >= LARGE;
     if large {
         tracing::info!(file = %path.display(), bytes = before.size, "reading a large file to get its digest");
@@ -395,7 +395,7 @@ fn read_open(path: &Path, file: &mut File, stopped: &AtomicBool) -> io::Result<(
         return Err(io::Error::other("it changed while it was read"));
     }
     if large {
-        let seconds = began.elapsed().unwrap_or_default().as_secs();
+        let seconds = began.elapsed().as_secs();
         tracing::info!(file = %path.display(), seconds, "read");
     }
     Ok((before, Digest::new(hasher.finalize().into())))

@@ -287,6 +287,10 @@ impl Program {
         })
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that starts programs"
+    )]
     fn spawn(mut self) -> Result<(Child, Group), ProcessError> {
         let mut command = Command::new(&self.path);
         command
@@ -343,6 +347,10 @@ impl Program {
 /// What every program inherits. The locale is fixed, so that texts and numbers can be understood.
 /// A preloaded library and the variables of faketime are passed on, since the clock of a test bed
 /// must be that of all programs in it: a file written by a child is compared with our time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a program needs of the environment is handed on by name"
+)]
 fn inherited() -> Vec<(OsString, OsString)> {
     let wanted = |name: &OsStr| {
         let name = name.to_string_lossy();

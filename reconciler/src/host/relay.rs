@@ -18,7 +18,7 @@ use schema::fleet::Mail;
 use schema::text::MailAddress;
 
 use crate::config::{Smtp, Tls};
-use crate::report::mail::Letter;
+use crate::world::Letter;
 
 /// How long the relay may take for one letter.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -152,6 +152,8 @@ pub enum Reason {
     Differs,
     /// The boot configuration is older than `start.conf`.
     BootOutdated,
+    /// Its last run failed, and not all of its effect can be seen.
+    FailedBefore,
     /// Another version is active; its name, if it is one that the store knows.
     OtherVersion(Option<VersionName>),
     /// It was begun and cut off.

@@ -12,15 +12,7 @@ use std::fmt::Write as _;
 use crate::planning::{Entry, Journal};
 use crate::report::style::count;
 use crate::report::trouble::{Standing, Trouble};
-
-/// A letter to people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
-    /// The subject line.
-    pub subject: String,
-    /// The text.
-    pub body: String,
-}
+use crate::world::Letter;
 
 /// What is to be written into the journal once a letter was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Summary;
 use crate::report::summary;
+use crate::report::summary::Summary;
 use crate::report::title::{self, Clock};
 use crate::report::trouble::Standing;
 

@@ -1,13 +1,37 @@
 //! What a pass did and how it left things, for people and for the exit code.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::engine::Summary;
+use schema::name::{HostName, RoomName};
+
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::StepResult;
+use crate::planning::{Observed, Plan, Step, StepResult, Violation};
 use crate::report::style::{Color, Mark, count};
 use crate::report::title::{self, Clock};
 use crate::report::trouble::{Standing, host_key};
+use crate::world::{CommitLine, Problem};
+
+/// What a pass did, and how it left things.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// The commit worked towards.
+    pub commit: Option<CommitLine>,
+    /// What is wrong with the state repo.
+    pub problems: Vec<Problem>,
+    /// The steps that ended, in the order of their ends.
+    pub finished: Vec<(Step, StepResult)>,
+    /// The last outcome of each host.
+    pub hosts: BTreeMap<HostName, (RoomName, HostOutcome)>,
+    /// The last observation and the plan made of it, which has no steps when the pass ran to its end.
+    pub last: Option<(Observed, Plan)>,
+    /// What the judge found wrong with a plan, if anything: then nothing more was begun.
+    pub violations: Vec<Violation>,
+    /// What made the journal unwritable, if anything: then nothing more was begun.
+    pub journal: Option<anyhow::Error>,
+    /// Whether it was asked to stop.
+    pub stopped: bool,
+}
 
 /// Whether a pass failed: exit code 1.
 #[must_use]

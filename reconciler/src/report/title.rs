@@ -220,6 +220,9 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
         .to_owned(),
         Reason::Differs => "it differs from what the state repo says".to_owned(),
         Reason::BootOutdated => "the boot configuration is older than start.conf".to_owned(),
+        Reason::FailedBefore => {
+            "its last run failed, so not all of its work may be done".to_owned()
+        }
         Reason::OtherVersion(Some(version)) => format!("in place of {version}"),
         Reason::OtherVersion(None) => {
             "in place of an image that the store does not know".to_owned()

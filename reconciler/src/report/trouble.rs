@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use schema::name::HostName;
 
-use crate::engine::Summary;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Gate, Goal, Hold, Observed, Plan, StepResult};
+use crate::report::summary::Summary;
 use crate::report::title::{self, Clock};
 
 /// Something that is wrong.

@@ -102,12 +102,20 @@ pub(super) fn make(to: &Path, image: &str, content: &Content) -> Result<()> {
         return Ok(());
     };
     let seed = u64::from(diff) + (1 << 32);
-    write_random(raw.path(), 4 * MIB, content.diff_mib * MIB, seed)?;
+    let data = tempfile::NamedTempFile::new_in(to)?;
+    write_random(data.path(), 0, content.diff_mib * MIB, seed)?;
     let name = format!("{image}.qdiff");
-    let convert = [
-        "convert", "-f", "raw", "-O", "qcow2", "-B", &base, "-F", "qcow2", &source, &name,
+    let create = [
+        "create", "-q", "-f", "qcow2", "-b", &base, "-F", "qcow2", &name,
     ];
-    run_tool("qemu-img", &convert, to)?;
+    run_tool("qemu-img", &create, to)?;
+    // Only what differs is written, as on a PC that worked on top of its base.
+    let write = format!(
+        "write -q -s {} 4M {}M",
+        data.path().display(),
+        content.diff_mib
+    );
+    run_tool("qemu-io", &["-f", "qcow2", "-c", &write, &name], to)?;
     let backing = content.base_stamp();
     write_info(to, &name, &content.stamp(), size, Some(&backing))
 }

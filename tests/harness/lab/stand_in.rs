@@ -62,7 +62,7 @@ fn run() -> Result<u8> {
     match name {
         "wakeonlan" => wakeonlan::main(&world, &arguments),
         "linbo-remote" => linbo_remote::main(&world, &server, &arguments),
-        "linbo-torrent" => linbo_torrent::main(&world, &server, &arguments),
+        "linbo-torrent" => linbo_torrent::main(&server, &arguments),
         "aria2c" => linbo_torrent::seed(&server, &arguments),
         "linuxmuster-import-devices" => import_devices::main(&world, &server),
         _ => bail!("{name} is not a stand-in"),

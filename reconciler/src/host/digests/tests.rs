@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::io::Write as _;
+use std::time::SystemTime;
 
 use super::*;
 use crate::manifest::digest_of;

@@ -342,7 +342,7 @@ async fn what_the_server_lacks_is_told_in_words() {
     let other = digest_of(b"x");
     let error = text(bed.fetch("ubuntu", &other, None).await.unwrap_err());
     assert!(
-        error.contains("exit code 5") && error.contains("central.module"),
+        error.contains("exit code 5") && error.contains("central.release_module"),
         "{error}"
     );
 

@@ -145,7 +145,7 @@ impl Order<'_> {
     fn failure(&self, finished: &Finished) -> Failure {
         let why = match finished.code {
             Some(5) => {
-                "the central server does not know the module or refused the login: compare central.module in the state repo with its rsyncd.conf, and the user and password file in this server's settings"
+                "the central server does not know the module or refused the login: compare central.release_module in the state repo with its rsyncd.conf, and the user and password file in this server's settings"
             }
             Some(10 | 12 | 30 | 35) => {
                 "the connection to the central server failed or was cut: see that it is up, that its rsync daemon runs and that no firewall is between; what has arrived is kept"

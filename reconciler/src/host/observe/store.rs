@@ -66,7 +66,7 @@ fn files(root: &Path) -> Result<Found, String> {
             Ok(Some(file)) => match manifest(&file.bytes, digest) {
                 Ok(manifest) => drop(store.manifests.insert(digest, manifest)),
                 Err(why) => {
-                    tracing::warn!(file = %path.display(), why, "this manifest counts as absent")
+                    tracing::warn!(file = %path.display(), why, "this manifest counts as absent");
                 }
             },
             Ok(None) => {}

@@ -157,6 +157,8 @@ async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyho
             let read = SessionLog::parse(&output);
             if by_itself
                 && matches!(outcome, HostOutcome::Unknown { .. })
+                // Under a halt that came too late for the log, a sync that went well looks the same.
+                && read.applied.is_empty()
                 && let Some(last) = stopped_after(desk, &read)
             {
                 let why = format!("`{last}` failed: linbo-remote went no further");

@@ -15,6 +15,7 @@ const NEEDS: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     let mut outdated = Vec::new();
+    let mut current = Vec::new();
     for (name, class) in &desired.classes {
         let goal = Goal::StartConf(name.clone());
         let files = match observed.classes.get(name) {
@@ -37,8 +38,10 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             grub,
         } = files;
         if before.as_ref() == Some(&class.start_conf) {
-            if *grub == Grub::Stale {
-                outdated.push(name.clone());
+            match grub {
+                Grub::Stale => outdated.push(name.clone()),
+                Grub::Current => current.push(name.clone()),
+                Grub::ByHand => {}
             }
             continue;
         }
@@ -78,8 +81,19 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         ));
     }
     if !outdated.is_empty() {
-        import(desired, observed, drafts, outdated);
+        import(desired, observed, drafts, outdated, Reason::BootOutdated);
+    } else if has_failed(observed) && !current.is_empty() {
+        import(desired, observed, drafts, current, Reason::FailedBefore);
     }
+}
+
+/// Whether the last import failed. What it does besides boot configurations, such as DHCP and the hooks
+/// of the school, cannot be seen, so it is not known to be done.
+fn has_failed(observed: &Observed) -> bool {
+    let import = Action::ImportDevices {
+        classes: Vec::new(),
+    };
+    observed.journal.failures(&import.id()).is_some()
 }
 
 /// A class that works is not changed to one that cannot: a released image that it is to use has to be
@@ -124,6 +138,7 @@ fn import(
     observed: &Observed,
     drafts: &mut Drafts<'_>,
     classes: Vec<ClassName>,
+    reason: Reason,
 ) {
     let devices = match &observed.devices {
         Probe::Seen(devices) => devices,
@@ -153,10 +168,7 @@ fn import(
         return drafts.hold(Goal::Import, gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
-        Ok(_) => drafts.step(Step::new(
-            Action::ImportDevices { classes },
-            Reason::BootOutdated,
-        )),
+        Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, reason)),
         Err(Closed { gate, wake }) => drafts.hold(Goal::Import, gate, wake),
     }
 }

@@ -166,8 +166,8 @@ impl Linbo {
             }
             "halt" if self.host.has(&Fault::HaltFails)? => self.wait(Duration::from_secs(30)),
             "halt" => {
-                // The power does not go before the words are out.
-                self.wait(Duration::from_millis(200))?;
+                // A PC needs some seconds to go off, enough for what it said to arrive.
+                self.wait(Duration::from_millis(700))?;
                 self.go_down(State::Off)
             }
             "reboot" => self.go_down(State::Booting),

@@ -19,11 +19,11 @@ use super::{complain, say, say_on, tmux};
 use crate::lab::{
     host::append,
     images::{hex, sample_digest},
-    world::{ServerPaths, World, replace},
+    world::{ServerPaths, replace},
 };
 use sha2::{Digest as _, Sha256};
 
-pub(super) fn main(world: &World, server: &ServerPaths, arguments: &[String]) -> Result<u8> {
+pub(super) fn main(server: &ServerPaths, arguments: &[String]) -> Result<u8> {
     let action = arguments.first().map_or("", String::as_str);
     let file = arguments.get(1);
     let images = match file {
@@ -48,13 +48,13 @@ pub(super) fn main(world: &World, server: &ServerPaths, arguments: &[String]) ->
     let mut code = 0;
     for image in &images {
         match action {
-            "create" => code = create(world, server, image)?,
-            "start" => start(world, server, image)?,
+            "create" => code = create(server, image)?,
+            "start" => start(server, image)?,
             "stop" => stop(server, image)?,
             "check" => code = check(server, image)?,
             _ => {
                 stop(server, image)?;
-                start(world, server, image)?;
+                start(server, image)?;
             }
         }
     }
@@ -125,7 +125,7 @@ fn describe(image: &Path) -> Result<(String, String)> {
     Ok((text, hash))
 }
 
-fn create(world: &World, server: &ServerPaths, image: &Path) -> Result<u8> {
+fn create(server: &ServerPaths, image: &Path) -> Result<u8> {
     stop(server, image)?;
     let torrent = side(image, "torrent")?;
     if let Err(error) = fs::remove_file(&torrent)
@@ -143,19 +143,16 @@ fn create(world: &World, server: &ServerPaths, image: &Path) -> Result<u8> {
     let (text, hash) = describe(image)?;
     replace(&torrent, text)?;
     replace(&side(image, "hash")?, format!("{hash}\n"))?;
-    world.stamp(&torrent)?;
-    world.stamp(&side(image, "hash")?)?;
-    start(world, server, image)?;
+    start(server, image)?;
     Ok(0)
 }
 
-fn start(world: &World, server: &ServerPaths, image: &Path) -> Result<()> {
+fn start(server: &ServerPaths, image: &Path) -> Result<()> {
     let torrent = side(image, "torrent")?;
     if !torrent.exists() {
         let (text, hash) = describe(image)?;
         replace(&torrent, text)?;
         replace(&side(image, "hash")?, format!("{hash}\n"))?;
-        world.stamp(&torrent)?;
     }
     let session = session(image)?;
     if is_running(server, &session)? {

@@ -1,0 +1,35 @@
+//! Faults of the reconciler itself, made on purpose: each breaks one promise, so that a test can show
+//! that the check notices.
+
+/// What a world does wrong that it must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// The senses always find something to do. Breaks promise 1.
+    Restless,
+    /// The journal forgets what became of hosts. Breaks promise 2: hosts are reset again.
+    ForgetsHosts,
+    /// Downloads end well and leave nothing. Breaks promise 2: it never converges.
+    NeverDownloads,
+    /// A dry run writes a file. Breaks promise 3.
+    DryRunWrites,
+    /// The same question is answered in two ways. Breaks promise 3.
+    Fickle,
+    /// The senses tell a wrong time. Breaks promise 4.
+    WrongTime,
+    /// Hosts are woken all at once. Breaks promise 5.
+    WakesAllAtOnce,
+    /// A download takes more of the line than it was granted. Breaks promise 5.
+    TakesTheLine,
+    /// What was downloaded is not compared with its digest. Breaks promise 6.
+    NoVerification,
+    /// The old base is removed before the new one is there. Breaks promise 7.
+    BaseRemovedFirst,
+    /// The new base is put beside the old diff. Breaks promise 7.
+    ForeignDiff,
+    /// Any commit is taken. Breaks promise 8.
+    AcceptsAnyCommit,
+    /// Programs are run by a shell. Breaks promise 9.
+    Shell,
+    /// The journal forgets what people were told. Breaks promise 10.
+    ForgetsLetters,
+}

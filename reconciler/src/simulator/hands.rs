@@ -1,0 +1,398 @@
+//! What steps do to the simulated world: with time, in parts, and not always well.
+
+use anyhow::anyhow;
+use jiff::Timestamp;
+use schema::digest::Digest;
+use schema::name::{ClassName, FileName, ImageName};
+use schema::units::Rate;
+
+use super::bug::Bug;
+use super::event::What;
+use super::fault::Kind;
+use super::port::Port;
+use super::time::{HOUR, MINUTE, Moment, SECOND};
+use super::truth::File;
+use super::uplink::Stream;
+use crate::manifest::{Manifest, ManifestFile};
+use crate::planning::{Action, Step};
+use crate::world::{Failure, Progress, Senses as _};
+
+/// What a line without a limit is taken to carry, in bytes per second.
+const ENDLESS: u64 = 125_000_000;
+/// How fast digests are computed, in bytes per millisecond.
+const HASHED: u64 = 800_000;
+
+fn failed(what: &str, evidence: &str) -> Failure {
+    Failure::Failed {
+        error: anyhow!("{what}"),
+        evidence: vec![evidence.to_owned()],
+    }
+}
+
+impl Port {
+    pub(super) async fn act(
+        &self,
+        step: &Step,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
+        match &step.action {
+            Action::WriteStartConf { class, after, .. } => {
+                self.write_start_conf(class, after).await
+            }
+            Action::ImportDevices { classes } => self.import(classes).await,
+            Action::Download {
+                manifest,
+                rate,
+                until,
+                ..
+            } => self.download(manifest, *rate, *until, tell).await,
+            Action::Activate {
+                image, manifest, ..
+            } => self.activate(image, manifest).await,
+            Action::Seed { image, file } => self.seed(image, file).await,
+            Action::ResetRoom { .. } => self.reset(&step.action, tell).await,
+        }
+    }
+
+    pub(super) fn is(&self, which: impl Fn(&Kind) -> bool) -> bool {
+        self.school().borrow().suffers(which)
+    }
+
+    fn run(&self, words: &[&str]) {
+        let shell = self.has(Bug::Shell).then_some(["sh", "-c"]);
+        let words = shell
+            .iter()
+            .flatten()
+            .chain(words)
+            .map(|word| (*word).to_owned())
+            .collect();
+        self.happened(What::Ran(words));
+    }
+
+    async fn write_start_conf(&self, class: &ClassName, after: &str) -> Result<(), Failure> {
+        // The temporary file beside it; whoever is killed here leaves the old text in place.
+        self.nap(200).await;
+        if self.is(|kind| matches!(kind, Kind::DiskFull)) {
+            return Err(failed(
+                &format!("cannot write start.conf.{class}"),
+                "no space left on device",
+            ));
+        }
+        self.school()
+            .borrow_mut()
+            .disk
+            .classes
+            .entry(class.clone())
+            .or_default()
+            .write(Some(after.to_owned()));
+        self.happened(What::Changed(format!("start.conf.{class} is replaced")));
+        self.nap(100).await;
+        Ok(())
+    }
+
+    async fn import(&self, classes: &[ClassName]) -> Result<(), Failure> {
+        self.run(&["linuxmuster-import-devices"]);
+        self.nap(self.world.latency(self.site, "import", 10 * SECOND, MINUTE))
+            .await;
+        for class in classes {
+            if self.is(|kind| matches!(kind, Kind::ImportFails)) {
+                return Err(failed(
+                    "linuxmuster-import-devices ended with exit status 1",
+                    "samba: no answer",
+                ));
+            }
+            {
+                let mut school = self.school().borrow_mut();
+                let class = school.disk.classes.entry(class.clone()).or_default();
+                if !class.by_hand {
+                    class.boot_of = Some(class.written);
+                }
+            }
+            self.happened(What::Changed(format!(
+                "the boot configuration of {class} is made"
+            )));
+            self.nap(500).await;
+        }
+        Ok(())
+    }
+
+    async fn download(
+        &self,
+        digest: &Digest,
+        rate: Option<Rate>,
+        until: Timestamp,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
+        if self.has(Bug::NeverDownloads) {
+            self.nap(MINUTE).await;
+            return Ok(());
+        }
+        self.reachable().await?;
+        let Some(manifest) = self.world.published.get(digest).cloned() else {
+            return Err(failed(
+                "the manifest is not on the central server",
+                "rsync: file not found",
+            ));
+        };
+        self.nap(SECOND).await;
+        self.school()
+            .borrow_mut()
+            .disk
+            .store
+            .manifests
+            .insert(*digest, manifest.clone());
+        for file in manifest.files() {
+            self.fetch(file, rate, until, tell).await?;
+        }
+        Ok(())
+    }
+
+    async fn reachable(&self) -> Result<(), Failure> {
+        if self.is(|kind| matches!(kind, Kind::LinkDown)) {
+            self.nap(MINUTE).await;
+            return Err(failed(
+                "the central server does not answer",
+                "rsync: connection timed out",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn fetch(
+        &self,
+        file: &ManifestFile,
+        rate: Option<Rate>,
+        until: Timestamp,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
+        let (there, begun) = {
+            let school = self.school().borrow();
+            let store = &school.disk.store;
+            (
+                store.objects.contains_key(&file.sha256),
+                store.partial.get(&file.sha256).copied().unwrap_or(0),
+            )
+        };
+        if there {
+            return Ok(());
+        }
+        let mut granted = rate.map_or(ENDLESS, |rate| rate.bits() / 8);
+        if self.has(Bug::TakesTheLine) {
+            granted = ENDLESS.max(granted.saturating_mul(1000));
+        }
+        let percent = self.world.line(self.site);
+        let stream = Stream::open(
+            &self.world.uplink,
+            &self.world.time,
+            self.site,
+            self.life,
+            granted,
+            percent,
+        );
+        self.happened(What::Moving);
+        let mut garbled = false;
+        let mut done = begun;
+        while done < file.size {
+            // The window is kept by the server's own clock, however wrong it is.
+            let left =
+                i64::try_from(until.duration_since(self.now()).as_millis()).unwrap_or(i64::MAX / 4);
+            let latest = self.true_now() + left.clamp(0, 10 * MINUTE);
+            stream.more(file.size - begun, latest).await;
+            let (moved, per_second) = stream.progress();
+            done = (begun + moved).min(file.size);
+            garbled |= self.is(|kind| matches!(kind, Kind::Garbled));
+            {
+                let mut school = self.school().borrow_mut();
+                let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
+                let before = school
+                    .disk
+                    .store
+                    .partial
+                    .get(&file.sha256)
+                    .copied()
+                    .unwrap_or(0);
+                if full || done - before.min(done) > school.disk.store.free(false) {
+                    return Err(failed(
+                        &format!("cannot write {}", file.name),
+                        "no space left on device",
+                    ));
+                }
+                school.disk.store.partial.insert(file.sha256, done);
+            }
+            tell(Progress::Bytes {
+                done,
+                total: file.size,
+                per_second,
+            });
+            if done >= file.size {
+                break;
+            }
+            if self.now() >= until {
+                return Err(Failure::Paused);
+            }
+            if self.is(|kind| matches!(kind, Kind::RsyncStops)) {
+                return Err(failed(
+                    "rsync ended with exit status 12",
+                    "rsync error: error in rsync protocol data stream",
+                ));
+            }
+            self.reachable().await?;
+        }
+        drop(stream);
+        self.happened(What::Moving);
+        let hashing = i64::try_from(file.size / HASHED).unwrap_or(HOUR);
+        self.nap(hashing.max(10)).await;
+        let content = if garbled {
+            Digest::new([0xbb; 32])
+        } else {
+            file.sha256
+        };
+        let verified = content == file.sha256 || self.has(Bug::NoVerification);
+        {
+            let mut school = self.school().borrow_mut();
+            school.disk.store.partial.remove(&file.sha256);
+            if verified {
+                school
+                    .disk
+                    .store
+                    .objects
+                    .insert(file.sha256, (content, file.size));
+            }
+        }
+        if !verified {
+            return Err(failed(
+                &format!(
+                    "{} is not what the state repo says: its digest differs",
+                    file.name
+                ),
+                "digest",
+            ));
+        }
+        self.happened(What::Changed(format!(
+            "{} is in the store, verified",
+            file.name
+        )));
+        Ok(())
+    }
+
+    /// Torrents stopped and removed, then base and diff exchanged such that at no time a diff lies
+    /// beside a base that it was not made for.
+    async fn activate(&self, image: &ImageName, digest: &Digest) -> Result<(), Failure> {
+        let before = self.school().borrow().disk.live.get(image).cloned();
+        let manifest = self
+            .school()
+            .borrow()
+            .disk
+            .store
+            .manifests
+            .get(digest)
+            .cloned();
+        let Some(manifest) = manifest else {
+            return Err(failed("the version is not in the store", "no manifest"));
+        };
+        self.run(&["linbo-torrent", "stop", image.as_str()]);
+        let result = self.exchange(image, &manifest).await;
+        if result.is_err() {
+            // The old set goes back into service.
+            let mut school = self.school().borrow_mut();
+            match before {
+                Some(before) => school.disk.live.insert(image.clone(), before),
+                None => school.disk.live.remove(image),
+            };
+            drop(school);
+            self.happened(What::Changed(format!(
+                "the files of {image} are as they were before"
+            )));
+        }
+        result
+    }
+
+    async fn exchange(&self, image: &ImageName, manifest: &Manifest) -> Result<(), Failure> {
+        let file = |wanted: &ManifestFile, backing| {
+            let school = self.school().borrow();
+            let (content, size) = school.disk.store.objects.get(&wanted.sha256).copied()?;
+            Some(File {
+                size,
+                content,
+                backing,
+                torrent: None,
+            })
+        };
+        let missing = || failed("a file of the version is not in the store", "no object");
+        let base = file(manifest.base(), None).ok_or_else(missing)?;
+        let diff = match manifest.diff() {
+            Some(wanted) => Some(file(wanted, Some(base.content)).ok_or_else(missing)?),
+            None => None,
+        };
+        type Part = Box<dyn FnOnce(&mut super::truth::Live)>;
+        let mut parts: Vec<(&str, Part)> = vec![(
+            "torrents removed",
+            Box::new(|live| {
+                live.base
+                    .iter_mut()
+                    .chain(&mut live.diff)
+                    .for_each(|file| file.torrent = None)
+            }),
+        )];
+        if !self.has(Bug::ForeignDiff) {
+            parts.push(("old diff away", Box::new(|live| live.diff = None)));
+        }
+        if self.has(Bug::BaseRemovedFirst) {
+            parts.push(("old base away", Box::new(|live| live.base = None)));
+        }
+        parts.push(("new base in place", Box::new(|live| live.base = Some(base))));
+        parts.push(("new diff in place", Box::new(|live| live.diff = diff)));
+        for (what, part) in parts {
+            self.nap(300).await;
+            if self.is(|kind| matches!(kind, Kind::ActivateFails)) {
+                return Err(failed(
+                    &format!("cannot exchange the files of {image}"),
+                    "input/output error",
+                ));
+            }
+            let now = self.true_now();
+            {
+                let mut school = self.school().borrow_mut();
+                // PCs that were done by now read the old files.
+                school.settle(now);
+                part(school.disk.live.entry(image.clone()).or_default());
+            }
+            self.happened(What::Changed(format!("{image}: {what}")));
+        }
+        Ok(())
+    }
+
+    async fn seed(&self, image: &ImageName, file: &FileName) -> Result<(), Failure> {
+        self.run(&["linbo-torrent", "create", file.as_str()]);
+        self.nap(
+            self.world
+                .latency(self.site, "seed", 20 * SECOND, 3 * MINUTE),
+        )
+        .await;
+        if self.is(|kind| matches!(kind, Kind::SeedFails)) {
+            return Err(failed(
+                &format!("linbo-torrent could not make the torrent of {file}"),
+                "ctorrent: no tracker",
+            ));
+        }
+        if let Some(live) = self.school().borrow_mut().disk.live.get_mut(image) {
+            let found = if file.as_str().ends_with(".qdiff") {
+                &mut live.diff
+            } else {
+                &mut live.base
+            };
+            if let Some(found) = found {
+                found.torrent = Some(found.content);
+            }
+        }
+        self.happened(What::Changed(format!("{file} is seeded")));
+        Ok(())
+    }
+
+    /// A number that belongs to this host and this instant.
+    pub(super) fn luck(&self, host: &str, now: Moment) -> super::chance::Chance {
+        super::chance::Chance::of(self.world.seed, host)
+            .part(self.site as u64)
+            .part(now.0.unsigned_abs())
+    }
+}

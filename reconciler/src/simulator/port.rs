@@ -1,0 +1,359 @@
+//! The simulated implementations of the port: one school's server as the production loop sees it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+
+use super::bug::Bug;
+use super::event::What;
+use super::fault::{Kind, Sense};
+use super::time::{Moment, Until};
+use super::truth::School;
+use super::world::World;
+use crate::engine::Event as Told;
+use crate::planning::{Busy, Desired, Entry, Observed, Probe, Record, Running, Step, preview};
+use crate::world::Letter;
+use crate::world::{Failure, Hands, Problem, Progress, Senses, Target};
+
+/// One server's senses and hands, for the life of one pass.
+pub(super) struct Port {
+    pub(super) world: Rc<World>,
+    pub(super) site: usize,
+    pub(super) life: u64,
+}
+
+impl Port {
+    pub(super) fn school(&self) -> &RefCell<School> {
+        &self.world.sites[self.site].school
+    }
+
+    pub(super) fn true_now(&self) -> Moment {
+        self.world.time.now()
+    }
+
+    pub(super) fn nap(&self, milliseconds: i64) -> Until {
+        self.until(self.true_now() + milliseconds)
+    }
+
+    pub(super) fn until(&self, at: Moment) -> Until {
+        Until {
+            time: Rc::clone(&self.world.time),
+            at,
+            site: self.site,
+            life: self.life,
+            asked: false,
+        }
+    }
+
+    pub(super) fn happened(&self, what: What) {
+        self.world.happened(Some(self.site), what);
+    }
+
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.world.bug == Some(bug)
+    }
+
+    /// Takes note of what the loop says, as the command line does for people.
+    pub(super) fn hear(&self, told: &Told<'_>) {
+        match told {
+            Told::Target(target) => {
+                for problem in &target.problems {
+                    self.happened(What::Problem(problem.text.clone()));
+                }
+            }
+            Told::Started(step) => self.happened(What::Began(Rc::new((*step).clone()))),
+            Told::Progress(_, Progress::Host(host, outcome)) => {
+                self.happened(What::Host(host.clone(), outcome.clone()));
+            }
+            Told::Finished(step, result) => {
+                self.happened(What::Finished(Rc::new((*step).clone()), (*result).clone()));
+            }
+            Told::Planned(plan) => self.world.planned(self.site, plan),
+            Told::Progress(..) => {}
+        }
+    }
+
+    /// What the production code does with the remote, in short: the tip counts when it is valid and
+    /// builds on what was applied last; otherwise that stays in force.
+    fn look_at_remote(&self) -> (Option<usize>, Vec<Problem>) {
+        let school = self.school().borrow();
+        let remote = self.world.remote.borrow();
+        let applied = school.disk.applied;
+        let problem = |is_failure, text: String| vec![Problem { is_failure, text }];
+        if school.suffers(|kind| matches!(kind, Kind::GitDown)) {
+            return (
+                applied,
+                problem(false, "the Git remote does not answer".to_owned()),
+            );
+        }
+        let Some(head) = remote.head else {
+            return (None, problem(true, "the branch does not exist".to_owned()));
+        };
+        if let Some(applied) = applied
+            && !remote.builds_on(head, applied)
+            && !self.has(Bug::AcceptsAnyCommit)
+        {
+            let text = format!(
+                "commit {} does not build on commit {}, the one applied last",
+                head + 1,
+                applied + 1
+            );
+            return (Some(applied), problem(true, text));
+        }
+        match remote.commits.get(head).map(|commit| &commit.fleet) {
+            Some(Ok(_)) => (Some(head), Vec::new()),
+            Some(Err(why)) => (
+                applied,
+                problem(true, format!("commit {} is not valid: {why}", head + 1)),
+            ),
+            None => (applied, Vec::new()),
+        }
+    }
+}
+
+impl Senses for Port {
+    async fn target(&self) -> Target {
+        self.nap(self.world.latency(self.site, "git", 100, 3000))
+            .await;
+        let (number, problems) = self.look_at_remote();
+        let desired = number.and_then(|number| self.world.desired(self.site, number));
+        let commit = number.map(|number| self.world.remote.borrow().line(number));
+        Target {
+            desired: desired.map(|desired| (*desired).clone()),
+            commit,
+            problems,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.true_now() + self.school().borrow().clock_error()).timestamp()
+    }
+
+    fn instant(&self) -> Instant {
+        self.world.time.instant()
+    }
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        self.nap(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4))
+    }
+
+    async fn observe(&self, desired: &Desired, running: &[Running]) -> Observed {
+        self.nap(self.world.latency(self.site, "observe", 50, 20_000))
+            .await;
+        if running.is_empty() && self.luck("dry run", self.true_now()).happens(125) {
+            self.dry_run(desired);
+        }
+        self.look(desired, running)
+    }
+}
+
+impl Port {
+    /// What a dry run does, at the very instant at which a pass looks too.
+    fn dry_run(&self, desired: &Desired) {
+        let before = self.school().borrow().disk.clone();
+        let foretold = preview(desired, self.look(desired, &[]))
+            .rounds
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        if self.has(Bug::DryRunWrites) {
+            self.school()
+                .borrow_mut()
+                .disk
+                .classes
+                .values_mut()
+                .for_each(|class| class.written += 1);
+        }
+        let unchanged = self.school().borrow().disk == before;
+        self.world
+            .promises
+            .borrow_mut()
+            .looked(self.site, self.true_now(), unchanged);
+        let foretold = if self.has(Bug::Fickle) {
+            Vec::new()
+        } else {
+            foretold
+        };
+        *self.world.sites[self.site].foretold.borrow_mut() = Some(foretold);
+    }
+
+    /// What is to be seen now.
+    pub(super) fn look(&self, desired: &Desired, running: &[Running]) -> Observed {
+        let now = self.true_now();
+        let mut at = self.now();
+        if self.has(Bug::WrongTime) {
+            at += jiff::SignedDuration::from_hours(11);
+        }
+        let school = &mut *self.school().borrow_mut();
+        school.settle(now);
+        let blind = |sense: Sense| {
+            school
+                .is_blind(sense)
+                .then(|| format!("{sense}: permission denied"))
+        };
+        let classes = desired.classes.keys().map(|name| {
+            let seen = || {
+                school
+                    .disk
+                    .classes
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_default()
+                    .seen()
+            };
+            (name.clone(), probe(blind(Sense::Classes), seen))
+        });
+        let mut wanted: std::collections::BTreeSet<_> =
+            desired.images.keys().map(|(image, _)| image).collect();
+        wanted.extend(
+            desired
+                .classes
+                .values()
+                .flat_map(|class| class.os.iter().map(|os| &os.image)),
+        );
+        let live = wanted.into_iter().map(|image| {
+            let seen = || {
+                school
+                    .disk
+                    .live
+                    .get(image)
+                    .map(super::truth::Live::seen)
+                    .unwrap_or_default()
+            };
+            (image.clone(), probe(blind(Sense::Live), seen))
+        });
+        let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
+        let reports = desired
+            .rooms
+            .keys()
+            .flat_map(|room| school.devices.in_room(room))
+            .filter_map(|device| {
+                let pc = school.pcs.get(&device.host)?;
+                Some((
+                    device.host.clone(),
+                    probe(blind(Sense::Reports), || {
+                        pc.report.clone().filter(|_| !self.has(Bug::ForgetsHosts))
+                    }),
+                ))
+            });
+        let ours = |host: &schema::name::HostName| {
+            running.iter().any(|running| match &running.step.action {
+                crate::planning::Action::ResetRoom { hosts, .. } => {
+                    hosts.iter().any(|wake| wake.host == *host)
+                }
+                _ => false,
+            })
+        };
+        let busy = || -> BTreeMap<_, _> {
+            let syncing = school
+                .pcs
+                .iter()
+                .filter(|(host, pc)| pc.is_syncing(now) && !ours(host));
+            syncing
+                .map(|(host, _)| (host.clone(), Busy::Orphan))
+                .collect()
+        };
+        let mut observed = Observed {
+            at,
+            devices: probe(blind(Sense::Devices), || school.devices.clone()),
+            classes: classes.collect(),
+            live: live.collect(),
+            store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
+            reports: reports.collect(),
+            busy: probe(blind(Sense::Busy), busy),
+            journal: school.disk.journal.clone(),
+            running: running.to_vec(),
+        };
+        if self.has(Bug::Restless) {
+            for files in observed.classes.values_mut() {
+                if let Probe::Seen(files) = files {
+                    files.grub = crate::planning::Grub::Stale;
+                }
+            }
+        }
+        observed
+    }
+}
+
+fn probe<T>(blind: Option<String>, seen: impl FnOnce() -> T) -> Probe<T> {
+    match blind {
+        Some(cause) => Probe::Unseen(cause),
+        None => Probe::Seen(seen()),
+    }
+}
+
+impl Hands for Port {
+    async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+        let foretold = self.foretell(step);
+        let mut hosts = Vec::new();
+        let mut listen = |progress: Progress| {
+            if let Progress::Host(host, outcome) = &progress {
+                hosts.push((host.clone(), outcome.clone()));
+            }
+            tell(progress);
+        };
+        self.act(step, &mut listen).await?;
+        if let Some(foretold) = foretold {
+            self.compare(step, &foretold, &hosts);
+        }
+        Ok(())
+    }
+
+    fn record(&self, record: &Record) -> Result<(), anyhow::Error> {
+        let site = &self.world.sites[self.site];
+        if site.dying.get() {
+            bail!("cannot write the journal: the process is being killed");
+        }
+        let mut school = site.school.borrow_mut();
+        let torn = school
+            .faults
+            .iter()
+            .find(|(_, kind)| matches!(kind, Kind::TornRecord))
+            .map(|(number, _)| *number);
+        if let Some(torn) = torn {
+            // Once: the next start finds half a line and sets it aside.
+            school.faults.remove(&torn);
+            site.dying.set(true);
+            bail!("cannot write the journal: cut off in the middle");
+        }
+        if school.suffers(|kind| matches!(kind, Kind::JournalFull)) {
+            return Err(anyhow!("cannot write the journal: no space left on device"));
+        }
+        let mut record = record.clone();
+        match &mut record.entry {
+            Entry::Host { .. } if self.has(Bug::ForgetsHosts) => return Ok(()),
+            Entry::Told { opened, .. } if self.has(Bug::ForgetsLetters) => opened.clear(),
+            _ => {}
+        }
+        school.disk.journal.fold(&record);
+        drop(school);
+        if let Entry::Commit { id, .. } = &record.entry {
+            let number = self.world.remote.borrow().find(id);
+            site.school.borrow_mut().disk.applied = number;
+            if let Some(number) = number {
+                self.happened(What::Commit(number));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, letter: &Letter) -> Result<(), anyhow::Error> {
+        self.nap(self.world.latency(self.site, "mail", 200, 5000))
+            .await;
+        if self
+            .school()
+            .borrow()
+            .suffers(|kind| matches!(kind, Kind::MailDown))
+        {
+            self.happened(What::NoLetter);
+            bail!("the relay does not answer");
+        }
+        self.happened(What::Letter(letter.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! The ten promises of the design, judged from what happens, by nothing that the planner uses.
+//!
+//! # Invariants
+//!
+//! The checks look at the truth and at events, never at observations or plans (but for the third, which
+//! is about plans). A window is looked up minute by minute here, not by the search that the planner has.
+
+mod safety;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use schema::digest::Digest;
+use schema::name::{ClassName, HostName, ImageName, PowerGroupName};
+
+use super::event::What;
+use super::remote::Remote;
+use super::time::Moment;
+use super::truth::{Contents, School};
+use crate::manifest::Manifest;
+use crate::planning::{Desired, Step};
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Which of the ten; 0 when a step did something else than `predict` says, on which all of them rest.
+    pub promise: u8,
+    /// When.
+    pub at: Moment,
+    /// At which school, by its place.
+    pub site: usize,
+    /// How.
+    pub how: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "promise {} is broken at {}: {}",
+            self.promise, self.at, self.how
+        )
+    }
+}
+
+/// What a check may look at.
+pub(super) struct Scene<'a> {
+    pub(super) now: Moment,
+    pub(super) site: usize,
+    pub(super) school: &'a School,
+    /// What the commit says that this server works towards.
+    pub(super) desired: Option<&'a Desired>,
+    pub(super) remote: &'a Remote,
+    pub(super) published: &'a BTreeMap<Digest, Manifest>,
+    /// What is asked of the central server's line, and what it carries.
+    pub(super) uplink: (u64, Option<u64>),
+    /// Whether records reach the journal.
+    pub(super) records: bool,
+}
+
+impl Scene<'_> {
+    /// The time by the server's own clock, the only one that it can know.
+    fn clock(&self) -> Timestamp {
+        (self.now + self.school.clock_error()).timestamp()
+    }
+}
+
+/// What is remembered of one school.
+#[derive(Debug, Default)]
+struct Book {
+    /// When a host was known to be back at its image, by the server's clock, if that was recorded.
+    fresh: BTreeMap<HostName, Timestamp>,
+    /// When hosts on a circuit were woken.
+    wakes: BTreeMap<PowerGroupName, Vec<Moment>>,
+    /// Images that have had a base.
+    bases: BTreeSet<ImageName>,
+    /// Classes that have had a `start.conf`.
+    classes: BTreeSet<ClassName>,
+    /// What an image held before it was activated anew.
+    before: BTreeMap<ImageName, Contents>,
+    commit: Option<usize>,
+    /// Troubles that people were told of.
+    told: BTreeSet<String>,
+    /// The same, with the letter of this pass.
+    telling: Option<BTreeSet<String>>,
+}
+
+/// The watch over the promises.
+#[derive(Debug)]
+pub(super) struct Promises {
+    books: Vec<Book>,
+    broken: Vec<Broken>,
+}
+
+impl Promises {
+    pub(super) fn new(sites: usize) -> Self {
+        Self {
+            books: (0..sites).map(|_| Book::default()).collect(),
+            broken: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    pub(super) fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// A server was put back to a backup: what it knew since is gone.
+    pub(super) fn restored(&mut self, site: usize) {
+        self.books[site] = Book::default();
+    }
+
+    /// An operator changed files: what they were before is no matter of ours.
+    pub(super) fn touched(&mut self, site: usize) {
+        self.books[site].classes.clear();
+    }
+
+    /// Looks at something that happened.
+    pub(super) fn see(&mut self, what: &What, scene: &Scene<'_>) {
+        let mut found = Vec::new();
+        let book = &mut self.books[scene.site];
+        match what {
+            What::Began(step) => {
+                found.extend(work::needless(step, scene, book));
+                found.extend(work::out_of_window(step, scene));
+                safety::remember(step, scene, book);
+            }
+            What::Finished(step, result) => {
+                found.extend(work::overrun(step, scene));
+                found.extend(safety::failed_activation(step, result, scene, book));
+            }
+            What::Host(host, outcome) => work::learn(host, outcome, scene, book),
+            What::Woke(host) => found.extend(work::power(host, scene, book)),
+            What::Moving => found.extend(work::uplink(scene)),
+            What::Reads(host, images) => found.extend(safety::foreign_image(host, images, scene)),
+            What::Changed(_) => found.extend(safety::torn(scene, book)),
+            What::Commit(number) => found.extend(safety::not_a_descendant(*number, scene, book)),
+            What::Ran(words) => found.extend(safety::shell(words)),
+            What::Letter(letter) => found.extend(safety::told_twice(letter, book)),
+            What::Killed => book.telling = None,
+            What::Ended { .. } => {
+                if let Some(told) = book.telling.take().filter(|_| scene.records) {
+                    book.told = told;
+                }
+            }
+            _ => {}
+        }
+        let (at, site) = (scene.now, scene.site);
+        self.broken
+            .extend(found.into_iter().map(|(promise, how)| Broken {
+                promise,
+                at,
+                site,
+                how,
+            }));
+    }
+
+    /// The third promise: what the dry run says is what the run does.
+    pub(super) fn foretold(
+        &mut self,
+        site: usize,
+        at: Moment,
+        foretold: &[Step],
+        planned: &[Step],
+    ) {
+        if foretold != planned {
+            let list = |steps: &[Step]| {
+                steps
+                    .iter()
+                    .map(|step| step.id.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            let how = format!(
+                "the dry run said [{}], the run does [{}]",
+                list(foretold),
+                list(planned)
+            );
+            self.broken.push(Broken {
+                promise: 3,
+                at,
+                site,
+                how,
+            });
+        }
+    }
+
+    /// The other half of the third promise: a dry run changes nothing.
+    pub(super) fn looked(&mut self, site: usize, at: Moment, unchanged: bool) {
+        if !unchanged {
+            self.broken.push(Broken {
+                promise: 3,
+                at,
+                site,
+                how: "a dry run changed the server's disk".to_owned(),
+            });
+        }
+    }
+
+    /// A step did something else than was predicted.
+    pub(super) fn unpredicted(&mut self, site: usize, at: Moment, how: String) {
+        self.broken.push(Broken {
+            promise: 0,
+            at,
+            site,
+            how,
+        });
+    }
+
+    /// Looks whether all came right after a time in which nothing went wrong.
+    pub(super) fn finish(&mut self, scene: &Scene<'_>, quiet_from: Moment) {
+        let found = work::converged(scene, &self.books[scene.site], quiet_from);
+        let (at, site) = (scene.now, scene.site);
+        self.broken
+            .extend(found.into_iter().map(|(promise, how)| Broken {
+                promise,
+                at,
+                site,
+                how,
+            }));
+    }
+}
+
+/// Which promise is broken, and how.
+type Found = (u8, String);

@@ -1,0 +1,200 @@
+//! Promises about what must never be: foreign images, lost files, foreign commits, shells, letters twice.
+
+use schema::fleet::DomainJoin;
+use schema::name::{HostName, ImageName};
+
+use super::{Book, Found, Scene};
+use crate::planning::{Action, Step, StepResult};
+use crate::simulator::pc::Phase;
+use crate::simulator::truth::{Contents, Live};
+use crate::world::Letter;
+
+/// Promise 6: what a client reads is a version that Git names, byte for byte, and of no foreign domain.
+pub(super) fn foreign_image(
+    host: &HostName,
+    images: &[(ImageName, Contents)],
+    scene: &Scene<'_>,
+) -> Vec<Found> {
+    let Some(desired) = scene.desired else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (image, (base, diff)) in images {
+        let wanted = desired.images.iter().find(|((name, _), _)| name == image);
+        let Some((_, wanted)) = wanted else { continue };
+        if wanted.domain_join == DomainJoin::Rebrand {
+            found.push((
+                6,
+                format!("{host} restores {image}, which was not moved into the domain"),
+            ));
+        }
+        let ours = scene
+            .published
+            .values()
+            .filter(|manifest| manifest.image() == image);
+        let known = ours.into_iter().any(|manifest| {
+            let same = manifest.diff().map(|file| file.sha256) == *diff;
+            Some(manifest.base().sha256) == *base && (same || diff.is_none())
+        });
+        if !known {
+            found.push((
+                6,
+                format!("{host} restores {image}, whose files are no version that Git names"),
+            ));
+        }
+    }
+    found
+}
+
+/// What an image held before a step changes it.
+pub(super) fn remember(step: &Step, scene: &Scene<'_>, book: &mut Book) {
+    if let Action::Activate { image, .. } = &step.action {
+        let contents = scene
+            .school
+            .disk
+            .live
+            .get(image)
+            .map(Live::contents)
+            .unwrap_or_default();
+        book.before.insert(image.clone(), contents);
+    }
+}
+
+/// Promise 7: an activation that fails leaves the old files in service.
+pub(super) fn failed_activation(
+    step: &Step,
+    result: &StepResult,
+    scene: &Scene<'_>,
+    book: &mut Book,
+) -> Vec<Found> {
+    let Action::Activate { image, .. } = &step.action else {
+        return Vec::new();
+    };
+    // What the loop declares as failed without having begun it changed nothing.
+    let Some(before) = book.before.remove(image) else {
+        return Vec::new();
+    };
+    let contents = scene
+        .school
+        .disk
+        .live
+        .get(image)
+        .map(Live::contents)
+        .unwrap_or_default();
+    if matches!(result, StepResult::Failed { .. }) && before != contents {
+        return vec![(
+            7,
+            format!("{image} is not what it was before its activation failed"),
+        )];
+    }
+    Vec::new()
+}
+
+/// Promise 7: no file that a class refers to goes away, no diff lies beside a base that it was not
+/// made for, no image changes while a client reads it.
+pub(super) fn torn(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (image, live) in &scene.school.disk.live {
+        match &live.base {
+            Some(_) => _ = book.bases.insert(image.clone()),
+            None if book.bases.contains(image) => {
+                found.push((7, format!("the base of {image} is gone")))
+            }
+            None => {}
+        }
+        if let Some(diff) = &live.diff
+            && diff.backing != live.base.as_ref().map(|base| base.content)
+        {
+            found.push((
+                7,
+                format!("the diff of {image} lies beside a base that it was not made for"),
+            ));
+        }
+    }
+    for (class, files) in &scene.school.disk.classes {
+        if files.start_conf.is_some() {
+            book.classes.insert(class.clone());
+        } else if book.classes.contains(class) {
+            found.push((7, format!("start.conf.{class} is gone")));
+        }
+    }
+    for (host, pc) in &scene.school.pcs {
+        let Phase::Syncing { ends, reads, .. } = &pc.phase else {
+            continue;
+        };
+        for (image, contents) in reads.iter().filter(|_| scene.now < *ends) {
+            if scene.school.disk.live.get(image).map(Live::contents) != Some(*contents) {
+                found.push((7, format!("{image} changes while {host} reads it")));
+            }
+        }
+    }
+    found
+}
+
+/// Promise 8: what is worked towards builds on what was worked towards before, and is valid.
+pub(super) fn not_a_descendant(number: usize, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let before = book.commit.replace(number);
+    let valid = scene
+        .remote
+        .commits
+        .get(number)
+        .is_some_and(|commit| commit.fleet.is_ok());
+    if !valid {
+        return vec![(
+            8,
+            format!("commit {} is not valid, and worked towards", number + 1),
+        )];
+    }
+    match before {
+        Some(before) if !scene.remote.builds_on(number, before) => {
+            vec![(
+                8,
+                format!(
+                    "commit {} does not build on commit {}, and is worked towards",
+                    number + 1,
+                    before + 1
+                ),
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Promise 9: no shell is run, and no word that a program is given can be an option or more than a word.
+pub(super) fn shell(words: &[String]) -> Vec<Found> {
+    let Some((program, rest)) = words.split_first() else {
+        return Vec::new();
+    };
+    let plain = |word: &String| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        !word.starts_with(['-', '.']) && word.chars().all(inner)
+    };
+    let shell = ["sh", "bash", "env", "sudo"].contains(&program.as_str());
+    if shell || !rest.iter().all(plain) {
+        return vec![(
+            9,
+            format!("a program is run with words that are not safe: {words:?}"),
+        )];
+    }
+    Vec::new()
+}
+
+/// Promise 10: no trouble is told twice, and none is over that was not told.
+pub(super) fn told_twice(letter: &Letter, book: &mut Book) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut told = book.told.clone();
+    let mut over = false;
+    for line in letter.body.lines() {
+        if let Some(title) = line.strip_prefix("! ") {
+            if !told.insert(title.to_owned()) {
+                found.push((10, format!("people are told twice: {title}")));
+            }
+        } else if line.ends_with("good again:") {
+            over = true;
+        } else if let Some(title) = line.strip_prefix("  ").filter(|_| over) {
+            told.remove(title);
+        }
+    }
+    book.telling = Some(told);
+    found
+}

@@ -1,0 +1,316 @@
+//! Promises about work: none that need not be done, none at the wrong time, none too much at once, all
+//! in the end.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use schema::name::HostName;
+use schema::schedule::Windows;
+
+use super::{Book, Found, Scene};
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::{Action, Desired, Step};
+use crate::simulator::time::Moment;
+
+/// Promises 1 and 2: nothing is done to what is right already, and no host is reset that is known to be fresh.
+pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
+    let disk = &scene.school.disk;
+    let right = match &step.action {
+        Action::WriteStartConf { class, after, .. } => disk
+            .classes
+            .get(class)
+            .is_some_and(|files| files.start_conf.as_ref() == Some(after)),
+        Action::ImportDevices { classes } => classes.iter().all(|class| {
+            disk.classes
+                .get(class)
+                .is_some_and(|files| files.by_hand || files.boot_of == Some(files.written))
+        }),
+        Action::Download { manifest, .. } => {
+            scene.published.get(manifest).is_some_and(|manifest| {
+                manifest
+                    .files()
+                    .iter()
+                    .all(|file| disk.store.objects.contains_key(&file.sha256))
+                    && disk.store.manifests.values().any(|known| known == manifest)
+            })
+        }
+        Action::Activate {
+            image, manifest, ..
+        } => {
+            let wanted = scene.published.get(manifest).map(|manifest| {
+                (
+                    Some(manifest.base().sha256),
+                    manifest.diff().map(|file| file.sha256),
+                )
+            });
+            wanted.is_some()
+                && disk
+                    .live
+                    .get(image)
+                    .map(super::super::truth::Live::contents)
+                    == wanted
+        }
+        Action::Seed { image, file } => disk.live.get(image).is_some_and(|live| {
+            let found = if file.as_str().ends_with(".qdiff") {
+                &live.diff
+            } else {
+                &live.base
+            };
+            found
+                .as_ref()
+                .is_some_and(|file| file.torrent == Some(file.content))
+        }),
+        Action::ResetRoom { due, hosts, .. } => {
+            let clock = scene.clock();
+            let known = |host: &HostName| {
+                book.fresh
+                    .get(host)
+                    .is_some_and(|at| *due <= *at && *at <= clock)
+            };
+            let known: Vec<_> = hosts
+                .iter()
+                .filter(|wake| known(&wake.host))
+                .map(|wake| wake.host.as_str())
+                .collect();
+            if known.is_empty() {
+                return Vec::new();
+            }
+            return vec![(
+                2,
+                format!(
+                    "step {} resets hosts that are fresh: {}",
+                    step.id,
+                    known.join(", ")
+                ),
+            )];
+        }
+    };
+    if right {
+        vec![(
+            1,
+            format!("step {} is done although nothing is to be done", step.id),
+        )]
+    } else {
+        Vec::new()
+    }
+}
+
+/// What the reconciler was told of a host.
+pub(super) fn learn(host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>, book: &mut Book) {
+    if matches!(outcome, HostOutcome::Applied { .. }) && scene.records {
+        book.fresh.insert(host.clone(), scene.clock());
+    }
+}
+
+/// Promise 4: nothing begins outside its window, within lessons, in holidays or before it is due.
+pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
+    let Some(desired) = scene.desired else {
+        return vec![(4, format!("step {} begins without a commit", step.id))];
+    };
+    let at = scene.clock();
+    if clocks_change(at, &desired.zone) {
+        return Vec::new();
+    }
+    let local = desired.zone.to_datetime(at);
+    let windows = &desired.windows;
+    let quiet = !is_open(&windows.lessons, local);
+    let mut found = Vec::new();
+    let mut check = |holds: bool, how: &str| {
+        if !holds {
+            found.push((
+                4,
+                format!("step {} begins {how}: it is {local} at the school", step.id),
+            ));
+        }
+    };
+    match &step.action {
+        Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Activate { .. } => {
+            check(is_open(&windows.activate, local), "outside its window");
+            check(quiet, "within lessons");
+        }
+        Action::Download { .. } => check(is_open(&windows.download, local), "outside its window"),
+        Action::Seed { .. } => {}
+        Action::ResetRoom { due, .. } => {
+            check(is_open(&windows.reset, local), "outside its window");
+            check(quiet, "within lessons");
+            let free = desired
+                .holidays
+                .iter()
+                .any(|(first, last, _)| first <= local.date() && local.date() <= last);
+            check(!free, "in the holidays");
+            check(*due <= at, "before it is due");
+        }
+    }
+    found
+}
+
+/// Promise 4: a download stops when its window closes. Within ten minutes, since a clock may jump.
+pub(super) fn overrun(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
+    let Action::Download { until, .. } = &step.action else {
+        return Vec::new();
+    };
+    let late = scene.clock() > *until + SignedDuration::from_mins(12);
+    let jumped = scene.school.clock_error() != 0;
+    if late && !jumped {
+        vec![(
+            4,
+            format!("step {} goes on after its window closed", step.id),
+        )]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Whether a window is open, by the clock on the wall.
+fn is_open(windows: &Windows, local: DateTime) -> bool {
+    let (today, now) = (local.date(), local.time());
+    windows.iter().any(|window| {
+        let opens_on = |day: Option<jiff::civil::Date>| {
+            day.is_some_and(|day| window.days.contains(day.weekday()))
+        };
+        if window.start < window.end {
+            opens_on(Some(today)) && window.start <= now && now < window.end
+        } else {
+            (opens_on(Some(today)) && window.start <= now)
+                || (opens_on(today.yesterday().ok()) && now < window.end)
+        }
+    })
+}
+
+/// Whether clocks change within hours: then the clock on the wall does not tell.
+fn clocks_change(at: Timestamp, zone: &TimeZone) -> bool {
+    let hours = SignedDuration::from_hours(4);
+    zone.to_offset(at - hours) != zone.to_offset(at + hours)
+}
+
+/// Promise 5: no more hosts are on, and none are woken faster, than their circuit bears.
+pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let Some(desired) = scene.desired else {
+        return Vec::new();
+    };
+    let group_of = |host: &HostName| {
+        let room = &scene.school.devices.get(host)?.room;
+        desired.rooms.get(room).map(|room| room.power.clone())
+    };
+    let Some(group) = group_of(host) else {
+        return vec![(5, format!("{host} is woken, and has no room"))];
+    };
+    let Some(budget) = desired.power.get(&group) else {
+        return Vec::new();
+    };
+    let on = scene
+        .school
+        .woken(scene.now)
+        .filter(|host| group_of(host).as_ref() == Some(&group))
+        .count();
+    let mut found = Vec::new();
+    if on > budget.on_at_once as usize {
+        found.push((
+            5,
+            format!(
+                "{on} hosts are on in circuit {group}, which bears {}",
+                budget.on_at_once
+            ),
+        ));
+    }
+    let wakes = book.wakes.entry(group.clone()).or_default();
+    wakes.retain(|at| scene.now - *at < 60_000);
+    wakes.push(scene.now);
+    if wakes.len() > budget.wake_per_minute as usize {
+        let how = format!(
+            "{} hosts are woken in a minute in circuit {group}, which bears {}",
+            wakes.len(),
+            budget.wake_per_minute
+        );
+        found.push((5, how));
+    }
+    found
+}
+
+/// Promise 5: where the rates that schools may take fit the central server's line, it is never asked
+/// for more. Nothing shares it out so far where they do not fit.
+pub(super) fn uplink(scene: &Scene<'_>) -> Vec<Found> {
+    let (asked, Some(capacity)) = scene.uplink else {
+        return Vec::new();
+    };
+    let fleets = scene
+        .remote
+        .commits
+        .iter()
+        .filter_map(|commit| commit.fleet.as_ref().ok());
+    let fits = fleets.into_iter().all(|fleet| {
+        let rates = fleet
+            .schools
+            .values()
+            .map(|school| school.download_rate.map(|rate| rate.bits() / 8));
+        rates
+            .sum::<Option<u64>>()
+            .is_some_and(|sum| sum <= capacity)
+    });
+    if fits && asked > capacity {
+        return vec![(
+            5,
+            format!("{asked} bytes per second are asked of a line that carries {capacity}"),
+        )];
+    }
+    Vec::new()
+}
+
+/// Promise 2: after a time without faults all is as it should be, and promise 10: people know it.
+pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> Vec<Found> {
+    let Some(desired) = scene.desired else {
+        return Vec::new();
+    };
+    let mut left = scene.school.wanting(desired, scene.published);
+    let (stale, all_due) = stale_hosts(scene, desired, quiet_from);
+    left.extend(stale);
+    if left.is_empty() {
+        let told = book.told.iter().filter(|_| all_due);
+        let told = told.map(|title| (10, format!("nobody was told that it is over: {title}")));
+        return told.collect();
+    }
+    left.into_iter()
+        .map(|what| (2, format!("in the end {what}")))
+        .collect()
+}
+
+/// Hosts that are not fresh, and whether all rooms became due in the quiet time.
+fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> (Vec<String>, bool) {
+    // What became due in the last hours may still be under way.
+    let at = scene.clock() - SignedDuration::from_hours(12);
+    let mut stale = Vec::new();
+    let mut all_due = true;
+    for (name, room) in &desired.rooms {
+        let due = room
+            .reset
+            .as_ref()
+            .and_then(|schedule| schedule.latest(at, &desired.zone, &desired.holidays));
+        let (Some(due), Some(class)) = (due, desired.classes.get(&room.class)) else {
+            continue;
+        };
+        // What was missed before, in holidays say, is caught up with the next occurrence only.
+        if due < quiet_from.timestamp() {
+            all_due = false;
+            continue;
+        }
+        for device in scene
+            .school
+            .devices
+            .in_room(name)
+            .filter(|device| device.class == room.class)
+        {
+            let Some(pc) = scene.school.pcs.get(&device.host) else {
+                continue;
+            };
+            let fresh = class.os.iter().all(|os| {
+                pc.holds
+                    .get(&os.image)
+                    .is_some_and(|(_, since)| since.timestamp() >= due)
+            });
+            if !fresh {
+                stale.push(format!("{} was not reset since {due}", device.host));
+            }
+        }
+    }
+    (stale, all_due)
+}

@@ -1,0 +1,260 @@
+//! What is true at one school, whatever its server believes.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use schema::digest::Digest;
+use schema::name::{ClassName, HostName, ImageName, SchoolName};
+
+use super::fault::{Kind, Sense};
+use super::pc::Pc;
+use super::time::Moment;
+use crate::linbo::devices::Devices;
+use crate::manifest::Manifest;
+use crate::planning::{ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Store, Torrent};
+
+/// One school: its server and its PCs.
+#[derive(Debug)]
+pub struct School {
+    /// Its name.
+    pub name: SchoolName,
+    /// The zone of its clocks.
+    pub zone: TimeZone,
+    /// `devices.csv`
+    pub devices: Devices,
+    /// What the server has on its disk.
+    pub disk: Disk,
+    /// Its PCs.
+    pub pcs: BTreeMap<HostName, Pc>,
+    /// What goes wrong just now, by the number of the fault.
+    pub faults: BTreeMap<usize, Kind>,
+}
+
+/// The server's disk: what a backup holds and a restart finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Disk {
+    /// The files of hardware classes.
+    pub classes: BTreeMap<ClassName, Class>,
+    /// LINBO's folder of each image.
+    pub live: BTreeMap<ImageName, Live>,
+    /// The reconciler's store.
+    pub store: Depot,
+    /// The journal, folded.
+    pub journal: Journal,
+    /// The commit applied last, by its number in the history; the journal says so.
+    pub applied: Option<usize>,
+}
+
+/// The files of one hardware class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Class {
+    /// The text of `start.conf.<class>`.
+    pub start_conf: Option<String>,
+    /// How often that file was written.
+    pub written: u64,
+    /// Which writing the boot configuration was made from.
+    pub boot_of: Option<u64>,
+    /// Whether the boot configuration is kept by hand.
+    pub by_hand: bool,
+}
+
+impl Class {
+    /// What one sees of it.
+    #[must_use]
+    pub fn seen(&self) -> ClassFiles {
+        let grub = if self.by_hand {
+            Grub::ByHand
+        } else if self.start_conf.is_some() && self.boot_of == Some(self.written) {
+            Grub::Current
+        } else {
+            Grub::Stale
+        };
+        ClassFiles {
+            start_conf: self.start_conf.clone(),
+            grub,
+        }
+    }
+
+    /// Replaces `start.conf` as a whole.
+    pub fn write(&mut self, text: Option<String>) {
+        self.start_conf = text;
+        self.written += 1;
+    }
+}
+
+/// LINBO's folder of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Live {
+    /// `<image>.qcow2`
+    pub base: Option<File>,
+    /// `<image>.qdiff`
+    pub diff: Option<File>,
+    /// Whether an upload from a client lies there.
+    pub uploading: bool,
+}
+
+/// What the files of an image hold: base and diff.
+pub type Contents = (Option<Digest>, Option<Digest>);
+
+impl Live {
+    /// What its files hold.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        let content = |file: &Option<File>| file.as_ref().map(|file| file.content);
+        (content(&self.base), content(&self.diff))
+    }
+
+    /// What one sees of it.
+    #[must_use]
+    pub fn seen(&self) -> LiveImage {
+        let seen = |file: &Option<File>| file.as_ref().map(File::seen);
+        LiveImage {
+            base: seen(&self.base),
+            diff: seen(&self.diff),
+            uploading: self.uploading,
+        }
+    }
+}
+
+/// An image file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its size.
+    pub size: u64,
+    /// The digest of what is really in it.
+    pub content: Digest,
+    /// The base that a diff was made for.
+    pub backing: Option<Digest>,
+    /// The content that its torrent was made of.
+    pub torrent: Option<Digest>,
+}
+
+impl File {
+    fn seen(&self) -> ImageFile {
+        let torrent = match self.torrent {
+            None => Torrent::Missing,
+            Some(content) if content == self.content => Torrent::Current,
+            Some(_) => Torrent::Stale,
+        };
+        ImageFile {
+            size: self.size,
+            sha256: Some(self.content),
+            record: None,
+            torrent,
+        }
+    }
+}
+
+/// The reconciler's store as it really is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Depot {
+    /// Manifests by the digest in Git.
+    pub manifests: BTreeMap<Digest, Manifest>,
+    /// Files by the digest under which they lie there: what is really in them, and their size.
+    pub objects: BTreeMap<Digest, (Digest, u64)>,
+    /// Bytes of files that are not there to their end.
+    pub partial: BTreeMap<Digest, u64>,
+    /// The size of its file system.
+    pub capacity: u64,
+}
+
+impl Depot {
+    /// Free bytes.
+    #[must_use]
+    pub fn free(&self, full: bool) -> u64 {
+        let objects: u64 = self.objects.values().map(|(_, size)| size).sum();
+        let used = objects + self.partial.values().sum::<u64>();
+        if full {
+            0
+        } else {
+            self.capacity.saturating_sub(used)
+        }
+    }
+
+    /// What one sees of it.
+    #[must_use]
+    pub fn seen(&self, full: bool) -> Store {
+        Store {
+            manifests: self.manifests.clone(),
+            objects: self.objects.keys().copied().collect(),
+            partial: self.partial.clone(),
+            free: self.free(full),
+        }
+    }
+}
+
+impl School {
+    /// Whether something of this kind goes wrong now.
+    #[must_use]
+    pub fn suffers(&self, which: impl Fn(&Kind) -> bool) -> bool {
+        self.faults.values().any(which)
+    }
+
+    /// Whether something cannot be seen now.
+    #[must_use]
+    pub fn is_blind(&self, sense: Sense) -> bool {
+        self.suffers(|kind| *kind == Kind::Blind(sense))
+    }
+
+    /// How far the server's clock is from the truth, in milliseconds.
+    #[must_use]
+    pub fn clock_error(&self) -> i64 {
+        let errors = self.faults.values().filter_map(|kind| match kind {
+            Kind::Clock(seconds) => Some(seconds * 1000),
+            _ => None,
+        });
+        errors.sum()
+    }
+
+    /// Lets all PCs come to where they are by now.
+    pub fn settle(&mut self, now: Moment) {
+        for pc in self.pcs.values_mut() {
+            pc.settle(now, &self.zone);
+        }
+    }
+
+    /// Hosts that are on because the reconciler woke them.
+    pub fn woken(&self, now: Moment) -> impl Iterator<Item = &HostName> {
+        self.pcs
+            .iter()
+            .filter(move |(_, pc)| pc.woken && pc.is_on(now))
+            .map(|(host, _)| host)
+    }
+
+    /// Everything that is not as it should be, hosts left out; empty when the server is as it is to be.
+    #[must_use]
+    pub fn wanting(
+        &self,
+        desired: &Desired,
+        published: &BTreeMap<Digest, Manifest>,
+    ) -> Vec<String> {
+        let mut wanting = Vec::new();
+        for (name, class) in &desired.classes {
+            let found = self.disk.classes.get(name).cloned().unwrap_or_default();
+            if found.start_conf.as_ref() != Some(&class.start_conf) {
+                wanting.push(format!("start.conf.{name} is not as it should be"));
+            } else if !found.by_hand && found.boot_of != Some(found.written) {
+                wanting.push(format!("the boot configuration of {name} is old"));
+            }
+        }
+        for ((image, version), wanted) in &desired.images {
+            let Some(manifest) = published.get(&wanted.manifest) else {
+                continue;
+            };
+            let live = self.disk.live.get(image).cloned().unwrap_or_default();
+            let contents = (
+                Some(manifest.base().sha256),
+                manifest.diff().map(|file| file.sha256),
+            );
+            if live.contents() != contents {
+                wanting.push(format!("{image} is not {version}"));
+            }
+            for file in live.base.iter().chain(&live.diff) {
+                if file.torrent != Some(file.content) {
+                    wanting.push(format!("{image} is not seeded"));
+                }
+            }
+        }
+        wanting
+    }
+}

@@ -1,0 +1,484 @@
+//! The world: all schools, what they share, and the loop by which time goes on.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use schema::digest::Digest;
+use schema::name::{HostName, SchoolName};
+
+use super::account::Account;
+use super::bug::Bug;
+use super::chance::Chance;
+use super::event::{Event, What};
+use super::fault::{Fault, Kind};
+use super::promises::{Promises, Scene};
+use super::remote::Remote;
+use super::script::{Script, Turn};
+use super::time::{DAY, Due, MINUTE, Moment, Time};
+use super::truth::{Disk, School};
+use super::uplink::Uplink;
+use crate::manifest::Manifest;
+use crate::planning::{Desired, Plan, Server, Step};
+
+/// The grid of the timer that starts passes.
+const TIMER: i64 = 5 * MINUTE;
+
+type Pass = Pin<Box<dyn Future<Output = Moment>>>;
+
+/// One school and its server, with what the simulator has to know of it.
+pub(super) struct Site {
+    pub(super) name: SchoolName,
+    pub(super) school: RefCell<School>,
+    /// Which pass is the last one.
+    life: Cell<u64>,
+    /// How often the pass still goes on before it is killed.
+    crash: Cell<Option<u32>>,
+    /// Whether the pass is to be killed before it goes on again.
+    pub(super) dying: Cell<bool>,
+    /// When it looks next.
+    next: Cell<Option<Moment>>,
+    /// How often something befell the school or people did something there.
+    changes: Cell<u64>,
+    saved: RefCell<Option<Disk>>,
+    desired: RefCell<BTreeMap<usize, Option<Rc<Desired>>>>,
+    /// The steps that a dry run at the instant of the observation foretold.
+    pub(super) foretold: RefCell<Option<Vec<Step>>>,
+}
+
+/// The world.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) bug: Option<Bug>,
+    pub(super) tick: i64,
+    people: bool,
+    quiet_from: Moment,
+    pub(super) time: Rc<Time>,
+    pub(super) sites: Vec<Site>,
+    pub(super) remote: RefCell<Remote>,
+    pub(super) uplink: Rc<Uplink>,
+    pub(super) published: BTreeMap<Digest, Manifest>,
+    pub(super) account: RefCell<Account>,
+    pub(super) promises: RefCell<Promises>,
+    faults: Vec<Fault>,
+    turns: Vec<(Moment, Turn)>,
+}
+
+impl World {
+    pub(super) fn new(script: &Script) -> Rc<Self> {
+        let remote = Remote {
+            commits: script.commits.clone(),
+            head: None,
+        };
+        let first = script
+            .commits
+            .iter()
+            .find_map(|commit| commit.fleet.as_ref().ok());
+        let uplink = first
+            .and_then(|fleet| fleet.central.uplink)
+            .map(|rate| rate.bits() / 8);
+        let published = script.published();
+        let site = |name: &SchoolName| Site {
+            name: name.clone(),
+            school: RefCell::new(super::begin::school(script, name, &published)),
+            life: Cell::new(0),
+            crash: Cell::new(None),
+            dying: Cell::new(false),
+            next: Cell::new(None),
+            changes: Cell::new(0),
+            saved: RefCell::default(),
+            desired: RefCell::default(),
+            foretold: RefCell::default(),
+        };
+        let sites: Vec<Site> = script.schools.keys().map(site).collect();
+        let mut turns = script.turns.clone();
+        turns.extend(
+            script
+                .commits
+                .iter()
+                .enumerate()
+                .map(|(number, commit)| (commit.at, Turn::Merge(number))),
+        );
+        turns.sort();
+        let promises = Promises::new(sites.len());
+        Rc::new(Self {
+            seed: script.seed,
+            bug: script.bug,
+            tick: script.tick,
+            people: script.people,
+            quiet_from: script.quiet_from,
+            time: Rc::new(Time::new(script.from)),
+            sites,
+            remote: RefCell::new(remote),
+            uplink: Rc::new(Uplink::new(uplink)),
+            published,
+            account: RefCell::new(Account::new(script)),
+            promises: RefCell::new(promises),
+            faults: script.faults.clone(),
+            turns,
+        })
+    }
+
+    /// Lets the world live until its end, or until a promise is broken.
+    pub(super) fn live(self: &Rc<Self>, until: Moment) {
+        let mut passes: Vec<Option<Pass>> = self.sites.iter().map(|_| None).collect();
+        let mut turns = Vec::new();
+        for (number, (at, _)) in self.turns.iter().enumerate() {
+            turns.push((*at, number));
+        }
+        let begins = self.turns.len();
+        for (number, fault) in self.faults.iter().enumerate() {
+            turns.push((fault.from, begins + 2 * number));
+            turns.push((fault.until, begins + 2 * number + 1));
+        }
+        turns.sort_unstable();
+        turns
+            .iter()
+            .for_each(|(at, number)| self.time.at(*at, Due::Turn(*number)));
+        (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
+        while let Some(due) = self.time.advance(until) {
+            match due {
+                Due::Turn(number) => self.turn(number, &mut passes),
+                Due::Look { site } => self.look(site, &mut passes),
+                Due::Task { site, life, waker } => {
+                    if self.sites[site].life.get() == life {
+                        waker.wake();
+                        self.go_on(site, &mut passes);
+                    }
+                }
+            }
+            if self.promises.borrow().is_broken() {
+                break;
+            }
+        }
+        if self.time.now() < until && !self.promises.borrow().is_broken() {
+            self.time.set(until);
+        }
+    }
+
+    fn look(self: &Rc<Self>, site: usize, passes: &mut [Option<Pass>]) {
+        let now = self.time.now();
+        let here = &self.sites[site];
+        if here.next.get().is_none_or(|next| next > now) || passes[site].is_some() {
+            return;
+        }
+        if here
+            .school
+            .borrow()
+            .suffers(|kind| matches!(kind, Kind::Reboot))
+        {
+            return;
+        }
+        here.next.set(None);
+        here.life.set(here.life.get() + 1);
+        self.happened(Some(site), What::Pass);
+        passes[site] = Some(super::pass::begin(self, site, here.life.get()));
+        self.go_on(site, passes);
+    }
+
+    fn go_on(self: &Rc<Self>, site: usize, passes: &mut [Option<Pass>]) {
+        let here = &self.sites[site];
+        let Some(pass) = &mut passes[site] else {
+            return;
+        };
+        if let Some(left) = here.crash.get() {
+            here.crash.set(left.checked_sub(1));
+            if left == 0 {
+                return self.kill(site, passes);
+            }
+        }
+        let ended = pass.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if here.dying.get() {
+            return self.kill(site, passes);
+        }
+        if let Poll::Ready(next) = ended {
+            passes[site] = None;
+            here.life.set(here.life.get() + 1);
+            self.poke(site, next);
+        }
+    }
+
+    fn kill(&self, site: usize, passes: &mut [Option<Pass>]) {
+        let here = &self.sites[site];
+        here.dying.set(false);
+        here.crash.set(None);
+        if passes[site].take().is_some() {
+            here.life.set(here.life.get() + 1);
+            *here.foretold.borrow_mut() = None;
+            self.happened(Some(site), What::Killed);
+            self.poke(site, self.time.now() + 1);
+        }
+    }
+
+    /// Has a server look for something to do when its timer fires next, at or after a moment.
+    pub(super) fn poke(&self, site: usize, at: Moment) {
+        let here = &self.sites[site];
+        let at = at.max(self.time.now());
+        // Each server has an instant of its own within the grid.
+        let own = i64::try_from(site).unwrap_or(0) * 17_000 % TIMER;
+        let at = Moment((at.0 - own + TIMER - 1).div_euclid(TIMER) * TIMER + own);
+        if here
+            .next
+            .get()
+            .is_none_or(|next| at < next || next < self.time.now())
+        {
+            here.next.set(Some(at));
+            self.time.at(at, Due::Look { site });
+        }
+    }
+
+    fn turn(self: &Rc<Self>, number: usize, passes: &mut [Option<Pass>]) {
+        if let Some((_, turn)) = self.turns.get(number) {
+            return self.people_do(turn, passes);
+        }
+        let number = number - self.turns.len();
+        let begins = number.is_multiple_of(2);
+        let Some(fault) = self.faults.get(number / 2) else {
+            return;
+        };
+        for site in (0..self.sites.len()).filter(|site| fault.site.is_none_or(|only| only == *site))
+        {
+            let here = &self.sites[site];
+            if begins {
+                here.school
+                    .borrow_mut()
+                    .faults
+                    .insert(number / 2, fault.kind.clone());
+            } else {
+                here.school.borrow_mut().faults.remove(&(number / 2));
+            }
+            let text = if begins {
+                fault.kind.to_string()
+            } else {
+                format!("over: {}", fault.kind)
+            };
+            match fault.kind {
+                Kind::Crash { after } if begins => here.crash.set(Some(after)),
+                Kind::Crash { .. } => here.crash.set(None),
+                Kind::Reboot if begins => {
+                    self.happened(Some(site), What::Befell(text));
+                    self.kill(site, passes);
+                }
+                _ => self.happened(Some(site), What::Befell(text)),
+            }
+            self.uplink.slow(&self.time, site, self.line(site));
+            self.poke(site, self.time.now());
+        }
+    }
+
+    fn people_do(self: &Rc<Self>, turn: &Turn, passes: &mut [Option<Pass>]) {
+        match turn {
+            Turn::Merge(number) => {
+                let text = {
+                    let mut remote = self.remote.borrow_mut();
+                    let forced = remote
+                        .head
+                        .is_some_and(|head| !remote.builds_on(*number, head));
+                    remote.head = Some(*number);
+                    let verb = if forced {
+                        "the branch is forced to"
+                    } else {
+                        "merged:"
+                    };
+                    format!(
+                        "{verb} commit {} ({})",
+                        number + 1,
+                        remote.line(*number).subject
+                    )
+                };
+                self.happened(None, What::Befell(text));
+                (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
+            }
+            Turn::Backup(site) => {
+                let here = &self.sites[*site];
+                *here.saved.borrow_mut() = Some(here.school.borrow().disk.clone());
+                self.happened(Some(*site), What::Befell("the server is saved".to_owned()));
+            }
+            Turn::Restore(site) => {
+                let here = &self.sites[*site];
+                self.kill(*site, passes);
+                let saved = here.saved.borrow().clone();
+                if let Some(saved) = saved {
+                    here.school.borrow_mut().disk = saved;
+                    self.promises.borrow_mut().restored(*site);
+                    self.happened(
+                        Some(*site),
+                        What::Befell("the server is put back to what was saved".to_owned()),
+                    );
+                    self.poke(*site, self.time.now());
+                }
+            }
+            Turn::Edit(site, class, edit) => {
+                let text =
+                    super::begin::edit(&mut self.sites[*site].school.borrow_mut(), class, *edit);
+                self.promises.borrow_mut().touched(*site);
+                self.happened(Some(*site), What::Befell(text));
+                self.poke(*site, self.time.now());
+            }
+            Turn::TorrentLost(site, image) => {
+                if let Some(live) = self.sites[*site]
+                    .school
+                    .borrow_mut()
+                    .disk
+                    .live
+                    .get_mut(image)
+                {
+                    live.base.iter_mut().for_each(|file| file.torrent = None);
+                }
+                self.happened(
+                    Some(*site),
+                    What::Befell(format!("the torrent of {image} is lost")),
+                );
+                self.poke(*site, self.time.now());
+            }
+            Turn::Pass(site) if passes[*site].is_some() => {
+                self.happened(Some(*site), What::Refused)
+            }
+            Turn::Pass(site) => {
+                self.sites[*site].next.set(Some(self.time.now()));
+                self.look(*site, passes);
+            }
+        }
+    }
+
+    /// What the line of a school carries, in hundredths of what it should.
+    pub(super) fn line(&self, site: usize) -> u32 {
+        let school = self.sites[site].school.borrow();
+        let percents = school.faults.values().filter_map(|kind| match kind {
+            Kind::LinkDown => Some(0),
+            Kind::LinkSlow(percent) => Some(*percent),
+            _ => None,
+        });
+        percents.min().unwrap_or(100)
+    }
+
+    pub(super) fn changes(&self, site: usize) -> u64 {
+        self.sites[site].changes.get()
+    }
+
+    /// How long something takes.
+    pub(super) fn latency(&self, site: usize, what: &str, low: i64, high: i64) -> i64 {
+        let now = self.time.now().0.unsigned_abs();
+        Chance::of(self.seed, what)
+            .part(site as u64)
+            .part(now)
+            .between(low, high)
+    }
+
+    pub(super) fn nobody_works_late(&self) -> bool {
+        !self.people || self.time.now() >= self.quiet_from
+    }
+
+    /// Whether somebody sits at a PC now, or left it running.
+    pub(super) fn is_used(&self, site: usize, host: &HostName) -> bool {
+        if self.nobody_works_late() {
+            return false;
+        }
+        let now = self.time.now();
+        let day = u64::try_from(now.0 / DAY).unwrap_or(0);
+        let mut chance = Chance::of(self.seed, host.as_str())
+            .part(site as u64)
+            .part(day)
+            .part(77);
+        // One in a hundred works late.
+        chance.happens(10) && now.0 % DAY < 19 * 60 * MINUTE
+    }
+
+    /// What a school's server is to make true by a commit.
+    pub(super) fn desired(&self, site: usize, number: usize) -> Option<Rc<Desired>> {
+        let here = &self.sites[site];
+        let mut known = here.desired.borrow_mut();
+        let make = || {
+            let remote = self.remote.borrow();
+            let fleet = remote.commits.get(number)?.fleet.as_ref().ok()?;
+            Desired::of(fleet, &Server::School(here.name.clone())).map(Rc::new)
+        };
+        known.entry(number).or_insert_with(make).clone()
+    }
+
+    /// Takes note of what happened, and looks whether a promise was broken by it.
+    pub(super) fn happened(&self, site: Option<usize>, what: What) {
+        let event = Event {
+            at: self.time.now(),
+            site,
+            what,
+        };
+        if let Some(site) = site {
+            if let What::Befell(_) = event.what {
+                self.sites[site]
+                    .changes
+                    .set(self.sites[site].changes.get() + 1);
+            }
+            let school = self.sites[site].school.borrow();
+            let desired = school
+                .disk
+                .applied
+                .and_then(|number| self.desired(site, number));
+            let remote = self.remote.borrow();
+            let scene = Scene {
+                now: event.at,
+                site,
+                school: &school,
+                desired: desired.as_deref(),
+                remote: &remote,
+                published: &self.published,
+                uplink: (self.uplink.asked(), self.uplink.capacity),
+                records: self.records(site, &school),
+            };
+            self.promises.borrow_mut().see(&event.what, &scene);
+        }
+        self.account.borrow_mut().note(
+            event,
+            &self.uplink,
+            site.map(|site| &self.sites[site].school),
+        );
+    }
+
+    fn records(&self, site: usize, school: &School) -> bool {
+        !self.sites[site].dying.get() && !school.suffers(|kind| matches!(kind, Kind::JournalFull))
+    }
+
+    /// Compares a plan with what the dry run of the same instant foretold.
+    pub(super) fn planned(&self, site: usize, plan: &Plan) {
+        if let Some(foretold) = self.sites[site].foretold.take() {
+            self.promises
+                .borrow_mut()
+                .foretold(site, self.time.now(), &foretold, &plan.steps);
+        }
+    }
+
+    /// What is not as it should be at the end; a broken promise if all has to be right.
+    pub(super) fn finish(&self, must_be_right: bool) -> Vec<Vec<String>> {
+        let mut all = Vec::new();
+        for (site, here) in self.sites.iter().enumerate() {
+            let now = self.time.now();
+            here.school.borrow_mut().settle(now);
+            let school = here.school.borrow();
+            let desired = school
+                .disk
+                .applied
+                .and_then(|number| self.desired(site, number));
+            let scene = Scene {
+                now,
+                site,
+                school: &school,
+                desired: desired.as_deref(),
+                remote: &self.remote.borrow(),
+                published: &self.published,
+                uplink: (0, None),
+                records: true,
+            };
+            let wanting = desired
+                .as_ref()
+                .map(|desired| school.wanting(desired, &self.published));
+            all.push(wanting.unwrap_or_default());
+            if must_be_right && !self.promises.borrow().is_broken() {
+                self.promises.borrow_mut().finish(&scene, self.quiet_from);
+            }
+        }
+        all
+    }
+}

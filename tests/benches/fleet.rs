@@ -1,0 +1,126 @@
+//! A fleet of a million hosts: loading it, cutting one server out of it, planning it.
+
+#![expect(clippy::expect_used, reason = "a benchmark may panic")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use harness::big_fleet::{BigFleet, State};
+use jiff::Timestamp;
+use jiff::civil::date;
+use reconciler::planning::{Desired, Observed, Server, audit, plan, preview};
+use schema::fleet::Fleet;
+
+/// Monday, with the window for resets open: the rooms are due since 18:00.
+const AT: &str = "2026-11-23T18:05:00+01:00";
+
+fn fleet() -> Fleet {
+    let loaded = schema::load(&BigFleet::MILLION.tree());
+    assert!(
+        loaded.diagnostics.is_empty(),
+        "{:?}",
+        loaded.diagnostics.first()
+    );
+    loaded.fleet.expect("a sound fleet")
+}
+
+fn all_desired(fleet: &Fleet) -> Vec<Desired> {
+    let servers = fleet
+        .schools
+        .keys()
+        .map(|name| Server::School(name.clone()));
+    servers
+        .map(|server| Desired::of(fleet, &server).expect("a known school"))
+        .collect()
+}
+
+fn observed(desired: &Desired, state: State) -> Observed {
+    let at: Timestamp = AT.parse().expect("a time");
+    let reported = match state {
+        State::Converged => date(2026, 11, 23).at(18, 4, 0, 0),
+        State::Due | State::Fresh => date(2026, 11, 18).at(18, 4, 0, 0),
+    };
+    BigFleet::MILLION
+        .observed(desired, state, at, reported)
+        .expect("an observation")
+}
+
+/// States of a server, with the number of steps and holds of its plan: of 50 rooms on one circuit one is
+/// woken at a time.
+const STATES: [(&str, State, usize, usize); 3] = [
+    ("converged", State::Converged, 0, 0),
+    ("due", State::Due, 1, 49),
+    ("fresh", State::Fresh, 1, 51),
+];
+
+fn load(c: &mut Criterion) {
+    let tree = BigFleet::MILLION.tree();
+    let mut group = c.benchmark_group("1000 schools");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(10))
+        .warm_up_time(Duration::from_secs(1));
+    group.bench_function("load and check", |b| {
+        b.iter_with_large_drop(|| schema::load(black_box(&tree)));
+    });
+    group.finish();
+}
+
+fn plans(c: &mut Criterion) {
+    let fleet = fleet();
+    let all = all_desired(&fleet);
+    let one = all.first().expect("a school");
+    let mut group = c.benchmark_group("one school");
+    group
+        .sample_size(50)
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1));
+    let server = one.server.clone();
+    group.bench_function("desired", |b| {
+        b.iter_with_large_drop(|| Desired::of(black_box(&fleet), &server))
+    });
+    for (name, state, steps, holds) in STATES {
+        let observed = observed(one, state);
+        let made = plan(one, &observed);
+        assert_eq!(
+            (made.steps.len(), made.holds.len()),
+            (steps, holds),
+            "{name}: {:?}",
+            made.holds
+        );
+        group.bench_function(format!("plan, {name}"), |b| {
+            b.iter_with_large_drop(|| plan(black_box(one), black_box(&observed)));
+        });
+        group.bench_function(format!("audit, {name}"), |b| {
+            b.iter(|| audit(one, &observed, black_box(&made)))
+        });
+        group.bench_function(format!("look ahead, {name}"), |b| {
+            b.iter_batched(
+                || observed.clone(),
+                |observed| preview(one, observed),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+    let mut group = c.benchmark_group("1000 schools");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5))
+        .warm_up_time(Duration::from_secs(1));
+    for (name, state, ..) in STATES {
+        // The schools of this fleet find the same; only what is desired differs.
+        let observed = observed(one, state);
+        group.bench_function(format!("plan, {name}"), |b| {
+            b.iter(|| {
+                let steps = |desired| plan(black_box(desired), black_box(&observed)).steps.len();
+                all.iter().map(steps).sum::<usize>()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, load, plans);
+criterion_main!(benches);

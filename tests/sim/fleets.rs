@@ -1,0 +1,282 @@
+//! Fleets as they might be, from a seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use reconciler::simulator::chance::Chance;
+use schema::digest::Digest;
+use schema::fleet::{
+    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, HardwareClass,
+    Image, ImageSource, Os, OsEntry, Partition, PowerBudget, ResetCommand, Room, RoomHosts, School,
+    Version, WantedVersion, WorkWindows,
+};
+use schema::name::{ImageName, VersionName};
+use schema::schedule::FreeDays;
+use schema::units::Bytes;
+
+/// Reads a value of the state repo's small languages.
+pub(crate) fn read<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// The size of a fleet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) schools: usize,
+    pub(crate) rooms: usize,
+}
+
+/// A fleet whose schools all follow the channel `stable` of one image, at its first version.
+pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
+    let mut chance = Chance::of(seed, "fleet");
+    let holidays = holidays(&mut chance);
+    let zone = *chance
+        .pick(&[
+            "Europe/Berlin",
+            "America/New_York",
+            "Australia/Lord_Howe",
+            "UTC",
+        ])
+        .unwrap();
+    let zone = TimeZone::get(zone).unwrap();
+    let rate = chance.between(40, 90);
+    let school_chance = Chance::of(seed, "schools");
+    let schools = (1..=size.schools).map(|number| {
+        let mut chance = school_chance.part(number as u64);
+        let name = read(&format!("bs-{number:02}"));
+        (
+            name,
+            school(number, &mut chance, size.rooms, &holidays, &zone, rate),
+        )
+    });
+    let classes = [
+        ("ubuntu-lab", vec!["ubuntu"]),
+        ("dual-lab", vec!["ubuntu", "tools"]),
+    ];
+    Fleet {
+        name: read("musterstadt"),
+        central: Central {
+            server: read("images.musterstadt.example"),
+            port: 873,
+            release_module: read("releases"),
+            uplink: Some(read(&format!("{} Mbit/s", rate * size.schools as i64))),
+        },
+        time_zone: zone.clone(),
+        mail: None,
+        images: [image("ubuntu", &mut chance), image("tools", &mut chance)].into(),
+        classes: classes
+            .into_iter()
+            .map(|(name, images)| (read(name), class(&images)))
+            .collect(),
+        schools: schools.collect(),
+    }
+}
+
+fn school(
+    number: usize,
+    chance: &mut Chance,
+    rooms: usize,
+    free: &Arc<FreeDays>,
+    zone: &TimeZone,
+    rate: i64,
+) -> School {
+    let reset = *chance
+        .pick(&[
+            "mon, wed 18:00",
+            "tue, thu 17:45",
+            "daily 18:30",
+            "mon 18:00",
+        ])
+        .unwrap();
+    let download = *chance
+        .pick(&[
+            "daily 22:00-05:00",
+            "daily 20:30-24:00",
+            "mon-fri 01:00-06:00",
+        ])
+        .unwrap();
+    let power = [
+        ("default", chance.between(5, 60)),
+        ("west", chance.between(3, 20)),
+    ];
+    let power = power.into_iter().map(|(name, on)| {
+        let budget = PowerBudget {
+            wake_per_minute: chance.between(1, 12) as u32,
+            on_at_once: on as u32,
+        };
+        (read(name), budget)
+    });
+    let power: BTreeMap<_, _> = power.collect();
+    let rooms = (1..=rooms).map(|room| {
+        let class = *chance
+            .pick(&["ubuntu-lab", "ubuntu-lab", "dual-lab"])
+            .unwrap();
+        let power = *chance.pick(&["default", "west"]).unwrap();
+        let reset = Some([read(reset)].into_iter().collect());
+        (
+            read(&format!("r{room:02}")),
+            Room {
+                class: read(class),
+                hosts: RoomHosts::FromDevices,
+                reset,
+                power: read(power),
+            },
+        )
+    });
+    School {
+        title: read(&format!("Berufsschule {number}")),
+        server: read(&format!("server.bs-{number:02}.example")),
+        domain: read(&format!("bs-{number:02}.example")),
+        contact: None,
+        time_zone: zone.clone(),
+        windows: WorkWindows {
+            download: [read(download)].into_iter().collect(),
+            reset: [read("daily 17:30-24:00")].into_iter().collect(),
+            activate: [read("daily 17:00-07:00")].into_iter().collect(),
+            lessons: [read("mon-fri 07:30-17:00")].into_iter().collect(),
+        },
+        holidays: Arc::clone(free),
+        download_rate: Some(read(&format!("{rate} Mbit/s"))),
+        images: ["ubuntu", "tools"]
+            .map(|image| (read(image), wanted("v1")))
+            .into(),
+        power,
+        rooms: rooms.collect(),
+        test_classes: BTreeMap::new(),
+    }
+}
+
+fn wanted(version: &str) -> WantedVersion {
+    WantedVersion {
+        version: read(version),
+        channel: Some(read("stable")),
+    }
+}
+
+/// A week of holidays that begins on any day of November 2026.
+fn holidays(chance: &mut Chance) -> Arc<FreeDays> {
+    let first: Date = date(2026, 11, chance.between(1, 20) as i8);
+    let last = first
+        .checked_add(jiff::Span::new().days(chance.between(0, 9)))
+        .unwrap();
+    Arc::new(FreeDays::new([(first, last, "autumn".to_owned())]))
+}
+
+fn image(name: &str, chance: &mut Chance) -> (ImageName, Image) {
+    let base = chance.between(2, 6) as u64 * GIB;
+    let versions = (1..=3u64).map(|number| {
+        // The third has a base of its own.
+        let size = Bytes(if number == 3 { base + GIB } else { base });
+        let diff = (number > 1).then(|| Bytes(number * GIB / 8));
+        let manifest = Digest::new(
+            [chance.below(256) as u8, number as u8, name.as_bytes()[0], 0]
+                .repeat(8)
+                .try_into()
+                .unwrap(),
+        );
+        (
+            read::<VersionName>(&format!("v{number}")),
+            Version {
+                manifest,
+                size,
+                diff,
+                bad: None,
+            },
+        )
+    });
+    let source = ImageSource::Released {
+        domain_join: DomainJoin::NotNeeded,
+        versions: versions.collect(),
+        channels: [(read("stable"), read("v1"))].into(),
+    };
+    (
+        read(name),
+        Image {
+            os: Os::Linux,
+            source,
+        },
+    )
+}
+
+fn class(images: &[&str]) -> HardwareClass {
+    let partition = |label: &str, fs, size: Option<u64>| Partition {
+        label: read(label),
+        size: size.map(Bytes),
+        fs,
+        id: read("83"),
+        bootable: false,
+    };
+    let roots = images
+        .iter()
+        .map(|image| partition(image, FileSystem::Ext4, Some(40 * GIB)));
+    let os = images.iter().map(|image| OsEntry {
+        name: read("Ubuntu"),
+        image: read(image),
+        root: read(image),
+        autostart: false,
+        default: DefaultAction::Sync,
+        reset: ResetCommand::Sync,
+        kernel: read("boot/vmlinuz"),
+        initrd: read("boot/initrd.img"),
+        append: read("ro splash"),
+        icon: None,
+    });
+    HardwareClass {
+        firmware: Firmware::Efi64,
+        download: DownloadType::Torrent,
+        disk: read("/dev/sda"),
+        partitions: roots
+            .chain([partition("cache", FileSystem::Ext4, None)])
+            .collect(),
+        os: os.collect(),
+        kernel_options: read("quiet"),
+        extra: BTreeMap::new(),
+    }
+}
+
+/// The fleet with its image at another version.
+pub(crate) fn at_version(fleet: &Fleet, image: &str, version: &str) -> Fleet {
+    let mut fleet = fleet.clone();
+    let (image, version): (ImageName, VersionName) = (read(image), read(version));
+    if let Some(ImageSource::Released { channels, .. }) =
+        fleet.images.get_mut(&image).map(|image| &mut image.source)
+    {
+        channels.insert(read("stable"), version.clone());
+    }
+    for school in fleet.schools.values_mut() {
+        school.images.insert(
+            image.clone(),
+            WantedVersion {
+                version: version.clone(),
+                channel: Some(read("stable")),
+            },
+        );
+    }
+    fleet
+}
+
+/// The fleet with other kernel options in one class.
+pub(crate) fn with_kernel_options(fleet: &Fleet, class: &str, options: &str) -> Fleet {
+    let mut fleet = fleet.clone();
+    fleet.classes.get_mut(class).unwrap().kernel_options = read(options);
+    fleet
+}
+
+/// All hosts of a script's school.
+pub(crate) fn hosts(
+    script: &reconciler::simulator::Script,
+    site: usize,
+) -> Vec<schema::name::HostName> {
+    let rooms = script.schools.values().nth(site).unwrap();
+    rooms
+        .values()
+        .flatten()
+        .cloned()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,328 @@
+//! Scenarios: short scripts of one school, and what happens. `UPDATE_GOLDEN=1` writes the second part anew.
+//!
+//! Settings are `key: value`, what people do stands at a time, what goes wrong between two.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use reconciler::linbo::verdict::HostOutcome;
+use reconciler::planning::StepResult;
+use reconciler::simulator::time::{DAY, Moment};
+use reconciler::simulator::{
+    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Start, Turn, What, simulate,
+};
+use schema::fleet::Fleet;
+use schema::schedule::FreeDays;
+
+use crate::fleets::{self, Size, read};
+
+const BETWEEN: &str = "\n---- what happens\n";
+
+#[test]
+fn scenarios_go_as_they_are_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/scenarios");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(
+        files.len() > 5,
+        "the scenarios are gone from {}",
+        folder.display()
+    );
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (script, expected) = text.split_once(BETWEEN).unwrap_or((text.trim_end(), ""));
+        let found = play(script);
+        assert!(!found.contains("is broken"), "{}\n{found}", file.display());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, format!("{script}{BETWEEN}{found}")).unwrap();
+        } else if found != expected {
+            let diff = similar::TextDiff::from_lines(expected, found.as_str());
+            wrong.push(format!("{}\n{}", file.display(), diff.unified_diff()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The world of a script, and its zone.
+struct Scene {
+    fleet: Fleet,
+    zone: TimeZone,
+    from: Option<Moment>,
+    days: i64,
+    hosts: usize,
+    start: Start,
+    commits: Vec<Commit>,
+    turns: Vec<(Moment, Turn)>,
+    faults: Vec<Fault>,
+}
+
+fn play(text: &str) -> String {
+    let fleet = fleets::fleet(
+        1,
+        Size {
+            schools: 1,
+            rooms: 1,
+        },
+    );
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let mut scene = Scene {
+        fleet,
+        zone,
+        from: None,
+        days: 7,
+        hosts: 3,
+        start: Start::Converged,
+        commits: Vec::new(),
+        turns: Vec::new(),
+        faults: Vec::new(),
+    };
+    scene.school(|school, zone| {
+        school.time_zone = zone.clone();
+        school.holidays = Rc::new(FreeDays::default()).as_ref().clone().into();
+        school.windows.reset = [read("mon-fri 17:30-22:00")].into_iter().collect();
+        school.windows.download = [read("daily 22:00-05:00")].into_iter().collect();
+        school.windows.activate = [read("daily 17:00-07:00")].into_iter().collect();
+        school.windows.lessons = [read("mon-fri 07:30-17:00")].into_iter().collect();
+        school.download_rate = Some(read("20 Mbit/s"));
+        school.images.remove("tools");
+        let room = school.rooms.values().next().unwrap().clone();
+        school.rooms = [(
+            read("r101"),
+            schema::fleet::Room {
+                class: read("ubuntu-lab"),
+                power: read("default"),
+                ..room
+            },
+        )]
+        .into();
+    });
+    scene.set("reset", "mon, wed 18:00");
+    for line in text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+    {
+        match line.split_once(": ") {
+            Some((key, value)) if !line.starts_with(|c: char| c.is_ascii_digit()) => {
+                scene.set(key, value)
+            }
+            _ => scene.event(line),
+        }
+    }
+    let from = scene.from.expect("`from:` is missing");
+    let mut script = Script::new(&scene.fleet, scene.hosts, 1, from, from + scene.days * DAY);
+    script.quiet_from = script.until;
+    script.start = scene.start;
+    script.commits.extend(scene.commits);
+    for (number, commit) in script.commits.iter_mut().enumerate() {
+        // Those that do not say otherwise build on the one before.
+        commit.parent = if commit.subject.contains("another history") {
+            None
+        } else {
+            number.checked_sub(1)
+        };
+    }
+    script.turns = scene.turns;
+    script.faults = scene.faults;
+    account(&simulate(&script), &scene.zone)
+}
+
+impl Scene {
+    fn school(&mut self, change: impl FnOnce(&mut schema::fleet::School, &TimeZone)) {
+        change(self.fleet.schools.values_mut().next().unwrap(), &self.zone);
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        match key {
+            "from" => self.from = Some(self.moment(value)),
+            "days" => self.days = value.parse().unwrap(),
+            "hosts" => self.hosts = value.parse().unwrap(),
+            "begins" => {
+                self.start = if value == "empty" {
+                    Start::Empty
+                } else {
+                    Start::Converged
+                }
+            }
+            "reset" => self.school(|school, _| {
+                school
+                    .rooms
+                    .values_mut()
+                    .for_each(|room| room.reset = Some([read(value)].into_iter().collect()));
+            }),
+            "reset window" => self
+                .school(|school, _| school.windows.reset = value.split("; ").map(read).collect()),
+            "download window" => self.school(|school, _| {
+                school.windows.download = value.split("; ").map(read).collect()
+            }),
+            "line" => self.school(|school, _| school.download_rate = Some(read(value))),
+            "holidays" => {
+                let (first, last) = value.split_once(" to ").unwrap();
+                let days = FreeDays::new([(read(first), read(last), "Christmas".to_owned())]);
+                self.school(|school, _| school.holidays = days.into());
+            }
+            other => panic!("`{other}` is no setting"),
+        }
+    }
+
+    fn moment(&self, text: &str) -> Moment {
+        let civil: DateTime = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        civil
+            .to_zoned(self.zone.clone())
+            .unwrap()
+            .timestamp()
+            .into()
+    }
+
+    /// `2026-11-23 18:00  merge ubuntu v2` or `2026-11-23 18:00 to 2026-11-24 06:00  line down`
+    fn event(&mut self, line: &str) {
+        let (when, what) = line
+            .split_once("  ")
+            .unwrap_or_else(|| panic!("no two blanks in `{line}`"));
+        let what = what.trim();
+        if let Some((from, until)) = when.split_once(" to ") {
+            let (from, until) = (self.moment(from), self.moment(until));
+            self.faults.push(Fault {
+                from,
+                until,
+                site: Some(0),
+                kind: kind(what),
+            });
+            return;
+        }
+        let at = self.moment(when);
+        let words: Vec<&str> = what.split(' ').collect();
+        let mut commit = |subject: &str, fleet| {
+            self.commits.push(Commit {
+                at,
+                parent: None,
+                subject: subject.to_owned(),
+                fleet,
+            })
+        };
+        match words[..] {
+            ["merge", "ubuntu", version] => {
+                commit(
+                    &format!("ubuntu {version}"),
+                    Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))),
+                );
+            }
+            ["merge", "quiet", "splash"] => {
+                commit(
+                    "quiet splash",
+                    Ok(Rc::new(fleets::with_kernel_options(
+                        &self.fleet,
+                        "ubuntu-lab",
+                        "quiet splash",
+                    ))),
+                );
+            }
+            ["merge", "a", "slip"] => commit(
+                "a slip",
+                Err("rooms/r101.yaml:1:8: no such class `ubuntu-lap`".to_owned()),
+            ),
+            ["force", "another", "history"] => {
+                commit(
+                    "another history",
+                    Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", "v3"))),
+                );
+            }
+            ["set", "back", "to", number] => {
+                self.turns
+                    .push((at, Turn::Merge(number.parse::<usize>().unwrap() - 1)));
+            }
+            ["edit", "start.conf"] => self
+                .turns
+                .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Changed))),
+            ["replace", "start.conf"] => self
+                .turns
+                .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Foreign))),
+            ["backup"] => self.turns.push((at, Turn::Backup(0))),
+            ["restore"] => self.turns.push((at, Turn::Restore(0))),
+            ["reconcile"] => self.turns.push((at, Turn::Pass(0))),
+            _ => panic!("`{what}` is nothing that people do"),
+        }
+    }
+}
+
+fn kind(what: &str) -> Kind {
+    let words: Vec<&str> = what.split(' ').collect();
+    match words[..] {
+        ["line", "down"] => Kind::LinkDown,
+        ["git", "down"] => Kind::GitDown,
+        ["server", "off"] => Kind::Reboot,
+        ["disk", "full"] => Kind::DiskFull,
+        ["mail", "down"] => Kind::MailDown,
+        ["killed"] => Kind::Crash { after: 12 },
+        ["rsync", "stops"] => Kind::RsyncStops,
+        ["garbled"] => Kind::Garbled,
+        ["activation", "fails"] => Kind::ActivateFails,
+        ["import", "fails"] => Kind::ImportFails,
+        ["clock", seconds] => Kind::Clock(seconds.parse().unwrap()),
+        ["busy", "unseen"] => Kind::Blind(Sense::Busy),
+        [host, "does", "not", "wake"] => Kind::DeadWake(read(host)),
+        [host, "fails"] => Kind::SyncFails(read(host)),
+        _ => panic!("`{what}` is nothing that goes wrong"),
+    }
+}
+
+/// What a reader wants to know of it.
+fn account(outcome: &Outcome, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    let mut applied = 0;
+    let mut unsent = false;
+    let mut last = String::new();
+    let mut problem = String::new();
+    let mut commit = None;
+    let mut day = String::new();
+    for event in &outcome.account.events {
+        match &event.what {
+            What::Host(_, HostOutcome::Applied { .. }) => {
+                applied += 1;
+                continue;
+            }
+            What::Commit(number) if commit.replace(*number) == Some(*number) => continue,
+            What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => {
+                continue;
+            }
+            What::Ended { summary, .. }
+                if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 =>
+            {
+                continue;
+            }
+            What::NoLetter if std::mem::replace(&mut unsent, true) => continue,
+            What::Letter(_) => unsent = false,
+            What::Ended { .. } => applied = 0,
+            What::Began(_) => last.clear(),
+            What::Finished(_, StepResult::Done) | What::Changed(_) => continue,
+            _ if event.is_news() => {}
+            _ => continue,
+        }
+        let at = event.at.timestamp().to_zoned(zone.clone());
+        let today = at.strftime("%a %Y-%m-%d %Z").to_string();
+        if today != day {
+            writeln!(text, "{today}").unwrap();
+            day = today;
+        }
+        let what = event.what.to_string().replace(&" ".repeat(41), "      ");
+        writeln!(text, "  {}  {what}", at.strftime("%H:%M")).unwrap();
+    }
+    for broken in &outcome.broken {
+        writeln!(text, "{broken}").unwrap();
+    }
+    for wanting in outcome.wanting.iter().flatten() {
+        writeln!(text, "In the end {wanting}.").unwrap();
+    }
+    if outcome.wanting.iter().flatten().next().is_none() {
+        text += "In the end the server is as the state repo says.\n";
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! Thousands of worlds, each from one number.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use reconciler::simulator::{Profile, Script, simulate};
+
+use crate::fleets::Size;
+use crate::shrink;
+use crate::worlds::world;
+
+const SIZE: Size = Size {
+    schools: 3,
+    rooms: 3,
+};
+
+fn env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The profile and the world of a seed: of four seeds, one is quiet, one light and two heavy.
+fn of(seed: u64) -> Script {
+    let profile = [
+        Profile::None,
+        Profile::Light,
+        Profile::Heavy,
+        Profile::Heavy,
+    ][(seed % 4) as usize];
+    let size = Size {
+        schools: env("SCHOOLS").map_or(SIZE.schools, |schools| schools as usize),
+        ..SIZE
+    };
+    world(
+        seed,
+        profile,
+        size,
+        env("HOSTS").unwrap_or(4) as usize,
+        env("DAYS").unwrap_or(30) as i64,
+    )
+}
+
+fn judge(seed: u64) -> Option<String> {
+    let outcome = simulate(&of(seed));
+    let broken = outcome.broken.first()?;
+    let (small, outcome) = shrink::shrink(of(seed), broken);
+    Some(shrink::tell(&small, &outcome, seed))
+}
+
+/// `SEEDS` says how many; the number printed with a failure finds it again.
+#[test]
+fn no_promise_is_broken_in_any_world() {
+    let began = Instant::now();
+    let seeds = env("SEEDS").unwrap_or(60);
+    let first = env("FIRST").unwrap_or(1);
+    let next = AtomicU64::new(first);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let seed = next.fetch_add(1, Ordering::Relaxed)
+                    && seed < first + seeds
+                    && found.lock().unwrap().len() < 3
+                {
+                    if let Some(text) = judge(seed) {
+                        found.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    println!("{seeds} worlds in {:.1?}", began.elapsed());
+    let found = found.into_inner().unwrap();
+    assert!(found.is_empty(), "{}", found.join("\n----\n"));
+}
+
+/// The world of `SEED`, told in full.
+#[test]
+fn one_seed() {
+    let Some(seed) = env("SEED") else { return };
+    let mut script = of(seed);
+    script.keep_all = true;
+    let outcome = simulate(&script);
+    let names: Vec<_> = script.schools.keys().map(ToString::to_string).collect();
+    for event in &outcome.account.events {
+        println!(
+            "{}",
+            event.line(
+                event.site.map_or("", |site| &names[site]),
+                &jiff::tz::TimeZone::UTC
+            )
+        );
+    }
+    if let Some(text) = judge(seed) {
+        panic!("{text}");
+    }
+}
+
+/// The same script gives the same account, byte for byte.
+#[test]
+fn a_seed_gives_one_account() {
+    let account = || {
+        let mut script = of(3);
+        script.keep_all = true;
+        let events = simulate(&script).account.events;
+        events
+            .iter()
+            .map(|event| event.line("", &jiff::tz::TimeZone::UTC) + "\n")
+            .collect::<String>()
+    };
+    let (first, second) = (account(), account());
+    assert!(
+        first.lines().count() > 500,
+        "too little happened: {}",
+        first.lines().count()
+    );
+    let differ = first
+        .lines()
+        .zip(second.lines())
+        .find(|(one, other)| one != other);
+    assert_eq!(differ, None);
+    assert_eq!(first.len(), second.len());
+}

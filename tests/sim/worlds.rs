@@ -1,0 +1,128 @@
+//! A world from a seed: a fleet, its history, what people do and what goes wrong.
+
+use std::rc::Rc;
+
+use reconciler::simulator::chance::Chance;
+use reconciler::simulator::time::{DAY, HOUR, MINUTE, Moment};
+use reconciler::simulator::{Commit, Edit, Profile, Script, Start, Turn, fault};
+
+use crate::fleets::{self, Size};
+
+/// So many days at the end of a world nothing goes wrong in: every schedule and window occurs in them.
+pub(crate) const QUIET_DAYS: i64 = 9;
+
+/// The world of a seed, from the first of November 2026 in any zone, with a change of clocks in some.
+pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days: i64) -> Script {
+    let mut chance = Chance::of(seed, "world");
+    let begin = if seed % 4 == 0 {
+        "2026-10-20T12:00:00Z"
+    } else {
+        "2026-11-01T12:00:00Z"
+    };
+    let from: Moment = begin.parse::<jiff::Timestamp>().unwrap().into();
+    let until = from + days * DAY;
+    let fleet = fleets::fleet(seed, size);
+    let mut script = Script::new(&fleet, hosts, seed, from, until);
+    script.keep_all = false;
+    script.people = true;
+    script.quiet_from = until + -QUIET_DAYS * DAY;
+    script.tick = *chance
+        .pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 7 * MINUTE])
+        .unwrap();
+    script.start = *chance.pick(&[Start::Empty, Start::Converged]).unwrap();
+    history(&mut script, &mut chance.part(1));
+    people(&mut script, &mut chance.part(2), profile);
+    for site in 0..size.schools {
+        let hosts = fleets::hosts(&script, site);
+        script.faults.extend(fault::draw(
+            profile,
+            seed,
+            site,
+            &hosts,
+            from,
+            script.quiet_from,
+        ));
+    }
+    script
+}
+
+/// Commits that follow one another, now and then an invalid one or one on another branch.
+fn history(script: &mut Script, chance: &mut Chance) {
+    let busy = script.quiet_from - script.from;
+    let mut fleet = script.commits[0].fleet.clone().unwrap();
+    let mut tip = 0;
+    let mut times: Vec<i64> = (0..chance.between(1, 5))
+        .map(|_| chance.between(HOUR, busy))
+        .collect();
+    times.sort_unstable();
+    for after in times {
+        let at = script.from + after;
+        let version = *chance.pick(&["v1", "v2", "v3"]).unwrap();
+        let next = Rc::new(match chance.below(3) {
+            0 => fleets::with_kernel_options(
+                &fleet,
+                "ubuntu-lab",
+                &format!("quiet splash{}", chance.below(9)),
+            ),
+            1 => fleets::at_version(&fleet, "tools", version),
+            _ => fleets::at_version(&fleet, "ubuntu", version),
+        });
+        let (parent, subject, said) = match chance.below(8) {
+            0 => (
+                Some(tip),
+                "a slip of the pen",
+                Err("rooms/r01.yaml:3:5: no such class".to_owned()),
+            ),
+            1 => (None, "another history", Ok(Rc::clone(&next))),
+            _ => (Some(tip), "a change", Ok(Rc::clone(&next))),
+        };
+        let number = script.commits.len();
+        let bad = said.is_err() || parent.is_none();
+        script.commits.push(Commit {
+            at,
+            parent,
+            subject: subject.to_owned(),
+            fleet: said,
+        });
+        if bad {
+            // Somebody notices, and sets the branch back to what was good.
+            script
+                .turns
+                .push((at + chance.between(HOUR, DAY), Turn::Merge(tip)));
+        } else {
+            (fleet, tip) = (next, number);
+        }
+    }
+    // Whatever was set back or forced: before the quiet time the branch is where it should be.
+    script.turns.push((script.quiet_from, Turn::Merge(tip)));
+}
+
+fn people(script: &mut Script, chance: &mut Chance, profile: Profile) {
+    let most = match profile {
+        Profile::None => 0,
+        Profile::Light => 2,
+        Profile::Heavy => 10,
+    };
+    let busy = script.quiet_from - script.from;
+    for site in 0..script.schools.len() {
+        for _ in 0..chance.below(most + 1) {
+            let at = script.from + chance.between(0, busy);
+            let turn = match chance.below(8) {
+                0 => Turn::Edit(site, fleets::read("ubuntu-lab"), Edit::Removed),
+                1 => Turn::Edit(site, fleets::read("ubuntu-lab"), Edit::Changed),
+                2 => Turn::TorrentLost(site, fleets::read("ubuntu")),
+                3 => Turn::Backup(site),
+                4 => Turn::Restore(site),
+                _ => Turn::Pass(site),
+            };
+            script.turns.push((at, turn));
+        }
+        // Idle looks: what nobody expects to do anything must do nothing.
+        for _ in 0..4 {
+            script.turns.push((
+                script.from + chance.between(0, script.until - script.from),
+                Turn::Pass(site),
+            ));
+        }
+    }
+}
