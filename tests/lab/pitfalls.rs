@@ -371,8 +371,13 @@ fn a_full_disk_under_the_journal_lets_nothing_begin() {
         .unwrap();
     let mut file = fs::File::create(&filler).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
     let output = school.pass(WEDNESDAY, 1);
-    says(&output, &["No space left on device"]);
+    let wanted = [
+        "the journal cannot be written, and nothing was begun",
+        "journal.jsonl: No space left on device",
+    ];
+    says(&output, &wanted);
     assert_eq!(
         commands(&school),
         once,

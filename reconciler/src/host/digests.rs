@@ -87,6 +87,7 @@ impl Digests {
     #[must_use]
     pub fn open(state: &Path, now: Timestamp) -> (Self, Vec<String>) {
         let file = state.join(NAME);
+        state_file::remove_left(&file);
         let (files, warning) = match remembered(&file) {
             Ok(files) => (files, None),
             Err(why) => {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    remove_left(folder, &format!(".{name}."));
+    remove_left(path);
     let prefix = format!(".{name}.{}-", std::process::id());
     let mut new = tempfile::Builder::new()
         .prefix(&prefix)
@@ -22,8 +22,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Removes the temporary files of processes that are no more: they are named `<prefix><pid>-...`.
-fn remove_left(folder: &Path, prefix: &str) {
+/// Removes the temporary files of `path` that processes left which are no more: `.<name>.<pid>-...`.
+pub(super) fn remove_left(path: &Path) {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
@@ -31,7 +34,7 @@ fn remove_left(folder: &Path, prefix: &str) {
         let name = entry.file_name();
         let pid = name
             .to_str()
-            .and_then(|name| name.strip_prefix(prefix)?.split_once('-'));
+            .and_then(|name| name.strip_prefix(&prefix)?.split_once('-'));
         let pid = pid.and_then(|(pid, _)| pid.parse::<u32>().ok());
         if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             // One that stays is no harm; the next time it is tried again.
