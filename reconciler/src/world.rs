@@ -101,7 +101,7 @@ pub trait Senses {
 
     /// A clock that nobody can set: two looks at it tell how much time has gone by.
     fn instant(&self) -> Instant {
-        Instant::now()
+        tokio::time::Instant::now().into_std()
     }
 
     /// Lets time go by. A world with a time of its own has its own way to.

@@ -29,6 +29,7 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["world"]],
     &[&["report"]],
     &[&["engine"]],
+    &[&["simulator"]],
     &[&["config"], &["state"]],
     &[&["host"]],
     &[&["cli"]],
