@@ -110,7 +110,7 @@ fn play(text: &str) -> String {
     {
         match line.split_once(": ") {
             Some((key, value)) if !line.starts_with(|c: char| c.is_ascii_digit()) => {
-                scene.set(key, value)
+                scene.set(key, value);
             }
             _ => scene.event(line),
         }
@@ -159,7 +159,7 @@ impl Scene {
             "reset window" => self
                 .school(|school, _| school.windows.reset = value.split("; ").map(read).collect()),
             "download window" => self.school(|school, _| {
-                school.windows.download = value.split("; ").map(read).collect()
+                school.windows.download = value.split("; ").map(read).collect();
             }),
             "line" => self.school(|school, _| school.download_rate = Some(read(value))),
             "holidays" => {
@@ -206,7 +206,7 @@ impl Scene {
                 parent: None,
                 subject: subject.to_owned(),
                 fleet,
-            })
+            });
         };
         match words[..] {
             ["merge", "ubuntu", version] => {

@@ -14,7 +14,7 @@ pub(crate) const QUIET_DAYS: i64 = 9;
 /// The world of a seed, from the first of November 2026 in any zone, with a change of clocks in some.
 pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days: i64) -> Script {
     let mut chance = Chance::of(seed, "world");
-    let begin = if seed % 4 == 0 {
+    let begin = if seed.is_multiple_of(4) {
         "2026-10-20T12:00:00Z"
     } else {
         "2026-11-01T12:00:00Z"

@@ -20,7 +20,7 @@ impl Chance {
             });
         let mut chance = Self(seed ^ hash);
         // Seeds are small numbers that differ in few bits.
-        chance.next();
+        chance.draw();
         chance
     }
 
@@ -28,12 +28,12 @@ impl Chance {
     #[must_use]
     pub fn part(&self, part: u64) -> Self {
         let mut chance = Self(self.0 ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        chance.next();
+        chance.draw();
         chance
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -44,7 +44,7 @@ impl Chance {
     /// A number below `bound`, 0 when that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is of no account for bounds this small.
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 { 0 } else { self.draw() % bound }
     }
 
     /// A number from `low` to `high`, both included.
@@ -72,7 +72,7 @@ mod tests {
     fn a_stream_repeats_itself_and_others_differ() {
         let draw = |seed, purpose| {
             let mut chance = Chance::of(seed, purpose);
-            [chance.next(), chance.next(), chance.next()]
+            [chance.draw(), chance.draw(), chance.draw()]
         };
         assert_eq!(draw(1, "hosts"), draw(1, "hosts"));
         assert_ne!(draw(1, "hosts"), draw(2, "hosts"));

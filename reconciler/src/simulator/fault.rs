@@ -259,8 +259,11 @@ const RATES: &[Rate] = &[
     },
 ];
 
-/// The same for each hundred hosts.
-const HOST_RATES: &[(u32, u32, i64, fn(HostName) -> Kind)] = &[
+/// How often in a thousand days something befalls one of a hundred hosts in a light and in a heavy
+/// world, how long it lasts at most, and what it is.
+type HostRate = (u32, u32, i64, fn(HostName) -> Kind);
+
+const HOST_RATES: &[HostRate] = &[
     (300, 1500, 3 * DAY, Kind::DeadWake),
     (200, 1500, 2 * DAY, Kind::SyncFails),
     (50, 1000, DAY, Kind::Flaps),

@@ -331,7 +331,7 @@ impl Port {
                 live.base
                     .iter_mut()
                     .chain(&mut live.diff)
-                    .for_each(|file| file.torrent = None)
+                    .for_each(|file| file.torrent = None);
             }),
         )];
         if !self.has(Bug::ForeignDiff) {

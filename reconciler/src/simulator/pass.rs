@@ -38,7 +38,7 @@ pub(super) fn begin(
     Box::pin(async move {
         let began = port.now();
         let ended = converge(&port, began, rhythm, pending(), &mut |told| {
-            port.hear(&told)
+            port.hear(&told);
         })
         .await;
         let mailed = close(&port, began, &ended).await;

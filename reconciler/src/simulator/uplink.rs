@@ -169,11 +169,10 @@ impl Stream {
     pub(super) fn more(&self, bytes: u64, latest: Moment) -> More<'_> {
         let (moved, rate) = self.progress();
         let left = bytes.saturating_sub(moved);
-        let milliseconds = if rate == 0 {
-            i64::MAX / 4
-        } else {
-            i64::try_from(left * 1000 / rate + 1).unwrap_or(i64::MAX / 4)
-        };
+        let milliseconds = (left * 1000).checked_div(rate);
+        let milliseconds = milliseconds
+            .and_then(|some| i64::try_from(some + 1).ok())
+            .unwrap_or(i64::MAX / 4);
         More {
             stream: self,
             rate,

@@ -335,7 +335,7 @@ impl World {
                 self.poke(*site, self.time.now());
             }
             Turn::Pass(site) if passes[*site].is_some() => {
-                self.happened(Some(*site), What::Refused)
+                self.happened(Some(*site), What::Refused);
             }
             Turn::Pass(site) => {
                 self.sites[*site].next.set(Some(self.time.now()));

@@ -98,7 +98,7 @@ pub(super) fn torn(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
         match &live.base {
             Some(_) => _ = book.bases.insert(image.clone()),
             None if book.bases.contains(image) => {
-                found.push((7, format!("the base of {image} is gone")))
+                found.push((7, format!("the base of {image} is gone")));
             }
             None => {}
         }
