@@ -300,7 +300,7 @@ fn no_file_is_forgotten() {
     for Source { path, .. } in &sources {
         let (folder, file) = path.rsplit_once('/').unwrap();
         let name = file.strip_suffix(".rs").unwrap();
-        if folder == "tests" || folder == "tests/harness/bin" {
+        if ["tests", "tests/benches", "tests/harness/bin"].contains(&folder) {
             let entry = format!("path = \"{}\"", path.strip_prefix("tests/").unwrap());
             if !manifest.contains(&entry) {
                 wrong.push(format!("{path}: tests/Cargo.toml does not name it"));
