@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Common, Exit, Format, Output, pass};
+use super::{Common, Exit, Format, Output, pass, status};
 use crate::host::journal_file::JournalFile;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Entry, Record, StepResult};
@@ -50,11 +50,12 @@ pub(super) fn run(
     let mut passes = fold(&records);
     passes.retain(|past| all || !past.steps.is_empty() || past.exit != Some(0));
     let passes = passes.split_off(passes.len().saturating_sub(limit));
+    let zone = status::last(&config).map_or(TimeZone::UTC, |status| status.zone());
     match output.format {
         Format::Json => {
             output.json(&serde_json::json!({ "format_version": "1.0", "passes": passes }))?
         }
-        Format::Text | Format::Markdown => output.text(&show(&passes, now))?,
+        Format::Text | Format::Markdown => output.text(&show(&passes, now, &zone))?,
     }
     Ok(Exit::Converged)
 }
@@ -110,12 +111,7 @@ fn fold(records: &[Record]) -> Vec<Past> {
     passes
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is past is shown in the zone of whoever reads it"
-)]
-fn show(passes: &[Past], now: Timestamp) -> String {
-    let zone = TimeZone::system();
+fn show(passes: &[Past], now: Timestamp, zone: &TimeZone) -> String {
     let mut text = String::new();
     if passes.is_empty() {
         return "Nothing was done yet.\n".to_owned();
@@ -129,10 +125,11 @@ fn show(passes: &[Past], now: Timestamp) -> String {
             .unwrap_or_default();
         let end = past.summary.as_deref().unwrap_or("cut off");
         let end = end.strip_prefix("Pass: ").unwrap_or(end);
-        _ = writeln!(text, "{}{commit}: {end}", time(past.at, now, &zone));
+        _ = writeln!(text, "{}{commit}: {end}", time(past.at, now, zone));
         for step in &past.steps {
             let took = step
                 .seconds
+                .filter(|seconds| *seconds > 0)
                 .map(|seconds| format!(" ({:#})", SignedDuration::from_secs(seconds)))
                 .unwrap_or_default();
             let result = match &step.result {

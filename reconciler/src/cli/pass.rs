@@ -1,7 +1,6 @@
 //! One pass, or what one would do.
 
 use std::future::Future;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -19,7 +18,6 @@ use crate::host::files::write_atomically;
 use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
 use crate::planning::{Entry, Record, preview};
-use crate::report::status::Status;
 use crate::report::style::Color;
 use crate::report::summary::Summary;
 use crate::report::text::Head;
@@ -224,7 +222,7 @@ fn report(
     output: &Output,
 ) -> anyhow::Result<()> {
     let path = host.config().paths.state.join(FILE);
-    let before = read_status(&path);
+    let before = super::status::last(host.config());
     let status = status::after(
         &host.config().server.to_string(),
         ended,
@@ -243,9 +241,4 @@ fn report(
         }
     }
     written.with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The status until now; one that cannot be read says nothing.
-fn read_status(path: &Path) -> Option<Status> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }

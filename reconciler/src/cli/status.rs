@@ -5,9 +5,9 @@ use std::fs;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::{Common, Exit, Format, Output, pass};
+use crate::config::Config;
 use crate::report::status::{ConditionKind, Status};
 use crate::report::style::{Mark, time};
 
@@ -39,12 +39,13 @@ pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::R
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is past is shown in the zone of whoever reads it"
-)]
+/// The status that the last pass left; one that cannot be read says nothing.
+pub(super) fn last(config: &Config) -> Option<Status> {
+    serde_json::from_slice(&fs::read(config.paths.state.join(FILE)).ok()?).ok()
+}
+
 fn show(status: &Status, now: Timestamp, output: Output) -> String {
-    let zone = TimeZone::system();
+    let zone = status.zone();
     let mut text = String::new();
     let holds = |kind| {
         status

@@ -72,6 +72,9 @@ pub enum Gate {
     ImageMissing(ImageName),
     /// A released image is not in LINBO's folder yet; it has goals of its own.
     NotActive(ImageName),
+    /// A reset that was missed earlier, while the next one is due within this very window: caught up
+    /// first, its hosts would be put back twice in one evening.
+    DueSoon,
     /// `devices.csv` has rows that would make the import fail or spoil the DHCP configuration.
     BadDevices(String),
     /// Hosts of the room that belong to another class, or are not in `devices.csv` with PXE flag 1 or 2.
@@ -105,6 +108,7 @@ impl Gate {
             | Self::GaveUp { .. }
             | Self::Unseen(_) => true,
             Self::NotActive(_)
+            | Self::DueSoon
             | Self::Window(_)
             | Self::TooLate { .. }
             | Self::Lessons
@@ -133,6 +137,7 @@ impl Gate {
             | Self::Retry(_) => true,
             Self::NotRebranded
             | Self::NotActive(_)
+            | Self::DueSoon
             | Self::NotReset(_)
             | Self::Window(_)
             | Self::TooLate { .. }

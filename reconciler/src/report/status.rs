@@ -9,6 +9,7 @@
 //! made anew by the next pass.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::report::summary;
@@ -28,6 +29,9 @@ pub struct Status {
     pub server: String,
     /// When the pass that wrote it ended.
     pub at: Timestamp,
+    /// The zone in which times are shown, by its IANA name.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// The commit that was worked towards.
     pub last_applied_commit: Option<String>,
     /// Whether the server is as wanted, and whether it works.
@@ -116,7 +120,6 @@ pub fn after(
             last_transition,
         }
     };
-    let ready = known && wanted == 0 && !stalled;
     let conditions = vec![
         match (known, wanted, stalled) {
             (false, ..) => condition(
@@ -127,7 +130,7 @@ pub fn after(
             ),
             (true, 0, false) => condition(
                 ConditionKind::Ready,
-                ready,
+                true,
                 "AsWanted",
                 "the server is as the state repo says".to_owned(),
             ),
@@ -161,6 +164,7 @@ pub fn after(
         format_version: FORMAT_VERSION.to_owned(),
         server: server.to_owned(),
         at: clock.now,
+        time_zone: clock.zone.iana_name().map(str::to_owned),
         last_applied_commit: summary.commit.as_ref().map(|commit| commit.id.clone()),
         conditions,
         troubles: standing
@@ -173,6 +177,8 @@ pub fn after(
             .collect(),
         holds: holds
             .into_iter()
+            // What failed stands among the troubles.
+            .filter(|hold| !hold.gate.is_failure())
             .map(|hold| title::held(hold, clock))
             .map(|item| Told {
                 title: format!("{}: {}", item.object, item.what),
@@ -181,5 +187,14 @@ pub fn after(
             .collect(),
         last_operation: summary::line(summary, standing),
         exit,
+    }
+}
+
+impl Status {
+    /// The zone in which its times are shown: the school's.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        let named = self.time_zone.as_deref().map(TimeZone::get);
+        named.and_then(Result::ok).unwrap_or(TimeZone::UTC)
     }
 }

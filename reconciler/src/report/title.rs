@@ -291,6 +291,7 @@ fn gate(gate: &Gate) -> Vec<String> {
         ),
         Gate::StartConf(class) => format!("start.conf.{class} has to be right first"),
         Gate::ImageMissing(image) => format!("there is no {image}.qcow2 in LINBO's folder"),
+        Gate::DueSoon => "missed earlier; the next reset is due in this very window".to_owned(),
         Gate::NotActive(image) => format!("image {image} is not active yet"),
         Gate::BadDevices(problem) => {
             format!("devices.csv has bad rows, which would spoil the import: {problem}")

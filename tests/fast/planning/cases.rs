@@ -93,6 +93,8 @@ fn a_stale_room_is_reset_in_its_window_only() {
         ("2026-11-23T10:00", "r101 20: Window"),
         ("2026-11-23T21:50", "r101 20: TooLate"),
         ("2026-11-24T18:00", "reset r101 20 whole"),
+        ("2026-11-25T17:40", "r101 20: DueSoon"),
+        ("2026-11-25T18:00", "reset r101 20 whole"),
         ("2026-12-23T18:30", "r101 20: Holiday"),
     ] {
         world.observed.at = at(time);

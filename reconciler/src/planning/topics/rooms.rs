@@ -153,9 +153,7 @@ impl RoomReset<'_> {
         }
         let goal = |hosts| Goal::Fresh(self.name.clone(), hosts);
         if !gave_up.is_empty() {
-            let next = self.room.reset.as_ref().and_then(|schedule| {
-                schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
-            });
+            let next = self.next_due();
             drafts.hold(goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
         }
         if let Some(cause) = blind.first() {
@@ -238,15 +236,33 @@ impl RoomReset<'_> {
         waking + round * i32::try_from(rounds).unwrap_or(1000)
     }
 
+    fn next_due(&self) -> Option<Timestamp> {
+        let schedule = self.room.reset.as_ref()?;
+        schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
+    }
+
+    /// Whether the occurrence belongs to an earlier window than the one that is open.
+    fn was_missed(&self) -> bool {
+        let windows = &self.desired.windows.reset;
+        windows
+            .opening_at(self.observed.at, &self.desired.zone)
+            .is_none_or(|opening| self.due < opening.opens)
+    }
+
     /// The gates of a room that wants to be reset now.
     fn gates(&self, hosts: usize) -> Result<(), Closed> {
         let closed = |gate| Closed { gate, wake: None };
-        gates::window(
-            self.desired,
-            Work::Reset,
-            self.observed.at,
-            self.estimate(hosts),
-        )?;
+        let needs = self.estimate(hosts);
+        let closes = gates::window(self.desired, Work::Reset, self.observed.at, needs)?;
+        if let Some(next) = self.next_due()
+            && self.was_missed()
+            && next + needs <= closes
+        {
+            return Err(Closed {
+                gate: Gate::DueSoon,
+                wake: Some(next),
+            });
+        }
         if let Probe::Unseen(cause) = &self.observed.busy {
             return Err(closed(Gate::Unseen(cause.clone())));
         }
