@@ -69,7 +69,7 @@ fn a_commit_that_does_not_validate_changes_nothing_until_it_is_mended() {
         "schools/bs-nord/rooms/r101.yaml:1:8",
         "ubuntu-lap",
         "the last good commit stays in force",
-        "1 hosts applied",
+        "1 host applied",
     ];
     says(&output, &wanted);
     assert_eq!(school.applied(), [Some(small(1).stamp())]);
@@ -123,7 +123,7 @@ fn a_forced_push_is_refused_until_the_branch_continues_what_was_applied() {
             &applied[..9],
             "someone force-pushed",
             "the last good commit stays in force",
-            "1 hosts applied",
+            "1 host applied",
         ],
     );
     let noted = fs::read_to_string(school.nord().paths.state().join("applied-commit")).unwrap();

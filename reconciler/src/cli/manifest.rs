@@ -58,6 +58,15 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot read {}", entry.path().display()))?;
         files.push(ManifestFile { name, size, sha256 });
     }
+    for image in files.iter().filter(|file| is_image(&file.name)) {
+        let info = format!("{}.info", image.name);
+        if !files.iter().any(|file| file.name.as_str() == info) {
+            bail!(
+                "{} has no {info}, by which clients tell which version they have: copy it from LINBO's folder",
+                dir.display()
+            );
+        }
+    }
     let manifest = Manifest::new(image, version, files)
         .with_context(|| format!("{} is no version", dir.display()))?;
     let text = manifest.to_json()?;
@@ -74,4 +83,10 @@ pub(super) fn run(dir: &Path, output: &Output) -> anyhow::Result<Exit> {
         digest_of(text.as_bytes())
     ))?;
     Ok(Exit::Converged)
+}
+
+fn is_image(name: &FileName) -> bool {
+    [".qcow2", ".qdiff"]
+        .iter()
+        .any(|ending| name.as_str().ends_with(ending))
 }

@@ -11,7 +11,7 @@ use schema::name::{ClassName, FileName, HostName, ImageName};
 use crate::linbo::devices::Devices;
 use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 use crate::planning::action::Step;
 use crate::planning::journal::Journal;
 
@@ -194,13 +194,16 @@ impl LiveImage {
     /// Whether it holds exactly what `manifest` says.
     #[must_use]
     pub fn holds(&self, manifest: &Manifest) -> bool {
-        // Without its record clients cannot tell which version a file is.
-        let digest = |file: &Option<ImageFile>| {
-            let file = file.as_ref()?;
-            Some(file.sha256.filter(|_| file.record.is_some()))
+        let is = |file: &Option<ImageFile>, wanted: Option<&ManifestFile>| match (file, wanted) {
+            (None, None) => true,
+            (Some(file), Some(wanted)) => {
+                // Without its record clients cannot tell which version a file is.
+                let has_record = manifest.file(&format!("{}.info", wanted.name)).is_some();
+                file.sha256 == Some(wanted.sha256) && (file.record.is_some() || !has_record)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
         };
-        digest(&self.base) == Some(Some(manifest.base().sha256))
-            && digest(&self.diff) == manifest.diff().map(|file| Some(file.sha256))
+        is(&self.base, Some(manifest.base())) && is(&self.diff, manifest.diff())
     }
 
     /// Its image files with their names.
