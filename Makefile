@@ -15,7 +15,7 @@ demo: packages ## A small fleet on this machine: a plan, a pass, and what became
 	cargo run -q -p fleet-tests --bin demo
 
 test: packages lint deny ## Everything that has to hold
-	cargo test --workspace
+	RUST_TEST_THREADS=4 cargo test --workspace
 
 bench: packages ## How long plans and files take
 	cargo bench -p fleet-tests

@@ -31,6 +31,9 @@ const RHYTHM: Rhythm = Rhythm {
     pull: Duration::from_secs(300),
 };
 
+/// How long the end of a pass waits for what it has broken off.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// The settings of this server, or an error that shows all that is wrong with them.
 #[expect(
     clippy::disallowed_methods,
@@ -70,8 +73,9 @@ pub(super) fn run(
     let _lock = PassLock::acquire(&config.paths.run, now())?;
     let host = Host::open(config, Mode::Act, now)?;
     let exit = runtime.block_on(async { pass(&host, output, stop()?).await });
-    // Commands that outlive the pass must not be waited for.
-    runtime.shutdown_background();
+    // Transfers that were broken off end with the pass; a thread that still reads a large file is not
+    // waited for. Commands on hosts live on by themselves.
+    runtime.shutdown_timeout(LAST_WORDS);
     exit
 }
 
