@@ -209,7 +209,7 @@ fn faketime() -> Result<&'static str> {
 
 /// The production program, built beside the tests.
 pub fn binary() -> Result<PathBuf> {
-    find_program("reconcile")
+    find_program("reconcile-in-lab")
 }
 
 /// A program of this package: as Cargo says, or in the target folder of the running program.

@@ -146,14 +146,6 @@ fn import(
             return drafts.hold(Goal::Import, Gate::Unseen(cause.clone()), None);
         }
     };
-    // Classes that no host has are left out by the import: nothing would become newer.
-    let classes: Vec<_> = classes
-        .into_iter()
-        .filter(|class| devices.of_class(class).next().is_some())
-        .collect();
-    if classes.is_empty() {
-        return;
-    }
     if let Some(problem) = devices.problems().first() {
         let others = devices.problems().len() - 1;
         let more = if others == 0 {
@@ -163,6 +155,14 @@ fn import(
         };
         let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
         return drafts.hold(Goal::Import, gate, None);
+    }
+    // Classes that no host has are left out by the import: nothing would become newer.
+    let classes: Vec<_> = classes
+        .into_iter()
+        .filter(|class| devices.of_class(class).next().is_some())
+        .collect();
+    if classes.is_empty() {
+        return;
     }
     if let Some(gate) = without_file(desired, observed) {
         return drafts.hold(Goal::Import, gate, None);
