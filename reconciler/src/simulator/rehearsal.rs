@@ -14,6 +14,7 @@ use super::script::{Script, Start};
 use super::time::{DAY, Moment};
 use super::{Account, Broken, simulate};
 use crate::planning::{Action, Gate, StepId, StepResult};
+use crate::report::style::count;
 use crate::report::title;
 
 /// How a fleet is rehearsed.
@@ -320,8 +321,9 @@ impl fmt::Display for Rehearsal {
             ..
         } = &self.options;
         let mut head = format!(
-            "{weeks} weeks of {} schools, seed {seed}",
-            self.schools.len()
+            "{} of {}, seed {seed}",
+            count(*weeks as usize, "week", "weeks"),
+            count(self.schools.len(), "school", "schools"),
         );
         if *start == Start::Empty {
             head += ", beginning with empty servers";
