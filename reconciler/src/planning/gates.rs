@@ -197,7 +197,9 @@ pub fn window(
         };
     }
     let lessons = &desired.windows.lessons;
-    if let Some(lesson) = lessons.opening_at(at, &desired.zone) {
+    if lessons.is_open(at, &desired.zone)
+        && let Some(lesson) = lessons.opening_at(at, &desired.zone)
+    {
         return Err(Closed {
             gate: Gate::Lessons,
             wake: Some(lesson.closes),

@@ -255,8 +255,8 @@ impl RoomReset<'_> {
         let needs = self.estimate(hosts);
         let closes = gates::window(self.desired, Work::Reset, self.observed.at, needs)?;
         if let Some(next) = self.next_due()
-            && self.was_missed()
             && next + needs <= closes
+            && self.was_missed()
         {
             return Err(Closed {
                 gate: Gate::DueSoon,
