@@ -3,8 +3,9 @@
 SECONDS ?= 60
 TARGET ?= all
 SEED ?= 1
+SEEDS ?= 100000
 
-.PHONY: help demo test bench fuzz packages fmt lint deny
+.PHONY: help demo test bench fuzz soak packages fmt lint deny
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -22,6 +23,9 @@ bench: packages ## How long plans and files take
 
 fuzz: packages ## Broken input for every parser: make fuzz TARGET=devices SECONDS=600 SEED=7
 	cargo run -p fleet-tests --bin fuzz -- $(TARGET) $(SECONDS) $(SEED)
+
+soak: packages ## Many simulated fleets: make soak SEEDS=100000
+	SEEDS=$(SEEDS) cargo test -p fleet-tests --test sim no_promise -- --nocapture
 
 packages: ## The Debian packages that are needed and missing
 	@.ci/packages
