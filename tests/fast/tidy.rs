@@ -48,9 +48,6 @@ const NOT_FOR_HOST: &[&str] = &[
 /// What a sibling may see of the other: a judge has to be handed what it judges.
 const SHOWN_TO_SIBLINGS: &[(&str, &str)] = &[("planning::audit", "planning::plan::Plan")];
 
-/// Files that are longer than they may be, until somebody cuts them.
-const TOO_LONG: &[&str] = &["tests/lab_selftest.rs"];
-
 const LINES_AT_MOST: usize = 600;
 const LINES_WORTH_A_LOOK: usize = 450;
 
@@ -267,11 +264,7 @@ fn no_file_is_longer_than_a_person_reads() {
     let mut long = String::new();
     for Source { path, text } in sources() {
         let lines = text.lines().count();
-        if TOO_LONG.contains(&&*path) {
-            if lines <= LINES_AT_MOST {
-                wrong.push(format!("{path}: short enough now, take it from TOO_LONG"));
-            }
-        } else if lines > LINES_AT_MOST {
+        if lines > LINES_AT_MOST {
             wrong.push(format!("{path}: {lines} lines, at most {LINES_AT_MOST}"));
         } else if lines > LINES_WORTH_A_LOOK {
             writeln!(long, "{path}: {lines} lines").unwrap();

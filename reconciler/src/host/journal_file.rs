@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::state_file;
+use super::{files, state_file};
 use crate::planning::{Entry, Record};
 
 mod compact;
@@ -139,7 +139,7 @@ impl JournalFile {
             file.sync_all().map_err(error("repair"))?;
         }
         if made {
-            state_file::sync_folder(state).map_err(error("make"))?;
+            files::sync_folder(state).map_err(error("make"))?;
         }
         let records = lines.into_iter().map(|line| line.record).collect();
         let end = Mutex::new(End {

@@ -1,10 +1,12 @@
 //! Files of the reconciler's own state: replaced whole or not at all, set aside rather than deleted.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+
+use crate::host::files::sync_folder;
 
 /// Gives a file a new content: readers see the old or the new one, also after a power cut. Several
 /// processes may do so at once. What one that was killed left behind goes with the next one.
@@ -41,11 +43,6 @@ pub(super) fn remove_left(path: &Path) {
             drop(fs::remove_file(entry.path()));
         }
     }
-}
-
-/// Makes names that were made or changed in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Moves something that cannot be used out of the way, as `<name>.corrupt-<time>`; gives its new path.
