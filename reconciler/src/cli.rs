@@ -76,8 +76,8 @@ struct PassArgs {
     #[arg(long)]
     dry_run: bool,
     /// Plan as if it were this time: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
-    #[arg(long, value_name = "TIME", requires = "dry_run")]
-    at: Option<String>,
+    #[arg(long, value_name = "TIME", requires = "dry_run", value_parser = pass::at)]
+    at: Option<pass::At>,
     /// Exit with 2 when changes are pending.
     #[arg(long, requires = "dry_run")]
     detailed_exitcode: bool,

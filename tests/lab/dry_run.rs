@@ -201,10 +201,14 @@ fn a_dry_run_can_be_asked_about_another_time() {
     ];
     let output = school.run(&asked, "2026-11-23 18:20:00", 0);
     says(&output, &["### bs-nord at `", "| ↻ | room r101 |"]);
-    let output = school.run(&["--dry-run", "--at", "tomorrow"], "2026-11-23 18:20:00", 1);
+    let output = school.run(
+        &["--dry-run", "--at", "tomorrow"],
+        "2026-11-23 18:20:00",
+        64,
+    );
     says(
         &output,
-        &["`tomorrow` is no time: write `2026-11-23 18:05`"],
+        &["'tomorrow'", "write `2026-11-23 18:05` for local time"],
     );
 }
 

@@ -106,8 +106,8 @@ async fn dry_run(world: &impl Look, args: &PassArgs, output: &Output) -> anyhow:
         bail!("there is no commit to work towards");
     };
     let mut observed = world.observe(&desired, &[]).await;
-    if let Some(at) = &args.at {
-        observed.at = instant(at, &desired.zone)?;
+    if let Some(at) = args.at {
+        observed.at = at.instant(&desired.zone)?;
     }
     let blind = observed.blind_spots();
     let clock = Clock {
@@ -146,15 +146,32 @@ trait Look: Senses {}
 
 impl<T: Senses> Look for T {}
 
-/// A time as people type it: RFC 3339, or civil time in the school's zone.
-fn instant(text: &str, zone: &TimeZone) -> anyhow::Result<Timestamp> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at);
+/// A time as people type it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At {
+    /// RFC 3339.
+    Instant(Timestamp),
+    /// Civil time in the school's zone.
+    Civil(DateTime),
+}
+
+/// Reads a time.
+pub(super) fn at(text: &str) -> Result<At, String> {
+    let instant = text.parse().map(At::Instant);
+    instant
+        .or_else(|_| text.parse().map(At::Civil))
+        .map_err(|_| {
+            "write `2026-11-23 18:05` for local time, or `2026-11-23T17:05:00Z`".to_owned()
+        })
+}
+
+impl At {
+    fn instant(self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::Instant(at) => Ok(at),
+            Self::Civil(at) => Ok(at.to_zoned(zone.clone())?.timestamp()),
+        }
     }
-    let civil: DateTime = text.parse().with_context(|| {
-        format!("`{text}` is no time: write `2026-11-23 18:05` for local time, or `2026-11-23T17:05:00Z`")
-    })?;
-    Ok(civil.to_zoned(zone.clone())?.timestamp())
 }
 
 async fn pass(
