@@ -134,8 +134,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If a program is missing (git, ssh, sshd, ssh-keygen, rsync, tmux, faketime, qemu-img) or the folder cannot be
-    /// written.
+    /// If a program is missing (git, ssh, sshd, ssh-keygen, rsync, tmux, qemu-img), the library libfaketime is, or the
+    /// folder cannot be written.
     pub fn build(self) -> Result<Lab> {
         let place = match &self.folder {
             Some(folder) => Place::Kept(folder.clone()),
