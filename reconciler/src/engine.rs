@@ -8,6 +8,8 @@
 //! opens is not missed and a commit that was merged meanwhile counts. Dropping the whole loop at any
 //! await loses nothing: what was begun stands in the journal, what is true is observed.
 
+pub mod close;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;

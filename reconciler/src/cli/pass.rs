@@ -13,17 +13,18 @@ use super::status::FILE;
 use super::watch::Watch;
 use super::{Common, Exit, Format, Output, PassArgs};
 use crate::config::Config;
+use crate::engine::close::{Teller, close, tell};
 use crate::engine::{Rhythm, converge};
 use crate::host::files::write_atomically;
 use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
-use crate::planning::{Entry, Record, preview};
+use crate::planning::preview;
 use crate::report::style::Color;
 use crate::report::summary::Summary;
 use crate::report::text::Head;
 use crate::report::title::Clock;
-use crate::report::{json, mail, markdown, status, summary, text, trouble};
-use crate::world::{Hands, Senses, Target};
+use crate::report::{json, markdown, status, summary, text, trouble};
+use crate::world::{Senses, Target};
 
 /// How often a pass looks while something long runs, and how often at the state repo.
 const RHYTHM: Rhythm = Rhythm {
@@ -187,50 +188,27 @@ async fn pass(
     let zone = desired
         .as_ref()
         .map_or(TimeZone::UTC, |desired| desired.zone.clone());
-    let clock = Clock {
-        now: host.now(),
-        zone: &zone,
-    };
-    let standing = trouble::standing(&ended, clock);
     let server = host.config().server.to_string();
-    let record = |entry| {
-        host.record(&Record {
-            at: host.now(),
-            pass: began,
-            entry,
-        })
+    let teller = Teller {
+        server: &server,
+        zone: &zone,
+        has_relay: host.has_relay(),
     };
-    let mut mail_failed = false;
-    if let Some((observed, _)) = &ended.last
-        && let Some(news) = mail::news(&server, &standing, &observed.journal)
-        && host.has_relay()
-    {
-        match host.send(&news.letter).await {
-            Ok(()) => {
-                if let Err(error) = record(news.told) {
-                    mail_failed = true;
-                    output.line(&format!("! the letter was sent, but that could not be noted, so it may come again: {error:#}"));
-                }
-            }
-            Err(error) => {
-                mail_failed = true;
-                output.line(&format!(
-                    "! the letter was not sent, the next pass tries again: {error:#}"
-                ));
-            }
-        }
+    let told = tell(host, teller, began, &ended).await;
+    if let Some(untold) = &told.untold {
+        output.line(&format!("! {untold}"));
     }
-    let failed = mail_failed || summary::has_failed(&ended, &standing);
-    let exit = if failed {
+    let exit = if told.failed {
         Exit::Failed
     } else {
         Exit::Converged
     };
-    report(&ended, &standing, exit, host, clock, output)?;
-    record(Entry::PassFinished {
-        exit: exit.code(),
-        summary: summary::line(&ended, &standing),
-    })?;
+    let clock = Clock {
+        now: host.now(),
+        zone: &zone,
+    };
+    report(&ended, &told.standing, exit, host, clock, output)?;
+    close(host, began, &ended, &told, exit.code())?;
     Ok(exit)
 }
 

@@ -1,5 +1,4 @@
-//! One pass of one server: the production loop, then the letter and the closing record, as the command
-//! line does them.
+//! One pass of one server: the production loop and the production end of a pass.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -12,12 +11,13 @@ use super::event::What;
 use super::port::Port;
 use super::time::{DAY, MINUTE, Moment};
 use super::world::World;
+use crate::engine::close::{Teller, close, tell};
 use crate::engine::{Rhythm, converge};
-use crate::planning::{Desired, Entry, Gate, Record};
+use crate::planning::{Desired, Gate};
 use crate::report::summary::Summary;
 use crate::report::title::Clock;
-use crate::report::{mail, summary, title, trouble};
-use crate::world::{Hands as _, Senses as _};
+use crate::report::{summary, title};
+use crate::world::Senses as _;
 
 /// Begins a pass; it resolves to the moment at which it is worth looking again.
 pub(super) fn begin(
@@ -41,53 +41,39 @@ pub(super) fn begin(
             port.hear(&told);
         })
         .await;
-        let mailed = close(&port, began, &ended).await;
+        let mailed = end(&port, began, &ended).await;
         next(&port, &ended, mailed)
     })
 }
 
 /// Whether all that is to be told was told.
-async fn close(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
+async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
     let zone = port.school().borrow().zone.clone();
     let clock = Clock {
         now: port.now(),
         zone: &zone,
     };
-    let standing = trouble::standing(ended, clock);
-    let server = port.world.sites[port.site].name.to_string();
-    let record = |entry| {
-        port.record(&Record {
-            at: port.now(),
-            pass: began,
-            entry,
-        })
-    };
-    let mut mailed = true;
-    if let Some((observed, plan)) = &ended.last {
-        for hold in &plan.holds {
-            let item = title::held(hold, clock);
-            port.happened(What::Waits(
-                hold.gate.clone(),
-                format!("{}: {}", item.object, item.what),
-            ));
-        }
-        if let Some(news) = mail::news(&server, &standing, &observed.journal) {
-            mailed = port.send(&news.letter).await.is_ok() && record(news.told).is_ok();
-        }
+    for hold in ended.last.iter().flat_map(|(_, plan)| &plan.holds) {
+        let item = title::held(hold, clock);
+        port.happened(What::Waits(
+            hold.gate.clone(),
+            format!("{}: {}", item.object, item.what),
+        ));
     }
-    let failed = !mailed || summary::has_failed(ended, &standing);
-    let exit = u8::from(failed);
-    let line = summary::line(ended, &standing);
+    let teller = Teller {
+        server: port.world.sites[port.site].name.as_str(),
+        zone: &zone,
+        has_relay: true,
+    };
+    let told = tell(port, teller, began, ended).await;
+    let exit = u8::from(told.failed);
     // Nothing hangs on this record.
-    drop(record(Entry::PassFinished {
-        exit,
-        summary: line.clone(),
-    }));
+    drop(close(port, began, ended, &told, exit));
     port.happened(What::Ended {
         exit,
-        summary: line,
+        summary: summary::line(ended, &told.standing),
     });
-    mailed
+    told.untold.is_none()
 }
 
 /// When the next pass can find anything else than this one did, unless something happens before.
