@@ -41,7 +41,7 @@ pub use event::{Event, What};
 pub use fault::{Fault, Kind, Profile, Sense};
 pub use promises::Broken;
 pub use rehearsal::{Options, Rehearsal, rehearse};
-pub use remote::Commit;
+pub use remote::{Commit, Signer};
 pub use script::{Edit, Script, Start, Turn};
 pub use time::Moment;
 

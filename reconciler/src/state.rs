@@ -22,6 +22,7 @@ mod base64;
 mod clone;
 mod error;
 mod fetch;
+pub mod force;
 mod program;
 mod remote;
 mod signature;

@@ -32,6 +32,14 @@ pub struct CommitLine {
     pub subject: String,
 }
 
+impl CommitLine {
+    /// The first digits of its id.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.id.get(..9).unwrap_or(&self.id)
+    }
+}
+
 /// Something wrong with the state repo, or with the files that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {

@@ -29,8 +29,8 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["world"]],
     &[&["report"]],
     &[&["engine"]],
-    &[&["simulator"]],
     &[&["config"], &["state"]],
+    &[&["simulator"]],
     &[&["host"]],
     &[&["cli"]],
 ];

@@ -1,7 +1,9 @@
 //! Each promise can be broken: a fault of the reconciler made on purpose, which the check has to notice.
 
+use std::rc::Rc;
+
 use reconciler::simulator::time::{DAY, HOUR};
-use reconciler::simulator::{Bug, Kind, Profile, Script, Turn, simulate};
+use reconciler::simulator::{Bug, Commit, Fault, Kind, Profile, Script, Signer, Turn, simulate};
 
 use crate::fleets::{self, Size};
 use crate::worlds::{QUIET_DAYS, world};
@@ -24,7 +26,7 @@ fn month() -> Script {
     // A version with a diff on a new base replaces one with a diff on the old one.
     for (after, version) in [(0, "v2"), (2 * DAY, "v3"), (5 * DAY, "v2")] {
         let next = fleets::at_version(&fleet, "ubuntu", version);
-        script.commits.push(reconciler::simulator::Commit {
+        script.commits.push(Commit {
             at: script.from + HOUR + after,
             parent: Some(if after == 0 {
                 0
@@ -32,6 +34,7 @@ fn month() -> Script {
                 script.commits.len() - 1
             }),
             subject: version.to_owned(),
+            signer: Signer::Known,
             fleet: Ok(next.into()),
         });
     }
@@ -42,13 +45,24 @@ fn month() -> Script {
     script
         .turns
         .retain(|(_, turn)| !matches!(turn, Turn::Merge(_)));
-    script.commits.push(reconciler::simulator::Commit {
+    script.commits.push(Commit {
         at: other,
         parent: None,
         subject: "forced".to_owned(),
-        fleet: Ok(fleet),
+        signer: Signer::Known,
+        fleet: Ok(Rc::clone(&fleet)),
     });
     script.turns.push((other + HOUR, Turn::Merge(2)));
+    let strange = script.from + 6 * DAY;
+    script.signers = true;
+    script.commits.push(Commit {
+        at: strange,
+        parent: Some(3),
+        subject: "of a stranger".to_owned(),
+        signer: Signer::Stranger,
+        fleet: Ok(fleet),
+    });
+    script.turns.push((strange + HOUR, Turn::Merge(3)));
     let host = fleets::hosts(&script, 0)[0].clone();
     for (kind, from, until) in [
         (Kind::Garbled, 0, 12 * HOUR),
@@ -57,7 +71,7 @@ fn month() -> Script {
         (Kind::SeedFails, 4 * DAY, 6 * DAY),
     ] {
         let (from, until) = (script.from + from, script.from + until);
-        script.faults.push(reconciler::simulator::Fault {
+        script.faults.push(Fault {
             from,
             until,
             site: None,
@@ -96,6 +110,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::BaseRemovedFirst, 7),
         (Bug::ForeignDiff, 7),
         (Bug::AcceptsAnyCommit, 8),
+        (Bug::TakesAnySignature, 8),
         (Bug::Shell, 9),
         (Bug::ForgetsLetters, 10),
     ] {

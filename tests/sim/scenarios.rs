@@ -12,7 +12,7 @@ use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::StepResult;
 use reconciler::simulator::time::{DAY, Moment};
 use reconciler::simulator::{
-    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Start, Turn, What, simulate,
+    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
 };
 use schema::fleet::Fleet;
 use schema::schedule::FreeDays;
@@ -58,6 +58,7 @@ struct Scene {
     days: i64,
     hosts: usize,
     start: Start,
+    signers: bool,
     commits: Vec<Commit>,
     turns: Vec<(Moment, Turn)>,
     faults: Vec<Fault>,
@@ -79,6 +80,7 @@ fn play(text: &str) -> String {
         days: 7,
         hosts: 3,
         start: Start::Converged,
+        signers: false,
         commits: Vec::new(),
         turns: Vec::new(),
         faults: Vec::new(),
@@ -119,6 +121,7 @@ fn play(text: &str) -> String {
     let mut script = Script::new(&scene.fleet, scene.hosts, 1, from, from + scene.days * DAY);
     script.quiet_from = script.until;
     script.start = scene.start;
+    script.signers = scene.signers;
     script.commits.extend(scene.commits);
     for (number, commit) in script.commits.iter_mut().enumerate() {
         // Those that do not say otherwise build on the one before.
@@ -143,6 +146,7 @@ impl Scene {
             "from" => self.from = Some(self.moment(value)),
             "days" => self.days = value.parse().unwrap(),
             "hosts" => self.hosts = value.parse().unwrap(),
+            "signers" => self.signers = value == "known",
             "begins" => {
                 self.start = if value == "empty" {
                     Start::Empty
@@ -205,6 +209,10 @@ impl Scene {
                 at,
                 parent: None,
                 subject: subject.to_owned(),
+                signer: match subject {
+                    "of a stranger" => Signer::Stranger,
+                    _ => Signer::Known,
+                },
                 fleet,
             });
         };
@@ -228,6 +236,10 @@ impl Scene {
             ["merge", "a", "slip"] => commit(
                 "a slip",
                 Err("rooms/r101.yaml:1:8: no such class `ubuntu-lap`".to_owned()),
+            ),
+            ["push", "of", "a", "stranger"] => commit(
+                "of a stranger",
+                Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", "v3"))),
             ),
             ["force", "another", "history"] => {
                 commit(

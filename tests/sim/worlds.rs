@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use reconciler::simulator::chance::Chance;
 use reconciler::simulator::time::{DAY, HOUR, MINUTE, Moment};
-use reconciler::simulator::{Commit, Edit, Profile, Script, Start, Turn, fault};
+use reconciler::simulator::{Commit, Edit, Profile, Script, Signer, Start, Turn, fault};
 
 use crate::fleets::{self, Size};
 
@@ -30,6 +30,7 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
         .pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 7 * MINUTE])
         .unwrap();
     script.start = *chance.pick(&[Start::Empty, Start::Converged]).unwrap();
+    script.signers = seed.is_multiple_of(2);
     history(&mut script, &mut chance.part(1));
     people(&mut script, &mut chance.part(2), profile);
     for site in 0..size.schools {
@@ -67,21 +68,26 @@ fn history(script: &mut Script, chance: &mut Chance) {
             1 => fleets::at_version(&fleet, "tools", version),
             _ => fleets::at_version(&fleet, "ubuntu", version),
         });
-        let (parent, subject, said) = match chance.below(8) {
+        let ours = (Some(tip), "a change", Signer::Known, Ok(Rc::clone(&next)));
+        let (parent, subject, signer, said) = match chance.below(8) {
             0 => (
                 Some(tip),
                 "a slip of the pen",
+                Signer::Known,
                 Err("rooms/r01.yaml:3:5: no such class".to_owned()),
             ),
-            1 => (None, "another history", Ok(Rc::clone(&next))),
-            _ => (Some(tip), "a change", Ok(Rc::clone(&next))),
+            1 => (None, "another history", Signer::Known, ours.3),
+            2 if script.signers => (Some(tip), "of a stranger", Signer::Stranger, ours.3),
+            3 if script.signers => (Some(tip), "not signed", Signer::Nobody, ours.3),
+            _ => ours,
         };
         let number = script.commits.len();
-        let bad = said.is_err() || parent.is_none();
+        let bad = said.is_err() || parent.is_none() || signer != Signer::Known;
         script.commits.push(Commit {
             at,
             parent,
             subject: subject.to_owned(),
+            signer,
             fleet: said,
         });
         if bad {

@@ -18,6 +18,7 @@ use schema::tree::{Entry, Tree};
 use crate::config::{Config, Repo};
 use crate::host::files::write_atomically;
 use crate::planning::{Desired, Server};
+use crate::state::force::{Unfetched, chain, in_force, not_valid};
 use crate::state::{Cache, CommitId, Credentials, Remote, Signers, StateError};
 use crate::world::{CommitLine, Problem, Target};
 
@@ -119,44 +120,14 @@ impl StateRepo {
             );
         }
         let applied = self.applied();
-        let stay = if applied.is_some() {
-            "\nthe last good commit stays in force"
-        } else {
-            ""
-        };
-        let newest = match cache.fetch(&self.remote) {
-            Ok(tip) => Some(tip),
-            Err(error) => {
-                say(
-                    !error.is_unreachable() || applied.is_none(),
-                    format!("{}{stay}", chain(&error)),
-                );
-                None
-            }
-        };
-        let loaded = newest.and_then(|tip| {
-            if let Err(refusal) = cache.accept(&tip, applied.as_ref(), self.signers.as_ref()) {
-                say(true, format!("{}{stay}", chain(&refusal)));
-                return None;
-            }
-            match self.load(&cache, &tip) {
-                Ok(loaded) => Some(loaded),
-                Err(text) => {
-                    say(true, format!("{}{stay}", text.trim_end()));
-                    None
-                }
-            }
+        let newest = cache.fetch(&self.remote).map_err(|error| Unfetched {
+            why: chain(&error),
+            passes: error.is_unreachable(),
         });
-        let loaded = loaded.or_else(|| match self.load(&cache, &applied?) {
-            Ok(loaded) => Some(loaded),
-            Err(text) => {
-                say(
-                    true,
-                    format!("the commit applied last cannot be used either\n{text}"),
-                );
-                None
-            }
-        });
+        let accept = |tip: &CommitId| cache.accept(tip, applied.as_ref(), self.signers.as_ref());
+        let load = |commit: &CommitId| self.load(&cache, commit);
+        let (loaded, more) = in_force(newest, applied.as_ref(), accept, load);
+        problems.extend(more);
         if let Ok(mut slot) = self.loaded.lock() {
             slot.clone_from(&loaded);
         }
@@ -190,7 +161,7 @@ impl StateRepo {
             let known: Vec<&str> = fleet.schools.keys().map(|name| name.as_str()).collect();
             return Err(format!(
                 "commit {} knows no school {}; it knows {}\nset `server` in the settings of this server, or add schools/{}/school.yaml",
-                short(&line),
+                line.short(),
                 self.server,
                 known.join(", "),
                 self.server
@@ -213,33 +184,12 @@ impl StateRepo {
     }
 }
 
-fn short(line: &CommitLine) -> &str {
-    line.id.get(..9).unwrap_or(&line.id)
-}
-
 fn broken(line: &CommitLine, tree: &Tree, diagnostics: &[diagnostic::Diagnostic]) -> String {
     let errors = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error);
     let rendered = errors.map(|error| diagnostic::render(error, tree.text(&error.file), false));
-    format!(
-        "commit {} \u{201c}{}\u{201d} does not validate\n{}",
-        short(line),
-        line.subject,
-        rendered.collect::<Vec<_>>().join("\n")
-    )
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    not_valid(line, &rendered.collect::<Vec<_>>().join("\n"))
 }
 
 fn remote(repo: &Repo) -> Remote {

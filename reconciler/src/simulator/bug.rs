@@ -28,6 +28,8 @@ pub enum Bug {
     ForeignDiff,
     /// Any commit is taken. Breaks promise 8.
     AcceptsAnyCommit,
+    /// Nobody looks who signed a commit. Breaks promise 8.
+    TakesAnySignature,
     /// Programs are run by a shell. Breaks promise 9.
     Shell,
     /// The journal forgets what people were told. Breaks promise 10.

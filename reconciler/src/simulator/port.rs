@@ -17,8 +17,9 @@ use super::truth::School;
 use super::world::World;
 use crate::engine::Event as Told;
 use crate::planning::{Busy, Desired, Entry, Observed, Probe, Record, Running, Step, preview};
-use crate::world::Letter;
-use crate::world::{Failure, Hands, Problem, Progress, Senses, Target};
+use crate::state::CommitId;
+use crate::state::force::{Unfetched, decide, in_force, not_valid};
+use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
 
 /// One server's senses and hands, for the life of one pass.
 pub(super) struct Port {
@@ -78,41 +79,37 @@ impl Port {
         }
     }
 
-    /// What the production code does with the remote, in short: the tip counts when it is valid and
-    /// builds on what was applied last; otherwise that stays in force.
+    /// What is in force, as the production code decides it: no more than what a clone knows of
+    /// commits is simulated.
     fn look_at_remote(&self) -> (Option<usize>, Vec<Problem>) {
         let school = self.school().borrow();
         let remote = self.world.remote.borrow();
-        let applied = school.disk.applied;
-        let problem = |is_failure, text: String| vec![Problem { is_failure, text }];
-        if school.suffers(|kind| matches!(kind, Kind::GitDown)) {
-            return (
-                applied,
-                problem(false, "the Git remote does not answer".to_owned()),
-            );
-        }
-        let Some(head) = remote.head else {
-            return (None, problem(true, "the branch does not exist".to_owned()));
+        let applied = school.disk.applied.and_then(|number| remote.id(number));
+        let unfetched = |why: &str, passes| Unfetched {
+            why: why.to_owned(),
+            passes,
         };
-        if let Some(applied) = applied
-            && !remote.builds_on(head, applied)
-            && !self.has(Bug::AcceptsAnyCommit)
-        {
-            let text = format!(
-                "commit {} does not build on commit {}, the one applied last",
-                head + 1,
-                applied + 1
-            );
-            return (Some(applied), problem(true, text));
-        }
-        match remote.commits.get(head).map(|commit| &commit.fleet) {
-            Some(Ok(_)) => (Some(head), Vec::new()),
-            Some(Err(why)) => (
-                applied,
-                problem(true, format!("commit {} is not valid: {why}", head + 1)),
-            ),
-            None => (applied, Vec::new()),
-        }
+        let newest = if school.suffers(|kind| matches!(kind, Kind::GitDown)) {
+            Err(unfetched("the Git remote does not answer", true))
+        } else {
+            let head = remote.head.and_then(|head| remote.id(head));
+            head.ok_or_else(|| unfetched("the branch does not exist", false))
+        };
+        let signed = remote.signers && !self.has(Bug::TakesAnySignature);
+        let accept = |tip: &CommitId| {
+            if self.has(Bug::AcceptsAnyCommit) {
+                return Ok(());
+            }
+            decide(&*remote, tip, applied.as_ref(), signed)
+        };
+        let load = |commit: &CommitId| {
+            let number = remote.find(commit.as_str()).unwrap_or_default();
+            match remote.commits.get(number).map(|commit| &commit.fleet) {
+                Some(Err(why)) => Err(not_valid(&remote.line(number), why)),
+                _ => Ok(number),
+            }
+        };
+        in_force(newest, applied.as_ref(), accept, load)
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::bug::Bug;
 use super::fault::Fault;
-use super::remote::Commit;
+use super::remote::{Commit, Signer};
 use super::time::{MINUTE, Moment};
 use crate::linbo::devices::Devices;
 use crate::manifest::{Manifest, ManifestFile};
@@ -25,6 +25,8 @@ pub struct Script {
     pub until: Moment,
     /// The state repo's history. Those before the beginning are there already, the last of them on the branch.
     pub commits: Vec<Commit>,
+    /// Whether servers take commits only that somebody signed whom they know.
+    pub signers: bool,
     /// The schools that take part, with the hosts of each room that takes them from `devices.csv`.
     pub schools: BTreeMap<SchoolName, BTreeMap<RoomName, Vec<HostName>>>,
     /// What people do, in any order.
@@ -139,6 +141,7 @@ impl Script {
             at: from,
             parent: None,
             subject: "the fleet as it is".to_owned(),
+            signer: Signer::default(),
             fleet: Ok(std::rc::Rc::new(fleet.clone())),
         };
         Self {
@@ -146,6 +149,7 @@ impl Script {
             from,
             until,
             commits: vec![first],
+            signers: false,
             schools,
             turns: Vec::new(),
             faults: Vec::new(),

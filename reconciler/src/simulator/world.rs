@@ -72,6 +72,7 @@ impl World {
         let remote = Remote {
             commits: script.commits.clone(),
             head: None,
+            signers: script.signers,
         };
         let first = script
             .commits

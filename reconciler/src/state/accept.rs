@@ -1,13 +1,16 @@
 //! Whether a fetched commit may be applied: fast-forward only and, where signers are configured,
 //! signed by one of them. Every doubt is a refusal.
 
+use git2::Repository;
+
 use super::error::StateError;
+use super::force::{COMMITS, History, decide};
 use super::program::ProgramError;
-use super::signature::{self, BadSignature, Signers, SignersProblem};
+use super::signature::{
+    self, BadSignature, LoadedSigners, SignatureFault, Signers, SignersProblem,
+};
 use super::{Cache, CommitId, Summary, summary};
 
-/// More new commits than this at once are not checked one by one.
-const COMMITS: usize = 10_000;
 const SHOWN: usize = 10;
 
 /// Why a commit is not applied. What was applied before stays in force.
@@ -117,69 +120,63 @@ pub(super) fn accept(
     last_applied: Option<&CommitId>,
     signers: Option<&Signers>,
 ) -> Result<(), Refusal> {
-    let repo = cache.repo()?;
-    let tip_commit = cache.commit(&repo, tip)?;
-    let signers = signers.map(Signers::load).transpose()?;
-
-    if let Some(last_applied) = last_applied.filter(|last| *last != tip) {
-        let last_commit = match cache.commit(&repo, last_applied) {
-            Ok(commit) => commit,
-            Err(StateError::CommitMissing { .. }) => {
-                return Err(Refusal::HistoryLost {
-                    tip: Box::new(summary(&tip_commit)),
-                    last_applied: last_applied.clone(),
-                });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let (new, old) = (tip_commit.id(), last_commit.id());
-        let damaged = |error| cache.damaged("history", error);
-        if !repo.graph_descendant_of(new, old).map_err(damaged)? {
-            let relation = if repo.graph_descendant_of(old, new).map_err(damaged)? {
-                Relation::Older
-            } else if repo.merge_base(new, old).is_ok() {
-                Relation::Diverged
-            } else {
-                Relation::Unrelated
-            };
-            return Err(Refusal::NotADescendant {
-                tip: Box::new(summary(&tip_commit)),
-                last_applied: Box::new(summary(&last_commit)),
-                relation,
-            });
-        }
-    }
-
-    let Some(signers) = signers else {
-        return Ok(());
+    let commits = Known {
+        cache,
+        repo: cache.repo()?,
+        signers: signers.map(Signers::load).transpose()?,
     };
-    let mut commits = Vec::new();
-    if let Some(last_applied) = last_applied {
-        for id in cache.history(&repo, tip_commit.id(), Some(last_applied.oid()))? {
-            commits.push(id.map_err(|error| cache.damaged("history", error))?);
-            if commits.len() > COMMITS {
-                let tip = Box::new(summary(&tip_commit));
-                return Err(Refusal::TooManyCommits { tip });
-            }
-        }
+    decide(&commits, tip, last_applied, commits.signers.is_some())
+}
+
+/// The commits of the clone, judged by the signers of one moment.
+struct Known<'a> {
+    cache: &'a Cache,
+    repo: Repository,
+    signers: Option<LoadedSigners>,
+}
+
+impl Known<'_> {
+    fn damaged(&self, error: git2::Error) -> StateError {
+        self.cache.damaged("history", error)
     }
-    // Promise: no commit is applied that is not signed, so the tip is judged in any case.
-    if commits.is_empty() {
-        commits.push(tip_commit.id());
+}
+
+impl History for Known<'_> {
+    fn describe(&self, commit: &CommitId) -> Result<Summary, StateError> {
+        Ok(summary(&self.cache.commit(&self.repo, commit)?))
     }
-    let mut bad = Vec::new();
-    for id in commits {
-        let commit = cache.commit(&repo, &CommitId::from_oid(id))?;
-        if let Some(fault) = signature::judge(cache, &repo, &commit, &signers)? {
-            bad.push(BadSignature {
-                commit: summary(&commit),
-                fault,
-            });
-        }
+
+    fn builds_on(&self, commit: &CommitId, other: &CommitId) -> Result<bool, StateError> {
+        self.repo
+            .graph_descendant_of(commit.oid(), other.oid())
+            .map_err(|error| self.damaged(error))
     }
-    if bad.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::Signatures { bad })
+
+    fn are_related(&self, one: &CommitId, other: &CommitId) -> bool {
+        self.repo.merge_base(one.oid(), other.oid()).is_ok()
+    }
+
+    fn new_since(
+        &self,
+        tip: &CommitId,
+        since: &CommitId,
+        most: usize,
+    ) -> Result<Vec<CommitId>, StateError> {
+        self.cache
+            .history(&self.repo, tip.oid(), Some(since.oid()))?
+            .take(most)
+            .map(|id| {
+                id.map(CommitId::from_oid)
+                    .map_err(|error| self.damaged(error))
+            })
+            .collect()
+    }
+
+    fn fault(&self, commit: &CommitId) -> Result<Option<SignatureFault>, StateError> {
+        let Some(signers) = &self.signers else {
+            return Ok(None);
+        };
+        let commit = self.cache.commit(&self.repo, commit)?;
+        signature::judge(self.cache, &self.repo, &commit, signers)
     }
 }

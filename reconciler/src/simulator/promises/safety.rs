@@ -131,7 +131,8 @@ pub(super) fn torn(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
     found
 }
 
-/// Promise 8: what is worked towards builds on what was worked towards before, and is valid.
+/// Promise 8: what is worked towards builds on what was worked towards before, is valid, and is signed
+/// by somebody whom the servers know.
 pub(super) fn not_a_descendant(number: usize, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
     let before = book.commit.replace(number);
     let valid = scene
@@ -144,6 +145,16 @@ pub(super) fn not_a_descendant(number: usize, scene: &Scene<'_>, book: &mut Book
             8,
             format!("commit {} is not valid, and worked towards", number + 1),
         )];
+    }
+    if scene.remote.signers
+        && let Some(foreign) = scene.remote.foreign(number, before)
+    {
+        let how = format!(
+            "commit {} is worked towards, and nobody known signed commit {}",
+            number + 1,
+            foreign + 1
+        );
+        return vec![(8, how)];
     }
     match before {
         Some(before) if !scene.remote.builds_on(number, before) => {
