@@ -18,9 +18,10 @@ pub mod observed;
 pub mod plan;
 pub mod predict;
 pub mod preview;
+pub mod timetable;
 mod topics;
 
-pub use action::{Action, Pace, Reason, Resource, Step, StepId};
+pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
 pub use audit::{Violation, audit};
 pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
 pub use gates::Gate;
@@ -31,3 +32,4 @@ pub use observed::{
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};
+pub use timetable::{Batch, Taken, Timetable, lower_bound, timetable};

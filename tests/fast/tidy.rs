@@ -18,6 +18,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::journal",
         "planning::observed",
         "planning::gates",
+        "planning::timetable",
     ]],
     // Three independent statements about the same actions.
     &[

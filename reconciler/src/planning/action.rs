@@ -97,13 +97,35 @@ pub struct Wake {
     pub mac: Option<Mac>,
 }
 
-/// How fast hosts may be woken, and how many may be on.
+/// What bounds how many hosts are woken and on. A host hangs on several circuits at once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Circuit {
+    /// All hosts of the school.
+    School,
+    /// The hosts of the rooms on one fuse.
+    Group(PowerGroupName),
+    /// The hosts of one room.
+    Room(RoomName),
+    /// The hosts that fetch a new image.
+    Loading,
+}
+
+/// How fast hosts may be woken, and how many may be on. A bound that does not apply is [`u32::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Pace {
-    /// Hosts woken per minute.
+    /// Hosts woken in any minute.
     pub wake_per_minute: u32,
     /// Hosts on at the same time.
     pub on_at_once: u32,
+}
+
+impl Pace {
+    /// As many and as fast as one likes.
+    pub const UNBOUNDED: Self = Self {
+        wake_per_minute: u32::MAX,
+        on_at_once: u32::MAX,
+    };
 }
 
 impl From<PowerBudget> for Pace {

@@ -1,0 +1,247 @@
+//! When the hosts of several rooms are woken and off again, within all budgets.
+//!
+//! # Invariants
+//!
+//! - On no circuit are more hosts on at any instant than it bears, nor more woken in any minute, those
+//!   of earlier passes included. Wakes of one circuit lie evenly apart.
+//! - At each instant that host is woken whose circuits all have room: of several, one of a room that has
+//!   begun, so that rooms are through quickly, and then one of the room that comes first. No host waits
+//!   while all of its circuits have room.
+//! - Each host of each batch is woken once or counted as left out.
+//!
+//! The last host of a room waits only while one of its circuits is full or was just used. So a timetable
+//! of `n` circuits a host takes at most `2n + 1` times what any other would ([`lower_bound`]); where one
+//! circuit is the bottleneck it takes hardly longer than that bound.
+
+mod bound;
+mod load;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use schema::name::RoomName;
+use serde::Serialize;
+
+use crate::planning::action::{Circuit, Pace};
+pub use bound::lower_bound;
+use load::Load;
+
+/// Hosts of one room that are to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch<'a> {
+    /// The room.
+    pub room: &'a RoomName,
+    /// How many hosts.
+    pub hosts: usize,
+    /// All circuits that each of them hangs on. Where batches differ about one, the least counts.
+    pub circuits: &'a [(Circuit, Pace)],
+    /// How long each is thought to be on, from its wake until it is off.
+    pub each: SignedDuration,
+    /// When the first may be woken.
+    pub not_before: Timestamp,
+    /// When all have to be off: those that would be off later are left out. None when nothing presses.
+    pub closes: Option<Timestamp>,
+}
+
+/// Hosts that were woken before now: those that are on take room, and each wake counts for a minute.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken(BTreeMap<Circuit, Past>);
+
+/// What happened on one circuit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Past {
+    wakes: Vec<Timestamp>,
+    offs: Vec<Timestamp>,
+}
+
+/// When which rooms are at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Timetable {
+    /// From when it counts.
+    pub from: Timestamp,
+    /// The rooms.
+    pub rooms: BTreeMap<RoomName, Span>,
+    /// The circuits.
+    pub peaks: BTreeMap<Circuit, Peak>,
+}
+
+/// When one room is at work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Span {
+    /// When each of its hosts is woken, in order.
+    pub wakes: Vec<Timestamp>,
+    /// When the last of them is off; none when none is woken.
+    pub off: Option<Timestamp>,
+    /// How many of its hosts are not woken, since they would not be off in time or wait for hosts that
+    /// are never off.
+    pub left_out: usize,
+}
+
+/// When most hosts are on, on one circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Peak {
+    /// How many, those taken before included.
+    pub hosts: usize,
+    /// Since when, for the first time.
+    pub at: Timestamp,
+}
+
+impl Taken {
+    /// Adds a host: when it was woken, where that is known, and when it is thought to be off, which is
+    /// [`Timestamp::MAX`] for one that stays on. A wake later than now, by a clock that was put back, is
+    /// taken for one of now.
+    pub fn add<'a>(
+        &mut self,
+        circuits: impl IntoIterator<Item = &'a Circuit>,
+        woken: Option<Timestamp>,
+        off: Timestamp,
+    ) {
+        for circuit in circuits {
+            let past = self.0.entry(circuit.clone()).or_default();
+            past.wakes.extend(woken);
+            past.offs.push(off);
+        }
+    }
+}
+
+impl Timetable {
+    /// Whether all hosts of the room's batches are woken, and off by then.
+    #[must_use]
+    pub fn fits(&self, room: &RoomName, closes: Timestamp) -> bool {
+        self.rooms
+            .get(room)
+            .is_some_and(|span| span.left_out == 0 && span.off.is_none_or(|off| off <= closes))
+    }
+
+    /// How long it takes until the last host is off, as far as hosts are woken.
+    #[must_use]
+    pub fn makespan(&self) -> SignedDuration {
+        let off = self.rooms.values().filter_map(|span| span.off).max();
+        off.map_or(SignedDuration::ZERO, |off| off.duration_since(self.from))
+    }
+}
+
+impl Span {
+    /// When its first host is woken.
+    #[must_use]
+    pub fn first_wake(&self) -> Option<Timestamp> {
+        self.wakes.first().copied()
+    }
+
+    fn wake(&mut self, at: Timestamp, off: Timestamp) {
+        self.wakes.push(at);
+        self.off = self.off.max(Some(off));
+    }
+
+    /// Takes in the span of another batch of the same room.
+    fn join(&mut self, other: Self) {
+        self.wakes.extend(other.wakes);
+        self.wakes.sort_unstable();
+        self.off = self.off.max(other.off);
+        self.left_out = self.left_out.saturating_add(other.left_out);
+    }
+}
+
+/// A batch on its way.
+struct Queue<'a> {
+    batch: &'a Batch<'a>,
+    /// Its circuits, as places in the list of loads.
+    circuits: Vec<usize>,
+    span: Span,
+    waiting: usize,
+}
+
+impl Queue<'_> {
+    /// When its next host may be woken.
+    fn opens(&self, loads: &[Load]) -> Timestamp {
+        let circuits = self.circuits.iter().filter_map(|place| loads.get(*place));
+        circuits
+            .map(Load::opens)
+            .fold(self.batch.not_before, Timestamp::max)
+    }
+}
+
+/// Wakes all hosts as early as the budgets allow, earlier batches first. Its time grows with the number
+/// of hosts times the number of batches.
+pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timetable {
+    let paces = paces(batches);
+    let nothing = Past::default();
+    let load = |(circuit, pace): (&&Circuit, &Pace)| {
+        Load::new(now, *pace, taken.0.get(circuit).unwrap_or(&nothing))
+    };
+    let mut loads: Vec<Load> = paces.iter().map(load).collect();
+    let queue = |batch| Queue {
+        batch,
+        circuits: places(batch, &paces),
+        span: Span::default(),
+        waiting: batch.hosts,
+    };
+    let mut queues: Vec<Queue<'_>> = batches.iter().map(queue).collect();
+    while let Some((at, queue)) = next(now, &queues, &loads) {
+        let Some(queue) = queues.get_mut(queue) else {
+            break;
+        };
+        let off = after(at, queue.batch.each.max(SignedDuration::ZERO));
+        // A circuit never opens earlier again: what is too late now stays so.
+        if at == Timestamp::MAX || queue.batch.closes.is_some_and(|closes| off > closes) {
+            queue.span.left_out = std::mem::take(&mut queue.waiting);
+            continue;
+        }
+        for circuit in &queue.circuits {
+            if let Some(load) = loads.get_mut(*circuit) {
+                load.wake(at, off);
+            }
+        }
+        queue.span.wake(at, off);
+        queue.waiting -= 1;
+    }
+    let mut rooms: BTreeMap<_, Span> = BTreeMap::new();
+    for queue in queues {
+        let room = rooms.entry(queue.batch.room.clone()).or_default();
+        room.join(queue.span);
+    }
+    let peaks = paces.into_keys().cloned();
+    Timetable {
+        from: now,
+        rooms,
+        peaks: peaks.zip(loads.iter().map(Load::peak)).collect(),
+    }
+}
+
+/// When the next host is woken, and of which queue.
+fn next(now: Timestamp, queues: &[Queue<'_>], loads: &[Load]) -> Option<(Timestamp, usize)> {
+    let waiting = queues
+        .iter()
+        .enumerate()
+        .filter(|(_, queue)| queue.waiting > 0);
+    let ranked = waiting.map(|(place, queue)| {
+        let fresh = queue.span.wakes.is_empty();
+        (queue.opens(loads).max(now), fresh, place)
+    });
+    ranked.min().map(|(at, _, place)| (at, place))
+}
+
+/// What each circuit bears.
+fn paces<'a>(batches: &'a [Batch<'_>]) -> BTreeMap<&'a Circuit, Pace> {
+    let mut paces: BTreeMap<_, Pace> = BTreeMap::new();
+    for (circuit, pace) in batches.iter().flat_map(|batch| batch.circuits) {
+        let least = paces.entry(circuit).or_insert(*pace);
+        least.wake_per_minute = least.wake_per_minute.min(pace.wake_per_minute).max(1);
+        least.on_at_once = least.on_at_once.min(pace.on_at_once).max(1);
+    }
+    paces
+}
+
+/// Where the circuits of a batch stand in the list of all, each once.
+fn places(batch: &Batch<'_>, paces: &BTreeMap<&Circuit, Pace>) -> Vec<usize> {
+    let is_named = |circuit: &Circuit| batch.circuits.iter().any(|(named, _)| named == circuit);
+    let all = paces.keys().enumerate();
+    all.filter_map(|(place, circuit)| is_named(circuit).then_some(place))
+        .collect()
+}
+
+/// So much later, at most the end of time.
+fn after(at: Timestamp, time: SignedDuration) -> Timestamp {
+    at.saturating_add(time).unwrap_or(Timestamp::MAX)
+}
