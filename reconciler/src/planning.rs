@@ -10,11 +10,13 @@
 //! none calls another.
 
 pub mod action;
+pub mod agenda;
 pub mod audit;
 pub mod desired;
 pub mod gates;
 pub mod journal;
 pub mod observed;
+pub mod orders;
 pub mod plan;
 pub mod predict;
 pub mod preview;
@@ -22,6 +24,7 @@ pub mod timetable;
 mod topics;
 
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
+pub use agenda::{Coming, agenda};
 pub use audit::{Violation, audit};
 pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
 pub use gates::Gate;
@@ -29,6 +32,7 @@ pub use journal::{Entry, Journal, Record, StepResult};
 pub use observed::{
     Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent,
 };
+pub use orders::{Orders, Subject, Suspended};
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};

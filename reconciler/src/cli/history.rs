@@ -105,7 +105,7 @@ fn fold(records: &[Record]) -> Vec<Past> {
                 past.exit = Some(*exit);
                 past.summary = Some(summary.clone());
             }
-            Entry::PassStarted | Entry::Told { .. } | Entry::Unknown => {}
+            Entry::PassStarted | Entry::Told { .. } | Entry::Announced { .. } | Entry::Unknown => {}
         }
     }
     passes

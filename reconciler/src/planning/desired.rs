@@ -12,9 +12,10 @@ use schema::fleet::{
     WorkWindows,
 };
 use schema::name::{
-    ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, VersionName,
+    ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
+    VersionName,
 };
-use schema::schedule::FreeDays;
+use schema::schedule::{FreeDays, Windows};
 use schema::units::{Bytes, Rate};
 
 use crate::linbo::start_conf;
@@ -58,6 +59,8 @@ pub struct Desired {
     pub classes: BTreeMap<ClassName, DesiredClass>,
     /// Rooms.
     pub rooms: BTreeMap<RoomName, Room>,
+    /// The last day of each test class.
+    pub test_classes: BTreeMap<TestClassName, Date>,
     /// What each circuit bears.
     pub power: BTreeMap<PowerGroupName, PowerBudget>,
 }
@@ -174,6 +177,11 @@ impl Desired {
             images,
             classes: classes.collect(),
             rooms: school.rooms.clone(),
+            test_classes: school
+                .test_classes
+                .iter()
+                .map(|(name, test)| (name.clone(), test.until))
+                .collect(),
             power: school.power.clone(),
         })
     }
@@ -189,8 +197,15 @@ impl Desired {
             images: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
         }
+    }
+
+    /// When a room may be reset.
+    #[must_use]
+    pub fn reset_windows(&self, _room: &RoomName) -> &Windows {
+        &self.windows.reset
     }
 
     /// What the circuit of a room bears.

@@ -8,7 +8,7 @@
 //! Records are lines of JSON. A newer reconciler reads older records. An older one skips events that it
 //! does not know, and keeps them. The folded journal is never written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +73,11 @@ pub enum Entry {
         /// Keys of troubles that are over.
         closed: Vec<String>,
     },
+    /// Staff were told what is coming.
+    Announced {
+        /// What, by keys that never come again.
+        keys: Vec<String>,
+    },
     /// A pass ended.
     PassFinished {
         /// Its exit code.
@@ -108,6 +113,7 @@ pub struct Journal {
     steps: BTreeMap<StepId, Failures>,
     hosts: BTreeMap<HostName, Vec<Attempt>>,
     told: BTreeMap<String, String>,
+    announced: BTreeSet<String>,
 }
 
 /// The failures of a step since it last went well.
@@ -169,6 +175,7 @@ impl Journal {
                 self.told.retain(|key, _| !closed.contains(key));
                 self.told.extend(opened.clone());
             }
+            Entry::Announced { keys } => self.announced.extend(keys.iter().cloned()),
             Entry::PassStarted
             | Entry::Commit { .. }
             | Entry::Started { .. }
@@ -187,6 +194,12 @@ impl Journal {
     #[must_use]
     pub const fn told(&self) -> &BTreeMap<String, String> {
         &self.told
+    }
+
+    /// What staff were told is coming, by key.
+    #[must_use]
+    pub const fn announced(&self) -> &BTreeSet<String> {
+        &self.announced
     }
 
     /// The attempts to reset a host, oldest first.

@@ -51,7 +51,8 @@ fn needed<'a>(
             }
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
-            Entry::Unknown => true,
+            // People were told once and are never told again.
+            Entry::Announced { .. } | Entry::Unknown => true,
             Entry::PassStarted
             | Entry::Started { .. }
             | Entry::Finished { .. }
