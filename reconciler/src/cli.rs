@@ -12,6 +12,7 @@ mod exit;
 mod history;
 mod log;
 mod manifest;
+mod orders;
 mod output;
 mod pass;
 mod schema;
@@ -146,6 +147,26 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Stop all work on this server, or on a room, a host or an image of it. A running pass obeys within seconds;
+    /// what it has begun on PCs is finished.
+    Suspend {
+        /// Why, for whoever reads a plan.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// When it ends by itself: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
+        #[arg(long, value_name = "TIME", value_parser = pass::at)]
+        until: Option<pass::At>,
+        /// `room NAME`, `host NAME` or `image NAME`; the whole server without it.
+        #[arg(value_name = "WHAT", num_args = 0..=2)]
+        what: Vec<String>,
+    },
+    /// End a suspension, or declare failures to be resolved: hosts that stand still are tried again, a
+    /// rollout that stopped goes on.
+    Resume {
+        /// `room NAME`, `host NAME` or `image NAME`; the whole server without it.
+        #[arg(value_name = "WHAT", num_args = 0..=2)]
+        what: Vec<String>,
+    },
     /// Write the manifest of a release folder, and print the lines for the state repo.
     ///
     /// The folder holds the files of one version, <IMAGE>/<VERSION>/<IMAGE>.qcow2 and so on, below the
@@ -198,6 +219,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
         Some(Command::Status) => status::run(&common, &output, now()),
         Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),
+        Some(Command::Suspend {
+            reason,
+            until,
+            what,
+        }) => match orders::subject(&what) {
+            Ok(what) => orders::suspend(&common, what, reason, until, &output, now()),
+            Err(why) => return usage(&why),
+        },
+        Some(Command::Resume { what }) => match orders::subject(&what) {
+            Ok(what) => orders::resume(&common, what, &output, now()),
+            Err(why) => return usage(&why),
+        },
         Some(Command::Manifest { dir }) => manifest::run(&dir, &output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -216,4 +249,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         output.error(&error);
         exit::of(&error)
     })
+}
+
+/// Says what is wrong with the arguments as clap would.
+fn usage(why: &str) -> Exit {
+    let error = Cli::command().error(clap::error::ErrorKind::ValueValidation, why);
+    // Nobody is left to be told when even that cannot be written.
+    error.print().ok();
+    Exit::Usage
 }

@@ -10,6 +10,7 @@ pub mod files;
 pub mod journal_file;
 pub mod lock;
 pub mod observe;
+pub mod orders;
 pub mod process;
 pub mod relay;
 pub mod reset;

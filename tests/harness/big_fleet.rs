@@ -9,8 +9,8 @@ use reconciler::{
     linbo::{devices::Devices, status::HostReport, verdict::HostOutcome},
     manifest::{Manifest, ManifestFile},
     planning::{
-        Action, ClassFiles, Desired, Entry, Grub, ImageFile, Journal, LiveImage, Observed, Probe,
-        Record, StepResult, Store, Torrent,
+        Action, ClassFiles, Desired, Entry, Grub, ImageFile, Journal, LiveImage, Observed, Orders,
+        Probe, Record, StepResult, Store, Torrent,
     },
 };
 use schema::{
@@ -236,6 +236,7 @@ impl BigFleet {
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),
             busy: Probe::Seen(BTreeMap::new()),
+            orders: Probe::Seen(Orders::default()),
             journal: Journal::default(),
             running: Vec::new(),
         })

@@ -19,7 +19,7 @@ use reconciler::linbo::verdict::HostOutcome;
 use reconciler::manifest::{Manifest, ManifestFile};
 use reconciler::planning::{
     ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal, LiveImage,
-    Observed, Probe, Purpose, Record, Server, Step, StepResult, Store, Torrent,
+    Observed, Orders, Probe, Purpose, Record, Server, Step, StepResult, Store, Torrent,
 };
 use schema::digest::Digest;
 use schema::fleet::{
@@ -249,6 +249,7 @@ impl World {
             images: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            test_classes: BTreeMap::new(),
             power: BTreeMap::from([(name(schema::fleet::DEFAULT_POWER_GROUP), budget)]),
         };
         let observed = Observed {
@@ -262,6 +263,7 @@ impl World {
             }),
             reports: BTreeMap::new(),
             busy: Probe::Seen(BTreeMap::new()),
+            orders: Probe::Seen(Orders::default()),
             journal: Journal::default(),
             running: Vec::new(),
         };

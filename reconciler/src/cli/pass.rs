@@ -167,7 +167,7 @@ pub(super) fn at(text: &str) -> Result<At, String> {
 }
 
 impl At {
-    fn instant(self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+    pub(super) fn instant(self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
         match self {
             Self::Instant(at) => Ok(at),
             Self::Civil(at) => Ok(at.to_zoned(zone.clone())?.timestamp()),

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::{Common, Exit, Format, Output, pass};
 use crate::config::Config;
@@ -42,6 +43,11 @@ pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::R
 /// The status that the last pass left; one that cannot be read says nothing.
 pub(super) fn last(config: &Config) -> Option<Status> {
     serde_json::from_slice(&fs::read(config.paths.state.join(FILE)).ok()?).ok()
+}
+
+/// The zone in which this server reads times, as far as a pass has noted it.
+pub(super) fn zone(config: &Config) -> TimeZone {
+    last(config).map_or(TimeZone::UTC, |status| status.zone())
 }
 
 fn show(status: &Status, now: Timestamp, output: Output) -> String {

@@ -17,6 +17,7 @@ use crate::linbo::devices::Devices;
 use crate::planning::{Action, Desired, Journal, Observed, Probe, Running};
 
 use super::digests::Digests;
+use super::orders;
 use read::{Links, read};
 
 mod classes;
@@ -71,6 +72,7 @@ pub async fn observe(
         store,
         reports,
         busy,
+        orders: orders::look(&paths.state),
         journal: journal.clone(),
         running: running.to_vec(),
     }

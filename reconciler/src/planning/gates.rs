@@ -53,6 +53,15 @@ pub enum Gate {
         /// The hosts, with what was last found out about each.
         hosts: Vec<(HostName, String)>,
     },
+    /// Somebody stopped all work on it.
+    Suspended {
+        /// What is suspended.
+        what: String,
+        /// Why, in the words of who did it.
+        reason: String,
+        /// Who did it, if that is known.
+        by: Option<String>,
+    },
     /// Something could not be seen.
     Unseen(String),
     /// An image has to be moved into the school's domain before any client may see it.
@@ -118,6 +127,7 @@ impl Gate {
             | Self::Uploading(_)
             | Self::Retry(_)
             | Self::Backoff { .. }
+            | Self::Suspended { .. }
             | Self::StartConf(_) => false,
         }
     }
@@ -146,6 +156,7 @@ impl Gate {
             | Self::Busy(_)
             | Self::HostsBusy(_)
             | Self::Uploading(_)
+            | Self::Suspended { .. }
             | Self::StartConf(_) => false,
         }
     }

@@ -14,6 +14,7 @@ use crate::linbo::status::HostReport;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::planning::action::Step;
 use crate::planning::journal::Journal;
+use crate::planning::orders::Orders;
 
 /// Something that was looked at: what was found, or why nothing could be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct Observed {
     pub reports: BTreeMap<HostName, Probe<Option<HostReport>>>,
     /// Hosts on which something runs that this pass did not start.
     pub busy: Probe<BTreeMap<HostName, Busy>>,
+    /// What people ordered on this server.
+    pub orders: Probe<Orders>,
     /// What was done before.
     pub journal: Journal,
     /// What this pass is doing.
@@ -225,7 +228,12 @@ impl Observed {
     /// Everything that could not be seen, by name and cause. Not empty means: incomplete, exit 1.
     #[must_use]
     pub fn blind_spots(&self) -> Vec<String> {
-        let single = [self.devices.cause(), self.store.cause(), self.busy.cause()];
+        let single = [
+            self.devices.cause(),
+            self.store.cause(),
+            self.busy.cause(),
+            self.orders.cause(),
+        ];
         let classes = self.classes.values().map(Probe::cause);
         let live = self.live.values().map(Probe::cause);
         let reports = self.reports.values().map(Probe::cause);

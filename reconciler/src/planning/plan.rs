@@ -10,7 +10,8 @@ use crate::planning::action::{Action, Resource, Share, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
-use crate::planning::observed::{Observed, Running};
+use crate::planning::observed::{Observed, Probe, Running};
+use crate::planning::orders::Subject;
 use crate::planning::topics;
 
 /// Steps that may begin now, and holds: what is wanted but has to wait, with what it waits for.
@@ -104,6 +105,9 @@ impl Drafts<'_> {
         {
             return;
         }
+        if let Err(Closed { gate, wake }) = suspension(observed, &step.action) {
+            return self.hold(Goal::from(&step.action), gate, wake);
+        }
         let failures = observed.journal.failures(&step.id);
         if let Some(failures) = failures
             && let next = failures.last + backoff(failures.count)
@@ -122,6 +126,40 @@ impl Drafts<'_> {
             Err(Closed { gate, wake }) => self.hold(Goal::from(&step.action), gate, wake),
         }
     }
+}
+
+/// Whether people let an action be done.
+fn suspension(observed: &Observed, action: &Action) -> Result<(), Closed> {
+    let orders = match &observed.orders {
+        Probe::Seen(orders) => orders,
+        Probe::Unseen(cause) => {
+            return Err(Closed {
+                gate: Gate::Unseen(cause.clone()),
+                wake: None,
+            });
+        }
+    };
+    let of_action = match action {
+        Action::Download { image, .. } | Action::Activate { image, .. } => {
+            Some(Subject::Image(image.clone()))
+        }
+        Action::ResetRoom { room, .. } => Some(Subject::Room(room.clone())),
+        Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Seed { .. } => None,
+    };
+    let found = of_action.iter().chain([&Subject::Server]).find_map(|what| {
+        let suspended = orders.suspension(what, observed.at)?;
+        Some((what, suspended))
+    });
+    found.map_or(Ok(()), |(what, suspended)| {
+        Err(Closed {
+            gate: Gate::Suspended {
+                what: what.to_string(),
+                reason: suspended.reason.clone(),
+                by: Some(suspended.by.clone()),
+            },
+            wake: suspended.until,
+        })
+    })
 }
 
 /// What is taken of each resource by running and admitted steps.

@@ -133,6 +133,7 @@ const fn until(gate: &Gate) -> Option<&'static str> {
             Some("next try")
         }
         Gate::Lessons | Gate::Holiday(_) => Some("they end"),
+        Gate::Suspended { .. } => Some("it ends"),
         Gate::Busy(_) => Some("it is free"),
         _ => None,
     }
@@ -275,6 +276,13 @@ fn gate(gate: &Gate) -> Vec<String> {
                 .map(|(host, why)| format!("{host} {why}"))
                 .chain(["given up until the schedule's next time".to_owned()])
                 .collect();
+        }
+        Gate::Suspended { what, reason, by } => {
+            let by = by
+                .as_ref()
+                .map(|by| format!(" by {by}"))
+                .unwrap_or_default();
+            format!("{what} is suspended{by}: {reason}")
         }
         Gate::Unseen(cause) => format!("could not be seen: {cause}"),
         Gate::NotRebranded => {

@@ -16,7 +16,9 @@ use super::time::{Moment, Until};
 use super::truth::School;
 use super::world::World;
 use crate::engine::Event as Told;
-use crate::planning::{Busy, Desired, Entry, Observed, Probe, Record, Running, Step, preview};
+use crate::planning::{
+    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, preview,
+};
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
 use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
@@ -263,6 +265,7 @@ impl Port {
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
             reports: reports.collect(),
             busy: probe(blind(Sense::Busy), busy),
+            orders: Probe::Seen(Orders::default()),
             journal: school.disk.journal.clone(),
             running: running.to_vec(),
         };

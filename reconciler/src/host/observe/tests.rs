@@ -189,6 +189,7 @@ fn desired() -> Desired {
             (name("r102"), room(listed)),
         ]
         .into(),
+        test_classes: BTreeMap::new(),
         power: BTreeMap::new(),
     }
 }
