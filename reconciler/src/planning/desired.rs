@@ -8,8 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DEFAULT_POWER_GROUP, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room,
-    WorkWindows,
+    Central, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room, WorkWindows,
 };
 use schema::name::{
     ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, VersionName,
@@ -58,7 +57,7 @@ pub struct Desired {
     pub classes: BTreeMap<ClassName, DesiredClass>,
     /// Rooms.
     pub rooms: BTreeMap<RoomName, Room>,
-    /// What each circuit bears.
+    /// What each circuit bears; that of the whole school has the name that is the default.
     pub power: BTreeMap<PowerGroupName, PowerBudget>,
 }
 
@@ -174,7 +173,12 @@ impl Desired {
             images,
             classes: classes.collect(),
             rooms: school.rooms.clone(),
-            power: school.power.clone(),
+            power: school
+                .power_groups
+                .clone()
+                .into_iter()
+                .chain([(PowerGroupName::default(), school.power)])
+                .collect(),
         })
     }
 
@@ -193,13 +197,19 @@ impl Desired {
         }
     }
 
+    /// The circuit that a room hangs on.
+    #[must_use]
+    pub fn circuit_of(room: &Room) -> PowerGroupName {
+        room.power_group.clone().unwrap_or_default()
+    }
+
     /// What the circuit of a room bears.
     #[must_use]
     pub fn power_of(&self, group: &PowerGroupName) -> PowerBudget {
         let budget = self
             .power
             .get(group)
-            .or_else(|| self.power.get(DEFAULT_POWER_GROUP));
+            .or_else(|| self.power.get(&PowerGroupName::default()));
         budget.copied().unwrap_or(PowerBudget {
             wake_per_minute: 6,
             on_at_once: 120,
