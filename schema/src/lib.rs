@@ -25,6 +25,7 @@ pub mod fleet;
 pub mod json_schema;
 mod load;
 pub mod name;
+pub mod policy;
 pub mod read;
 pub mod schedule;
 pub mod text;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{Commons, class, fleet, image, school};
 use crate::diagnostic::{Diagnostic, Severity, Span, sort};
 use crate::document::{ClassDocument, FleetDocument, ImageDocument};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Written};
 use crate::read;
 use crate::tree::{Entry, Tree};
 
@@ -110,6 +110,8 @@ pub fn load(tree: &Tree) -> Loaded {
         images: images.collect(),
         classes: classes.collect(),
         schools,
+        suspended: None,
+        written: Written::default(),
     });
     Loaded {
         fleet,

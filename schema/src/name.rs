@@ -174,6 +174,13 @@ name!(
     "letters, digits, dots, dashes and underscores, at most 100"
 );
 
+impl Default for PowerGroupName {
+    /// The circuit of rooms without a group: the school as a whole.
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]

@@ -10,6 +10,7 @@
 //! No search goes further than [`FARTHEST_DAYS`] from where it begins, whatever the windows, the
 //! points and the holidays are.
 
+mod dates;
 mod free;
 mod points;
 mod weekdays;
@@ -21,6 +22,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
+pub use self::dates::Dates;
+pub(crate) use self::dates::day;
 pub use self::free::FreeDays;
 pub use self::points::{Point, Schedule};
 pub use self::weekdays::Weekdays;
@@ -98,6 +101,14 @@ fn clock(text: &str) -> Result<Clock, String> {
         .map_err(|_| wrong())
 }
 
+/// Reads `7:30`; none is midnight at the end of the day, `24:00`.
+pub(crate) fn time_of_day(text: &str) -> Result<Option<Time>, String> {
+    clock(text).map(|clock| match clock {
+        Clock::At(time) => Some(time),
+        Clock::Midnight => None,
+    })
+}
+
 /// Parts `mon, wed 18:00` into days and times: where the first digit is.
 fn days_and_times(text: &str) -> (&str, &str) {
     let at = text
@@ -105,6 +116,11 @@ fn days_and_times(text: &str) -> (&str, &str) {
         .unwrap_or(text.len());
     let (days, times) = text.split_at(at);
     (days.trim(), times.trim())
+}
+
+/// The instant at which something ends; [`Timestamp::MAX`] after the end of all calendars.
+pub(crate) fn end_of(time: DateTime, zone: &TimeZone) -> Timestamp {
+    instant(time.date(), time.time(), zone, Occurrence::Last).unwrap_or(Timestamp::MAX)
 }
 
 /// Which of the instants that a civil time names.

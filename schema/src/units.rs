@@ -33,6 +33,13 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
+impl UnitError {
+    /// What is wrong, without what would be right.
+    pub(crate) const fn why(&self) -> &'static str {
+        self.why
+    }
+}
+
 /// A unit's name and how many of the smallest unit it is.
 type Unit = (&'static str, u64);
 
@@ -291,6 +298,11 @@ impl Percent {
         }
     }
 
+    /// That share; the whole where it is more.
+    pub(crate) const fn clamped(percent: u8) -> Self {
+        Self(if percent <= 100 { percent } else { 100 })
+    }
+
     /// The number before the sign, 0 to 100.
     #[must_use]
     pub const fn get(self) -> u8 {
@@ -357,6 +369,11 @@ impl Length {
     #[must_use]
     pub fn from_seconds(seconds: u64) -> Option<Self> {
         (seconds <= Self::MAX.0).then_some(Self(seconds))
+    }
+
+    /// A length of so many minutes, of about a month at most.
+    pub(crate) const fn from_minutes(minutes: u16) -> Self {
+        Self(minutes as u64 * 60)
     }
 
     /// The length in seconds.

@@ -24,9 +24,10 @@ use reconciler::planning::{
 use schema::digest::Digest;
 use schema::fleet::{
     Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry,
-    Partition, PowerBudget, ResetCommand, Room, RoomHosts, WorkWindows,
+    Partition, PowerBudget, ResetCommand, Room, RoomHosts, RoomWindows, WorkWindows, Written,
 };
-use schema::name::{ClassName, HostName, ImageName, RoomName};
+use schema::name::{ClassName, HostName, ImageName, PowerGroupName, RoomName};
+use schema::policy::InUse;
 use schema::schedule::{FreeDays, Point, Schedule, Window, Windows};
 use schema::units::Bytes;
 
@@ -250,7 +251,7 @@ impl World {
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
             test_classes: BTreeMap::new(),
-            power: BTreeMap::from([(name(schema::fleet::DEFAULT_POWER_GROUP), budget)]),
+            power: BTreeMap::from([(PowerGroupName::default(), budget)]),
         };
         let observed = Observed {
             at,
@@ -353,7 +354,13 @@ impl World {
             class: name(class),
             hosts: RoomHosts::FromDevices,
             reset: Some(schedule(&["mon, wed 18:00"])),
-            power: name(schema::fleet::DEFAULT_POWER_GROUP),
+            windows: RoomWindows::default(),
+            in_use: InUse::default(),
+            power_group: None,
+            power: None,
+            suspended: None,
+            suspended_hosts: BTreeMap::new(),
+            written: Written::default(),
         };
         let key: RoomName = name(room);
         self.desired.rooms.remove(&key);

@@ -8,11 +8,12 @@ use jiff::tz::TimeZone;
 use reconciler::simulator::chance::Chance;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, HardwareClass,
-    Image, ImageSource, Os, OsEntry, Partition, PowerBudget, ResetCommand, Room, RoomHosts, School,
-    Version, WantedVersion, WorkWindows,
+    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, Guard,
+    HardwareClass, Image, ImageSource, Os, OsEntry, Partition, PowerBudget, ResetCommand, Retries,
+    Rollout, Room, RoomHosts, RoomWindows, School, Version, WantedVersion, WorkWindows, Written,
 };
 use schema::name::{ImageName, VersionName};
+use schema::policy::InUse;
 use schema::schedule::FreeDays;
 use schema::units::Bytes;
 
@@ -73,6 +74,8 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
             .map(|(name, images)| (read(name), class(&images)))
             .collect(),
         schools: schools.collect(),
+        suspended: None,
+        written: Written::default(),
     }
 }
 
@@ -99,23 +102,16 @@ fn school(
             "mon-fri 01:00-06:00",
         ])
         .unwrap();
-    let power = [
-        ("default", chance.between(5, 60)),
-        ("west", chance.between(3, 20)),
-    ];
-    let power = power.into_iter().map(|(name, on)| {
-        let budget = PowerBudget {
-            wake_per_minute: chance.between(1, 12) as u32,
-            on_at_once: on as u32,
-        };
-        (read(name), budget)
+    let power = [chance.between(5, 60), chance.between(3, 20)];
+    let [power, west] = power.map(|on| PowerBudget {
+        wake_per_minute: chance.between(1, 12) as u32,
+        on_at_once: on as u32,
     });
-    let power: BTreeMap<_, _> = power.collect();
     let rooms = (1..=rooms).map(|room| {
         let class = *chance
             .pick(&["ubuntu-lab", "ubuntu-lab", "dual-lab"])
             .unwrap();
-        let power = *chance.pick(&["default", "west"]).unwrap();
+        let power = *chance.pick(&[None, Some("west")]).unwrap();
         let reset = Some([read(reset)].into_iter().collect());
         (
             read(&format!("r{room:02}")),
@@ -123,7 +119,13 @@ fn school(
                 class: read(class),
                 hosts: RoomHosts::FromDevices,
                 reset,
-                power: read(power),
+                windows: RoomWindows::default(),
+                in_use: InUse::default(),
+                power_group: power.map(read),
+                power: None,
+                suspended: None,
+                suspended_hosts: BTreeMap::new(),
+                written: Written::default(),
             },
         )
     });
@@ -145,8 +147,16 @@ fn school(
             .map(|image| (read(image), wanted("v1")))
             .into(),
         power,
+        power_groups: [(read("west"), west)].into(),
         rooms: rooms.collect(),
         test_classes: BTreeMap::new(),
+        exams: Vec::new(),
+        retries: Retries::default(),
+        rollout: Rollout::default(),
+        guard: Guard::default(),
+        announce: None,
+        suspended: None,
+        written: Written::default(),
     }
 }
 
@@ -198,6 +208,7 @@ fn image(name: &str, chance: &mut Chance) -> (ImageName, Image) {
         Image {
             os: Os::Linux,
             source,
+            suspended: None,
         },
     )
 }

@@ -99,7 +99,7 @@ fn play(text: &str) -> String {
             read("r101"),
             schema::fleet::Room {
                 class: read("ubuntu-lab"),
-                power: read("default"),
+                power_group: None,
                 ..room
             },
         )]

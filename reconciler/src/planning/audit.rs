@@ -265,7 +265,9 @@ impl Court<'_> {
         check(!hosts.is_empty(), "has no hosts");
         let wanted = desired.rooms.get(room);
         check(
-            wanted.is_some_and(|wanted| wanted.class == *class && wanted.power == *power),
+            wanted.is_some_and(|wanted| {
+                wanted.class == *class && Desired::circuit_of(wanted) == *power
+            }),
             "is of another class or circuit than the room",
         );
         let device = |host| self.devices().and_then(|devices| devices.get(host));

@@ -8,8 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DEFAULT_POWER_GROUP, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room,
-    WorkWindows,
+    Central, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room, WorkWindows,
 };
 use schema::name::{
     ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
@@ -61,7 +60,7 @@ pub struct Desired {
     pub rooms: BTreeMap<RoomName, Room>,
     /// The last day of each test class.
     pub test_classes: BTreeMap<TestClassName, Date>,
-    /// What each circuit bears.
+    /// What each circuit bears; that of the whole school has the name that is the default.
     pub power: BTreeMap<PowerGroupName, PowerBudget>,
 }
 
@@ -182,7 +181,12 @@ impl Desired {
                 .iter()
                 .map(|(name, test)| (name.clone(), test.until))
                 .collect(),
-            power: school.power.clone(),
+            power: school
+                .power_groups
+                .clone()
+                .into_iter()
+                .chain([(PowerGroupName::default(), school.power)])
+                .collect(),
         })
     }
 
@@ -208,13 +212,19 @@ impl Desired {
         &self.windows.reset
     }
 
+    /// The circuit that a room hangs on.
+    #[must_use]
+    pub fn circuit_of(room: &Room) -> PowerGroupName {
+        room.power_group.clone().unwrap_or_default()
+    }
+
     /// What the circuit of a room bears.
     #[must_use]
     pub fn power_of(&self, group: &PowerGroupName) -> PowerBudget {
         let budget = self
             .power
             .get(group)
-            .or_else(|| self.power.get(DEFAULT_POWER_GROUP));
+            .or_else(|| self.power.get(&PowerGroupName::default()));
         budget.copied().unwrap_or(PowerBudget {
             wake_per_minute: 6,
             on_at_once: 120,

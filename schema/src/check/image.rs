@@ -247,6 +247,7 @@ impl Facts {
         Some(Image {
             os: self.os?,
             source,
+            suspended: None,
         })
     }
 }

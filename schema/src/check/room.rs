@@ -8,9 +8,10 @@ use super::school::Site;
 use super::{Commons, dangling, unknown_class};
 use crate::diagnostic::Diagnostic;
 use crate::document::RoomDocument;
-use crate::fleet::{DEFAULT_POWER_GROUP, HardwareClass, Room, RoomHosts};
+use crate::fleet::{HardwareClass, Room, RoomHosts, RoomWindows, Written};
 use crate::load::SchoolFiles;
 use crate::name::{ClassName, HostName, PowerGroupName, RoomName};
+use crate::policy::InUse;
 use crate::read::{At, OneOrMany};
 
 /// Reads and checks all rooms of a school.
@@ -52,7 +53,13 @@ pub(crate) fn resolve_all(
                 class: class.into_inner()?,
                 hosts,
                 reset,
-                power: power?,
+                windows: RoomWindows::default(),
+                in_use: InUse::default(),
+                power_group: power?,
+                power: None,
+                suspended: None,
+                suspended_hosts: BTreeMap::new(),
+                written: Written::default(),
             })
         })();
         rooms.insert(name.clone(), room);
@@ -144,21 +151,13 @@ fn group(
     power: &At<PowerGroupName>,
     site: &Site<'_>,
     found: &mut Vec<Diagnostic>,
-) -> Option<PowerGroupName> {
+) -> Option<Option<PowerGroupName>> {
     let Some(name) = power.get() else {
-        return if power.is_absent() {
-            DEFAULT_POWER_GROUP.parse().ok()
-        } else {
-            None
-        };
+        return power.is_absent().then_some(None);
     };
-    if site.complete && !site.power.contains_key(name) {
+    if site.complete && !site.power_groups.contains_key(name) {
         let message = format!("the school has no power group `{name}`");
-        let known = site
-            .power
-            .keys()
-            .map(PowerGroupName::as_str)
-            .filter(|name| *name != DEFAULT_POWER_GROUP);
+        let known = site.power_groups.keys().map(PowerGroupName::as_str);
         found.push(dangling(
             "unknown-power-group",
             file,
@@ -175,5 +174,5 @@ fn group(
             },
         ));
     }
-    Some(name.clone())
+    Some(Some(name.clone()))
 }

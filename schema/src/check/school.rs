@@ -13,7 +13,8 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
 use crate::document::value::Reset;
 use crate::fleet::{
-    DEFAULT_POWER_GROUP, PowerBudget, Room, School, TestClass, WantedVersion, WorkWindows,
+    Guard, PowerBudget, Retries, Rollout, Room, School, TestClass, WantedVersion, WorkWindows,
+    Written,
 };
 use crate::load::SchoolFiles;
 use crate::name::{ImageName, PowerGroupName, SchoolName};
@@ -26,7 +27,8 @@ pub(crate) struct Site<'a> {
     /// Whether its own document, and with it its power groups, could be read.
     pub(crate) complete: bool,
     pub(crate) windows: WorkWindows,
-    pub(crate) power: BTreeMap<PowerGroupName, PowerBudget>,
+    pub(crate) power: PowerBudget,
+    pub(crate) power_groups: BTreeMap<PowerGroupName, PowerBudget>,
     /// The reset of rooms that say none.
     pub(crate) reset: Option<Schedule>,
     /// Where it is written.
@@ -89,8 +91,16 @@ pub(crate) fn resolve(
             .or(settings.download_rate),
         images,
         power: site.power,
+        power_groups: site.power_groups,
         rooms: whole(rooms)?,
         test_classes: whole(test_classes)?,
+        exams: Vec::new(),
+        retries: Retries::default(),
+        rollout: Rollout::default(),
+        guard: Guard::default(),
+        announce: None,
+        suspended: None,
+        written: Written::default(),
     })
 }
 
@@ -124,9 +134,8 @@ fn site<'a>(
                 complete = false;
                 continue;
             };
-            if group_name.as_str() == DEFAULT_POWER_GROUP {
-                let message =
-                    format!("`{DEFAULT_POWER_GROUP}` is the power group of rooms that name none");
+            if *group_name == PowerGroupName::default() {
+                let message = format!("`{group_name}` is the power group of rooms that name none");
                 found.push(
                     Diagnostic::error("reserved-name", own_path, group.span(), message)
                         .with_hint("write what it bears under `power`, or choose another name"),
@@ -135,7 +144,6 @@ fn site<'a>(
             groups.insert(group_name.clone(), power(budget.get(), base));
         }
     }
-    groups.extend(DEFAULT_POWER_GROUP.parse().ok().map(|name| (name, base)));
     let own_reset = document.map(|document| &document.reset);
     let (reset, reset_at) = match own_reset.and_then(|reset| Some((reset.get()?, reset.span()))) {
         Some((reset, at)) => (schedule(reset), at.map(|at| (own_path.to_owned(), at))),
@@ -148,7 +156,8 @@ fn site<'a>(
         name,
         complete,
         windows: windows(own_windows, lessons, &settings.windows),
-        power: groups,
+        power: base,
+        power_groups: groups,
         reset,
         reset_at,
         told: Cell::new(false),

@@ -8,7 +8,7 @@ use super::school::Site;
 use super::{Commons, unknown_image};
 use crate::diagnostic::Diagnostic;
 use crate::document::TestClassDocument;
-use crate::fleet::TestClass;
+use crate::fleet::{TestClass, TestReset};
 use crate::load::SchoolFiles;
 use crate::name::TestClassName;
 use crate::read::{At, Map};
@@ -89,6 +89,7 @@ pub(crate) fn resolve_all(
                 hosts: hosts.into_iter().collect(),
                 until: until.into_inner()?.0,
                 asked_by: At::into_inner(asked_by),
+                reset: TestReset::AsRoom,
             })
         })();
         classes.insert(name.clone(), class);

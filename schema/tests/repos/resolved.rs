@@ -31,7 +31,11 @@ fn rooms(school: &School) -> Vec<String> {
             RoomHosts::FromDevices => "devices.csv".to_owned(),
             RoomHosts::Listed(hosts) => format!("{} hosts", hosts.len()),
         };
-        format!("{name}: {}, {}, {reset}, {hosts}", room.class, room.power)
+        let power = room
+            .power_group
+            .as_ref()
+            .map_or("the school", |group| group.as_str());
+        format!("{name}: {}, {power}, {reset}, {hosts}", room.class)
     };
     school.rooms.iter().map(row).collect()
 }
@@ -51,17 +55,17 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
     assert_eq!(
         rooms(sued),
         [
-            "edv1: ubuntu-lab, default, tue, thu 18:00, devices.csv",
-            "edv2: ubuntu-lab, default, tue, thu 18:00, 4 hosts",
-            "library: ubuntu-lab, default, never, devices.csv",
+            "edv1: ubuntu-lab, the school, tue, thu 18:00, devices.csv",
+            "edv2: ubuntu-lab, the school, tue, thu 18:00, 4 hosts",
+            "library: ubuntu-lab, the school, never, devices.csv",
         ]
     );
     assert_eq!(
         rooms(west),
         [
-            "m1: media, default, mon, wed 19:30; fri 16:30, devices.csv",
-            "m2: media, default, mon, wed 19:30; fri 16:30, devices.csv",
-            "r201: ubuntu-lab, default, mon 19:15; thu 19:15, devices.csv",
+            "m1: media, the school, mon, wed 19:30; fri 16:30, devices.csv",
+            "m2: media, the school, mon, wed 19:30; fri 16:30, devices.csv",
+            "r201: ubuntu-lab, the school, mon 19:15; thu 19:15, devices.csv",
         ]
     );
     let windows = |school: &School| {
@@ -95,9 +99,11 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
         [nord, sued, west].map(rate),
         ["200 Mbit/s", "50 Mbit/s", "200 Mbit/s"].map(|rate| Some(rate.to_owned()))
     );
-    let power: Vec<String> = nord
-        .power
-        .iter()
+    let groups = nord.power_groups.iter();
+    let groups = groups.map(|(name, budget)| (name.as_str(), budget));
+    let power: Vec<String> = [("school", &nord.power)]
+        .into_iter()
+        .chain(groups)
         .map(|(name, budget)| {
             format!(
                 "{name} {}/min {}",
@@ -107,7 +113,7 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
         .collect();
     assert_eq!(
         power,
-        ["default 6/min 90", "west 4/min 40", "workshop 6/min 24"]
+        ["school 6/min 90", "west 4/min 40", "workshop 6/min 24"]
     );
     let holiday = "2026-12-24".parse().unwrap();
     assert_eq!(

@@ -24,7 +24,7 @@ fn busy_school() -> (World, Plan) {
     world.class("lab", &[os("calm", ResetCommand::Sync)]);
     world.class("lab2", &[os("also", ResetCommand::Sync)]);
     for (room, class, circuit) in [("r1", "lab", "a"), ("r2", "lab2", "b")] {
-        world.room(room, class, 4).power = name(circuit);
+        world.room(room, class, 4).power_group = Some(name(circuit));
         world.desired.power.insert(
             name(circuit),
             PowerBudget {
@@ -199,7 +199,7 @@ const SEEDS: &[(&str, Seed)] = &[
         });
     }),
     ("of another class or circuit", |world, _| {
-        world.room_mut("r1").power = name("b");
+        world.room_mut("r1").power_group = Some(name("b"));
     }),
     ("of another class or circuit", |world, _| {
         world.room_mut("r1").class = name("lab2");
@@ -252,7 +252,7 @@ fn reset(plan: &mut Plan, change: fn(&mut Action)) {
 }
 
 fn share_circuit(world: &mut World, plan: &mut Plan) {
-    world.room_mut("r2").power = name("a");
+    world.room_mut("r2").power_group = Some(name("a"));
     if let Action::ResetRoom { power, .. } = &mut step(plan, "reset/r2").action {
         *power = name("a");
     }

@@ -350,7 +350,7 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
             on_at_once: 40,
         },
     );
-    world.room_mut("r102").power = name("annex");
+    world.room_mut("r102").power_group = Some(name("annex"));
     check(&world, &["reset r101 20 whole", "reset r102 15 whole"]);
 }
 

@@ -184,7 +184,8 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
                 "is too fast",
             );
             check(
-                class == &wanted.class && power == &wanted.power,
+                class == &wanted.class
+                    && *power == reconciler::planning::Desired::circuit_of(wanted),
                 "is of another class or circuit",
             );
             check(

@@ -206,7 +206,7 @@ fn rooms(world: &mut World, dice: &mut Dice) {
         let power = name(dice.pick(&["default", "annex"]));
         let wanted = world.room(room, class.as_str(), hosts);
         wanted.reset = reset;
-        wanted.power = power;
+        wanted.power_group = Some(power);
         if dice.once_in(3) {
             let mut listed: BTreeSet<_> = (1..=hosts)
                 .map(|n| name(&format!("{room}-pc{n:02}")))

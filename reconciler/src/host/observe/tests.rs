@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DefaultAction, DomainJoin, OsEntry, ResetCommand, Room, RoomHosts, WorkWindows,
+    Central, DefaultAction, DomainJoin, OsEntry, ResetCommand, Room, RoomHosts, RoomWindows,
+    WorkWindows, Written,
 };
 use schema::name::{ClassName, RoomName};
+use schema::policy::InUse;
 use schema::units::Bytes;
 
 use super::*;
@@ -167,7 +169,13 @@ fn desired() -> Desired {
         class: name("c"),
         hosts,
         reset: None,
-        power: name("main"),
+        windows: RoomWindows::default(),
+        in_use: InUse::default(),
+        power_group: None,
+        power: None,
+        suspended: None,
+        suspended_hosts: BTreeMap::new(),
+        written: Written::default(),
     };
     let listed = RoomHosts::Listed([name("PC09"), name("pc10")].into());
     Desired {

@@ -207,13 +207,15 @@ impl RoomReset<'_> {
             whole_room,
             images: self.images().into_iter().cloned().collect(),
             class: self.room.class.clone(),
-            power: self.room.power.clone(),
+            power: Desired::circuit_of(self.room),
             pace: self.pace(),
         }
     }
 
     fn pace(&self) -> Pace {
-        self.desired.power_of(&self.room.power).into()
+        self.desired
+            .power_of(&Desired::circuit_of(self.room))
+            .into()
     }
 
     fn images(&self) -> BTreeSet<&ImageName> {

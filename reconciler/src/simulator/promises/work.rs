@@ -190,7 +190,7 @@ pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<
     };
     let group_of = |host: &HostName| {
         let room = &scene.school.devices.get(host)?.room;
-        desired.rooms.get(room).map(|room| room.power.clone())
+        desired.rooms.get(room).map(Desired::circuit_of)
     };
     let Some(group) = group_of(host) else {
         return vec![(5, format!("{host} is woken, and has no room"))];

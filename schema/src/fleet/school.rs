@@ -1,0 +1,199 @@
+//! Schools, their rooms and their test classes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::origin::Written;
+use super::policy::{Announce, Exam, Guard, Retries, Rollout, Suspension};
+use crate::name::{
+    ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName, TestClassName,
+    VersionName,
+};
+use crate::policy::InUse;
+use crate::schedule::{FreeDays, Schedule, Windows};
+use crate::text::{MailAddress, PlainText};
+use crate::units::Rate;
+
+/// One school, with every default of the fleet filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct School {
+    /// What people call it.
+    pub title: PlainText,
+    /// The name of its server.
+    pub server: Domain,
+    /// Its Active Directory domain.
+    pub domain: Domain,
+    /// Who hears of its failures besides the fleet's administrators.
+    pub contact: Option<MailAddress>,
+    /// The zone of all its times.
+    pub time_zone: TimeZone,
+    /// When which work may run.
+    pub windows: WorkWindows,
+    /// School holidays.
+    pub holidays: Arc<FreeDays>,
+    /// What a download may take of its line; no limit when absent.
+    pub download_rate: Option<Rate>,
+    /// The versions of released images that its classes use.
+    pub images: BTreeMap<ImageName, WantedVersion>,
+    /// What the whole school bears.
+    pub power: PowerBudget,
+    /// What each of its power groups bears: several rooms on one fuse.
+    pub power_groups: BTreeMap<PowerGroupName, PowerBudget>,
+    /// Its rooms.
+    pub rooms: BTreeMap<RoomName, Room>,
+    /// Its test classes.
+    pub test_classes: BTreeMap<TestClassName, TestClass>,
+    /// When which of its rooms are in an exam.
+    pub exams: Vec<Exam>,
+    /// How often its hosts are tried.
+    pub retries: Retries,
+    /// How new versions come to its hosts.
+    pub rollout: Rollout,
+    /// What nobody is to change by mistake.
+    pub guard: Guard,
+    /// When people are told of what is to come; no mails when absent.
+    pub announce: Option<Announce>,
+    /// Why nothing is done for it for the time being, if so.
+    pub suspended: Option<Suspension>,
+    /// What `school.yaml` says, and where.
+    pub written: Written,
+}
+
+/// When which work may run at a school.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkWindows {
+    /// Downloads from the central server.
+    pub download: Windows,
+    /// Resets of rooms that have no window of their own.
+    pub reset: Windows,
+    /// Activation of images and writing of `start.conf`.
+    pub activate: Windows,
+    /// When PCs are in use: nothing touches an image then, nor a PC of a room without lessons of its
+    /// own, whatever the others say.
+    pub lessons: Windows,
+}
+
+/// A version that a school wants, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedVersion {
+    /// Its name.
+    pub version: VersionName,
+    /// The channel that points at it; none when it is pinned.
+    pub channel: Option<ChannelName>,
+}
+
+/// What one electrical circuit bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PowerBudget {
+    /// Hosts woken per minute, at least 1.
+    pub wake_per_minute: u32,
+    /// Hosts on at the same time, at least 1.
+    pub on_at_once: u32,
+}
+
+/// One room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The class of its hosts: those with another class are not reset.
+    pub class: ClassName,
+    /// Which hosts it has.
+    pub hosts: RoomHosts,
+    /// By when its hosts are to be fresh; none means that it is never reset.
+    pub reset: Option<Schedule>,
+    /// When what may be done with it, as far as that is not as at its school.
+    pub windows: RoomWindows,
+    /// What is done with a host that somebody uses when it is to be reset.
+    pub in_use: InUse,
+    /// The power group that it belongs to, besides the school.
+    pub power_group: Option<PowerGroupName>,
+    /// What it bears itself, if that is less than its group and the school.
+    pub power: Option<PowerBudget>,
+    /// Why nothing touches it for the time being, if so.
+    pub suspended: Option<Suspension>,
+    /// Hosts that nothing touches for the time being, and why.
+    pub suspended_hosts: BTreeMap<HostName, Suspension>,
+    /// What its document says, and where.
+    pub written: Written,
+}
+
+/// When what may be done with a room, as far as that is not as at its school.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoomWindows {
+    /// When its hosts may be reset.
+    pub reset: Option<Windows>,
+    /// When its hosts are in use and nothing touches them; never when there are no windows in it.
+    pub lessons: Option<Windows>,
+}
+
+impl RoomWindows {
+    /// When the hosts of the room may be reset, at a school with these windows.
+    #[must_use]
+    pub fn reset<'a>(&'a self, school: &'a WorkWindows) -> &'a Windows {
+        self.reset.as_ref().unwrap_or(&school.reset)
+    }
+
+    /// When the hosts of the room are in use, at a school with these windows.
+    #[must_use]
+    pub fn lessons<'a>(&'a self, school: &'a WorkWindows) -> &'a Windows {
+        self.lessons.as_ref().unwrap_or(&school.lessons)
+    }
+}
+
+/// Which hosts a room has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomHosts {
+    /// Those of `devices.csv` with its room, its class, and PXE flag 1 or 2.
+    FromDevices,
+    /// These, which have to be in `devices.csv` too.
+    Listed(BTreeSet<HostName>),
+}
+
+/// A hardware class made for a few hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestClass {
+    /// The class that it is made from.
+    pub like: ClassName,
+    /// The versions that it uses in place of the school's.
+    pub images: BTreeMap<ImageName, VersionName>,
+    /// Its hosts.
+    pub hosts: BTreeSet<HostName>,
+    /// Its last day.
+    pub until: Date,
+    /// Who asked for it.
+    pub asked_by: Option<PlainText>,
+    /// By when its hosts are to be fresh.
+    pub reset: TestReset,
+}
+
+/// By when the hosts of a test class are to be fresh.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TestReset {
+    /// As the others of their rooms.
+    #[default]
+    AsRoom,
+    /// Never.
+    Never,
+    /// By these times.
+    At(Schedule),
+}
+
+impl School {
+    /// Whether `at` falls into lessons.
+    #[must_use]
+    pub fn lessons_at(&self, at: Timestamp) -> bool {
+        self.windows
+            .lessons
+            .opening_at(at, &self.time_zone)
+            .is_some()
+    }
+
+    /// The exam that a room is in on a day, if one is.
+    #[must_use]
+    pub fn exam_on(&self, room: &RoomName, day: Date) -> Option<&Exam> {
+        self.exams.iter().find(|exam| exam.holds(room, day))
+    }
+}
