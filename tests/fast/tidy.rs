@@ -19,6 +19,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::observed",
         "planning::gates",
     ]],
+    &[&["planning::ledger"]],
     // Three independent statements about the same actions.
     &[
         &["planning::topics", "planning::plan"],

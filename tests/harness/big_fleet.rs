@@ -276,6 +276,7 @@ impl BigFleet {
                     step: step.clone(),
                     host: host.clone(),
                     outcome,
+                    version: None,
                 });
             }
             note(Entry::Finished {
