@@ -23,6 +23,7 @@ use schema::name::{HostName, RoomName};
 use tokio::sync::mpsc;
 
 use crate::linbo::verdict::HostOutcome;
+use crate::planning::ledger::version_of;
 use crate::planning::{
     Action, Desired, Entry, Observed, Plan, Record, Running, Step, StepId, StepResult, audit, plan,
 };
@@ -285,6 +286,12 @@ impl<W: Senses + Hands> Pass<'_, W> {
 
     fn host(&mut self, step: &StepId, room: &RoomName, host: &HostName, outcome: &HostOutcome) {
         self.heard.insert(host.clone());
+        let version = match (outcome, &self.summary.last) {
+            (HostOutcome::Applied { file, stamp }, Some((observed, _))) => {
+                version_of(observed, file, stamp.as_ref()).cloned()
+            }
+            _ => None,
+        };
         self.summary
             .hosts
             .insert(host.clone(), (room.clone(), outcome.clone()));
@@ -292,6 +299,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             step: step.clone(),
             host: host.clone(),
             outcome: outcome.clone(),
+            version,
         });
     }
 

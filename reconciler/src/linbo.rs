@@ -6,6 +6,7 @@
 //! never panics: carriage returns, NUL, text that is not UTF-8 and a torn last line are expected.
 //! What cannot be understood is reported with its line number, never dropped.
 
+pub mod cause;
 pub mod command;
 pub mod devices;
 pub mod image_info;

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod desired;
 pub mod gates;
 pub mod journal;
+pub mod ledger;
 pub mod observed;
 pub mod orders;
 pub mod plan;
@@ -29,6 +30,7 @@ pub use audit::{Violation, audit};
 pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
 pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
+pub use ledger::Ledger;
 pub use observed::{
     Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent,
 };

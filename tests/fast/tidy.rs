@@ -20,6 +20,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::gates",
         "planning::timetable",
     ]],
+    &[&["planning::ledger"]],
     // Three independent statements about the same actions.
     &[
         &["planning::topics", "planning::plan"],

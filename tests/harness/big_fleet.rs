@@ -277,6 +277,7 @@ impl BigFleet {
                     step: step.clone(),
                     host: host.clone(),
                     outcome,
+                    version: None,
                 });
             }
             note(Entry::Finished {

@@ -440,6 +440,7 @@ impl World {
             step: import(),
             host: name(host),
             outcome,
+            version: None,
         };
         self.note(at, entry);
     }

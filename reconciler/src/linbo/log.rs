@@ -5,9 +5,12 @@
 //! What LINBO says is matched by its English phrases, by substring, in text without carriage returns
 //! and control characters. Repetitions mean nothing: LINBO removes duplicate lines before it sends.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
+use super::cause::Cause;
 use super::status::{HostReport, ImageEvent};
 use super::{civil, lines};
 
@@ -53,7 +56,8 @@ impl FailurePhrase {
     }
 }
 
-enum Phrase {
+/// What a line is known by.
+pub(super) enum Phrase {
     /// Anywhere in the line.
     Holds(&'static str),
     /// One before the other; the other may also stand alone on the next line, where a message of a
@@ -132,7 +136,8 @@ pub fn scan(text: &[u8]) -> Vec<FailurePhrase> {
     found
 }
 
-fn fits(phrase: &Phrase, line: &str, next: &str) -> bool {
+/// Whether a line is meant by a phrase; `next` is the line behind it.
+pub(super) fn fits(phrase: &Phrase, line: &str, next: &str) -> bool {
     match phrase {
         Holds(text) => line.contains(text),
         Alone(text) => line.trim() == *text,
@@ -140,6 +145,25 @@ fn fits(phrase: &Phrase, line: &str, next: &str) -> bool {
             .split_once(first)
             .is_some_and(|(_, rest)| rest.contains(last) || next == *last),
     }
+}
+
+/// The lines that say why something failed, in their order, at most `count`: those that tell of a
+/// failure, and those that tell its cause. Warnings alone are no failure, but may explain one.
+#[must_use]
+pub fn telling(text: &[u8], count: usize) -> Vec<String> {
+    let failures: BTreeSet<usize> = scan(text).iter().map(|failure| failure.number).collect();
+    let mut told: Vec<String> = Vec::new();
+    for (number, line) in lines(text) {
+        let shown = shortened(plain(&line).trim());
+        let is_new = !shown.is_empty() && !told.contains(&shown);
+        if is_new && (failures.contains(&number) || Cause::is_told_by(&shown)) {
+            told.push(shown);
+        }
+        if told.len() == count {
+            break;
+        }
+    }
+    told
 }
 
 /// The last `count` lines that say something, for people: what a progress bar overwrote is gone,

@@ -12,7 +12,8 @@ use schema::name::FileName;
 use schema::text::ImageStamp;
 use serde::{Deserialize, Serialize};
 
-use super::log::{SessionLog, tail};
+use super::cause::Cause;
+use super::log::{SessionLog, tail, telling};
 use super::status::{HostReport, ImageEvent};
 
 /// How far the clocks of a server and its clients may differ, a minute of which is the rounding of LINBO's times.
@@ -20,6 +21,9 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How many lines of a log are evidence enough.
 const TAIL: usize = 8;
+
+/// How many lines that tell of a failure are kept.
+const TELLING: usize = 12;
 
 /// Everything that is known of one run on one host.
 #[derive(Debug, Clone)]
@@ -53,7 +57,7 @@ pub enum HostOutcome {
     },
     /// It said that it failed, or what it did is not what was wanted.
     Failed {
-        /// What failed, for people.
+        /// What failed, for people: the meaning of its cause where that is known.
         why: String,
         /// The lines that show it.
         evidence: Vec<String>,
@@ -80,16 +84,14 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
             why: last.unwrap_or_else(|| "SSH could not reach LINBO on the host".to_owned()),
         };
     }
-    let failures: Vec<String> = log
-        .failures
-        .iter()
-        .filter(|f| !f.is_warning())
-        .map(|f| f.line.clone())
-        .collect();
-    if let Some(first) = failures.first() {
+    if let Some(first) = log.failures.iter().find(|failure| !failure.is_warning()) {
+        let cause = cause_told(evidence.output);
         return HostOutcome::Failed {
-            why: format!("LINBO says: {first}"),
-            evidence: failures,
+            why: cause.map_or_else(
+                || format!("LINBO says: {}", first.line),
+                |cause| cause.meaning().to_owned(),
+            ),
+            evidence: telling(evidence.output, TELLING),
         };
     }
     match evidence.exit {
@@ -108,15 +110,17 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
         }
         Some(255) => evidence.without_exit(&log, "the connection broke while the command ran"),
         None => evidence.without_exit(&log, "nothing shows that the command came to its end"),
-        Some(2) => failed(
-            &log,
-            "exit status 2: start.conf on the host has no operating system of this number",
-        ),
-        Some(status) => failed(
-            &log,
-            &format!("LINBO's command ended with exit status {status}"),
-        ),
+        Some(2) => failed(&log, Cause::NoSuchSystem.meaning(), 2),
+        Some(status) => {
+            let cause = cause_told(evidence.output).unwrap_or(Cause::CommandFailed);
+            failed(&log, cause.meaning(), status)
+        }
     }
+}
+
+/// What a log tells of why something failed.
+fn cause_told(output: &[u8]) -> Option<Cause> {
+    Cause::recognise(tail(output, usize::MAX).iter().map(String::as_str))
 }
 
 fn unknown(why: &str) -> HostOutcome {
@@ -125,9 +129,9 @@ fn unknown(why: &str) -> HostOutcome {
     }
 }
 
-fn failed(log: &SessionLog, why: &str) -> HostOutcome {
+fn failed(log: &SessionLog, why: &str, status: i32) -> HostOutcome {
     HostOutcome::Failed {
-        why: why.to_owned(),
+        why: format!("{why} (exit status {status})"),
         evidence: log.tail(TAIL),
     }
 }

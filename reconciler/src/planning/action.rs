@@ -147,6 +147,15 @@ impl From<PowerBudget> for Pace {
 #[serde(transparent)]
 pub struct StepId(String);
 
+impl StepId {
+    /// The room and the occurrence, where the step is the reset of a room.
+    #[must_use]
+    pub fn reset(&self) -> Option<(RoomName, Timestamp)> {
+        let (room, due) = self.0.strip_prefix("reset/")?.split_once('/')?;
+        Some((room.parse().ok()?, due.parse().ok()?))
+    }
+}
+
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

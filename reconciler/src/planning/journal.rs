@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use schema::name::HostName;
+use schema::name::{FileName, HostName, VersionName};
 use serde::{Deserialize, Serialize};
 
 use crate::linbo::verdict::HostOutcome;
@@ -58,6 +58,9 @@ pub enum Entry {
         host: HostName,
         /// Its outcome.
         outcome: HostOutcome,
+        /// The version that it applied by name, where that was known then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<VersionName>,
     },
     /// A step ended.
     Finished {
@@ -112,6 +115,8 @@ pub enum StepResult {
 pub struct Journal {
     steps: BTreeMap<StepId, Failures>,
     hosts: BTreeMap<HostName, Vec<Attempt>>,
+    /// Of each file, when it was last applied, as far as that is no longer among the attempts.
+    applied: BTreeMap<HostName, BTreeMap<FileName, Attempt>>,
     told: BTreeMap<String, String>,
     announced: BTreeSet<String>,
 }
@@ -132,8 +137,12 @@ pub struct Failures {
 pub struct Attempt {
     /// When it was judged.
     pub at: Timestamp,
+    /// The step that it belonged to, which names its room and its occurrence.
+    pub step: StepId,
     /// How it ended.
     pub outcome: HostOutcome,
+    /// The version that was applied, by name, where that was known then.
+    pub version: Option<VersionName>,
 }
 
 impl Journal {
@@ -143,14 +152,25 @@ impl Journal {
     /// Takes one more record in.
     pub fn fold(&mut self, record: &Record) {
         match &record.entry {
-            Entry::Host { host, outcome, .. } => {
+            Entry::Host {
+                step,
+                host,
+                outcome,
+                version,
+            } => {
                 let attempts = self.hosts.entry(host.clone()).or_default();
                 if attempts.len() == Self::ATTEMPTS_KEPT {
-                    attempts.remove(0);
+                    let oldest = attempts.remove(0);
+                    if let HostOutcome::Applied { file, .. } = &oldest.outcome {
+                        let files = self.applied.entry(host.clone()).or_default();
+                        files.insert(file.clone(), oldest);
+                    }
                 }
                 attempts.push(Attempt {
                     at: record.at,
+                    step: step.clone(),
                     outcome: outcome.clone(),
+                    version: version.clone(),
                 });
             }
             Entry::Finished {
@@ -206,6 +226,18 @@ impl Journal {
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {
         self.hosts.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a host applied: of each file at least the last time, however many attempts came after it.
+    pub fn applied(&self, host: &HostName) -> impl Iterator<Item = &Attempt> {
+        let older = self
+            .applied
+            .get(host)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        let is_applied =
+            |attempt: &&Attempt| matches!(attempt.outcome, HostOutcome::Applied { .. });
+        older.chain(self.attempts(host).iter().filter(is_applied))
     }
 }
 
@@ -283,6 +315,57 @@ mod tests {
         );
         let journal: Journal = two.iter().chain(&[finished(3, StepResult::Done)]).collect();
         assert_eq!(journal.failures(&step), None);
+    }
+
+    #[test]
+    fn what_was_applied_is_remembered_behind_any_number_of_failures() {
+        let host: HostName = "r101-pc01".parse().unwrap();
+        let attempt = |at, outcome| {
+            let step = serde_json::from_str("\"reset/r101/2026-11-23T17:00:00Z\"").unwrap();
+            let (host, version) = (host.clone(), None);
+            record(
+                at,
+                Entry::Host {
+                    step,
+                    host,
+                    outcome,
+                    version,
+                },
+            )
+        };
+        let applied = |file: &str| HostOutcome::Applied {
+            file: file.parse().unwrap(),
+            stamp: None,
+        };
+        let failed = HostOutcome::Failed {
+            why: "no".to_owned(),
+            evidence: Vec::new(),
+        };
+        let begin = ["a.qcow2", "b.qcow2", "a.qcow2"].map(applied).into_iter();
+        let outcomes = begin.chain(std::iter::repeat_n(failed, 100));
+        let journal: Journal = outcomes
+            .zip(1..)
+            .map(|(outcome, at)| attempt(at, outcome))
+            .collect::<Vec<_>>()
+            .iter()
+            .collect();
+        assert_eq!(journal.attempts(&host).len(), Journal::ATTEMPTS_KEPT);
+        let when: Vec<i64> = journal.applied(&host).map(|a| a.at.as_second()).collect();
+        assert_eq!(when, [3, 2]);
+        let last = journal.attempts(&host).last().unwrap();
+        let (room, due) = last.step.reset().unwrap();
+        assert_eq!(
+            (room.as_str(), due.to_string().as_str()),
+            ("r101", "2026-11-23T17:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let line = r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"host","step":"reset/r101/2026-11-23T17:00:00Z","host":"r101-pc01","outcome":{"applied":{"file":"ubuntu.qcow2","stamp":null}}}"#;
+        let record: Record = serde_json::from_str(line).unwrap();
+        assert!(matches!(record.entry, Entry::Host { version: None, .. }));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl From<&Action> for Goal {
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut drafts = Drafts {
         plan: Plan::default(),
-        ledger: Ledger::of(desired, observed),
+        claims: Claims::of(desired, observed),
     };
     for propose in topics::ALL {
         propose(desired, observed, &mut drafts);
@@ -85,7 +85,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 /// The plan while the topics write it.
 pub(super) struct Drafts<'a> {
     plan: Plan,
-    ledger: Ledger<'a>,
+    claims: Claims<'a>,
 }
 
 impl Drafts<'_> {
@@ -97,7 +97,7 @@ impl Drafts<'_> {
     /// Proposes a step whose gates are all open but for those that every step has: it is not running
     /// already, it is not in backoff, and what it claims is free. Otherwise it becomes a hold.
     pub(super) fn step(&mut self, step: Step) {
-        let Ledger { observed, .. } = &self.ledger;
+        let Claims { observed, .. } = &self.claims;
         if observed
             .running
             .iter()
@@ -121,7 +121,7 @@ impl Drafts<'_> {
             };
             return self.hold(Goal::from(&step.action), gate, Some(next));
         }
-        match self.ledger.admit(&step.action) {
+        match self.claims.admit(&step.action) {
             Ok(()) => self.plan.steps.push(step),
             Err(Closed { gate, wake }) => self.hold(Goal::from(&step.action), gate, wake),
         }
@@ -163,27 +163,27 @@ fn suspension(observed: &Observed, action: &Action) -> Result<(), Closed> {
 }
 
 /// What is taken of each resource by running and admitted steps.
-struct Ledger<'a> {
+struct Claims<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     taken: BTreeMap<Resource, u64>,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> Claims<'a> {
     fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
-        let mut ledger = Self {
+        let mut claims = Self {
             desired,
             observed,
             taken: BTreeMap::new(),
         };
         for running in &observed.running {
             for (resource, share) in running.step.action.claims() {
-                if !ledger.is_released(&resource, running) {
-                    ledger.take(resource, share);
+                if !claims.is_released(&resource, running) {
+                    claims.take(resource, share);
                 }
             }
         }
-        ledger
+        claims
     }
 
     /// The waking phase of a room ends before its reset does, and the next room may begin then.

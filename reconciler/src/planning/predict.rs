@@ -103,6 +103,7 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                     step: step.id.clone(),
                     host: wake.host.clone(),
                     outcome,
+                    version: None,
                 };
                 note(observed, entry);
             }

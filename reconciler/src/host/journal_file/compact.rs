@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use schema::name::HostName;
+use schema::name::{FileName, HostName};
 
 use super::Line;
+use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Entry, Journal, Record};
 
 /// The lines without old ones that nothing depends on; none when it would not be much shorter.
@@ -41,13 +42,21 @@ fn needed<'a>(
         .iter()
         .rposition(|record| matches!(record.entry, Entry::Commit { .. }));
     let mut attempts: BTreeMap<&HostName, usize> = BTreeMap::new();
+    let mut applied: BTreeSet<(&HostName, &FileName)> = BTreeSet::new();
     let needed = records.iter().enumerate().rev().map(|(index, record)| {
         let young = record.at >= oldest;
         match &record.entry {
-            Entry::Host { host, .. } => {
+            Entry::Host { host, outcome, .. } => {
                 let later = attempts.entry(host).or_default();
                 *later += 1;
-                young || *later <= Journal::ATTEMPTS_KEPT
+                let is_attempt = *later <= Journal::ATTEMPTS_KEPT;
+                let is_last_of_file = match outcome {
+                    HostOutcome::Applied { file, .. } => {
+                        !is_attempt && applied.insert((host, file))
+                    }
+                    _ => false,
+                };
+                young || is_attempt || is_last_of_file
             }
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
@@ -86,7 +95,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::linbo::verdict::HostOutcome;
     use crate::planning::{Action, StepResult};
 
     fn record(day: i64, entry: Entry) -> Record {
@@ -99,19 +107,27 @@ mod tests {
     }
 
     fn host(day: i64, name: &str) -> Record {
+        let why = day.to_string();
+        outcome(day, name, HostOutcome::Unknown { why })
+    }
+
+    fn applied(day: i64, name: &str, file: &str) -> Record {
+        let (file, stamp) = (file.parse().unwrap(), None);
+        outcome(day, name, HostOutcome::Applied { file, stamp })
+    }
+
+    fn outcome(day: i64, name: &str, outcome: HostOutcome) -> Record {
         let step = Action::ImportDevices {
             classes: Vec::new(),
         }
         .id();
-        let outcome = HostOutcome::Unknown {
-            why: day.to_string(),
-        };
         record(
             day,
             Entry::Host {
                 step,
                 host: name.parse().unwrap(),
                 outcome,
+                version: None,
             },
         )
     }
@@ -151,6 +167,8 @@ mod tests {
         for name in ["pc01", "pc02"] {
             let name = name.parse().unwrap();
             assert_eq!(before.attempts(&name), after.attempts(&name));
+            let (before, after) = (before.applied(&name), after.applied(&name));
+            assert_eq!(before.collect::<Vec<_>>(), after.collect::<Vec<_>>());
         }
     }
 
@@ -227,5 +245,10 @@ mod tests {
             .chain([host(5, "pc02")])
             .collect();
         check(&attempts, "....+++++++++++++++++");
+        // What a host runs is known however often it failed since.
+        let first = ["a.qcow2", "b.qdiff", "a.qcow2"];
+        let first = first.map(|file| applied(1, "pc01", file)).into_iter();
+        let all: Vec<Record> = first.chain(attempts).collect();
+        check(&all, ".++....+++++++++++++++++");
     }
 }

@@ -49,6 +49,7 @@ fn some() -> Vec<Record> {
                 step: step.clone(),
                 host: "pc01".parse().unwrap(),
                 outcome,
+                version: None,
             },
         ),
         record(4, Entry::Finished { step, result }),

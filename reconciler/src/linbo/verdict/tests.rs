@@ -23,8 +23,12 @@ const NOTHING: Case = Case {
     expected: "",
 };
 
-/// The run began at 19:47:36 and was judged at 19:50, in UTC.
 fn judged(case: Case) -> HostOutcome {
+    judged_by(case.output, case)
+}
+
+/// The run began at 19:47:36 and was judged at 19:50, in UTC.
+fn judged_by(output: &str, case: Case) -> HostOutcome {
     let at = |minute, second| {
         date(2026, 11, 22)
             .at(19, minute, second, 0)
@@ -34,7 +38,7 @@ fn judged(case: Case) -> HostOutcome {
     };
     judge(&Evidence {
         exit: case.exit,
-        output: case.output.as_bytes(),
+        output: output.as_bytes(),
         status: HostReport::parse(case.status.as_bytes()).ok(),
         started: at(47, 36),
         ended: at(50, 0),
@@ -149,8 +153,38 @@ fn a_failed_mount_with_exit_zero_is_a_failure() {
             output: "Mounting /dev/nbd0 to /image failed!\n202611221947 applied: ubuntu.qdiff \"202611222004\"\n",
             ..NOTHING
         },
-        "failed: LINBO says: Mounting /dev/nbd0",
+        "failed: the image could not be mounted on the host",
     );
+}
+
+#[test]
+fn a_failure_is_told_by_its_cause_with_the_raw_lines() {
+    let output = "Error!\r\nwin11.qcow2 is bigger than partition /dev/sda3\r\n\x1b[31mCannot mount /dev/sda3!\x1b[0m\r\nError!\r\nError!\r\nhalf way\r\n";
+    let outcome = judged(Case {
+        exit: Some(1),
+        output,
+        ..NOTHING
+    });
+    let HostOutcome::Failed { why, evidence } = &outcome else {
+        panic!("it failed: {outcome:?}")
+    };
+    assert_eq!(why, "the image is bigger than its partition on the host");
+    assert_eq!(
+        *evidence,
+        [
+            "Error!",
+            "win11.qcow2 is bigger than partition /dev/sda3",
+            "Cannot mount /dev/sda3!"
+        ]
+    );
+    assert_eq!(Cause::of(&outcome), Some(Cause::ImageTooBig));
+    let many: String = (0..100)
+        .map(|n| format!("Cannot mount /dev/sda{n}\n"))
+        .collect();
+    let HostOutcome::Failed { evidence, .. } = judged_by(&many, NOTHING) else {
+        panic!("it failed")
+    };
+    assert_eq!(evidence.len(), TELLING);
 }
 
 #[test]
@@ -164,7 +198,7 @@ fn a_boot_loader_warning_is_none() {
             output: GRUB_FAILED,
             ..NOTHING
         },
-        "failed: LINBO's command ended with exit status 1",
+        "failed: the boot loader of the host could not be written (exit status 1)",
     );
     let HostOutcome::Failed { evidence, .. } = judged(Case {
         exit: Some(1),
@@ -253,7 +287,10 @@ fn ssh_that_never_arrived_is_unreachable_and_one_that_broke_is_unknown() {
         broken(SYNCED),
         "unknown: the connection broke while the command ran, although",
     );
-    check(broken("Cannot mount /dev/sda2\n"), "failed: LINBO says");
+    check(
+        broken("Cannot mount /dev/sda2\n"),
+        "failed: the image could not be written to the partition",
+    );
     check(broken(HALTED), "applied ubuntu.qdiff");
 }
 
@@ -297,7 +334,7 @@ fn other_exit_statuses_are_failures() {
             output: "",
             ..NOTHING
         },
-        "failed: exit status 2: start.conf on the host has no operating system",
+        "failed: start.conf on the host has no operating system of this number (exit status 2)",
     );
     check(
         Case {
@@ -305,7 +342,7 @@ fn other_exit_statuses_are_failures() {
             output: SYNCED,
             ..NOTHING
         },
-        "failed: LINBO's command ended with exit status 1",
+        "failed: LINBO's command failed and did not say why (exit status 1)",
     );
     check(
         Case {

@@ -1,0 +1,408 @@
+//! The ledger: of every host, what it runs, what was tried, and what became of it.
+//!
+//! # Invariants
+//!
+//! It is a view of what was observed, made anew each time: the status files, which hold the last image
+//! of a host alone, the journal, which survives restarts, and what runs just now. The newest evidence
+//! decides, and no evidence is [`HostState::Unknown`]. A time in the future is not believed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schema::fleet::{Room, RoomHosts};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, VersionName};
+use schema::text::ImageStamp;
+use serde::Serialize;
+
+use crate::linbo::cause::Cause;
+use crate::linbo::devices::Devices;
+use crate::linbo::status::ImageEvent;
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::action::Action;
+use crate::planning::desired::Desired;
+use crate::planning::gates::SKEW;
+use crate::planning::journal::Attempt;
+use crate::planning::observed::{LiveImage, Observed, Probe};
+
+/// All hosts of all rooms of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger<'a> {
+    /// Rooms by name.
+    pub rooms: BTreeMap<RoomName, RoomEntry<'a>>,
+}
+
+/// A room and its hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomEntry<'a> {
+    /// Its hardware class.
+    pub class: &'a ClassName,
+    /// The latest occurrence of its schedule, since which its hosts are to be fresh.
+    pub due: Option<Timestamp>,
+    /// The next occurrence.
+    pub next: Option<Timestamp>,
+    /// Its hosts by name.
+    pub hosts: BTreeMap<HostName, HostEntry<'a>>,
+}
+
+/// What is known of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEntry<'a> {
+    /// How it stands.
+    pub state: HostState,
+    /// When that was found out; none when nothing is known of it.
+    pub since: Option<Timestamp>,
+    /// What it applied last of each image that it ever had, as far as is remembered.
+    pub applied: BTreeMap<ImageName, Applied<'a>>,
+    /// Whether it runs what is wanted.
+    pub runs: Runs,
+    /// Whether it was put back since the latest occurrence of its room's schedule.
+    pub is_fresh: bool,
+    /// The attempts that are remembered, oldest first.
+    pub attempts: &'a [Attempt],
+    /// How many of them failed since it was last put back. What it did not answer neither counts nor
+    /// ends the row.
+    pub failures: usize,
+    /// Why its status file could not be read, if it could not.
+    pub unseen: Option<&'a str>,
+}
+
+/// How a host stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostState {
+    /// It said itself that it was put back to its image, and nothing newer says otherwise.
+    Applied,
+    /// The last attempt failed.
+    Failed,
+    /// It did not answer at the last attempt: it neither failed nor was put back.
+    Unreachable,
+    /// Nothing shows how the last attempt ended, or there has never been one.
+    Unknown,
+    /// Something runs on it just now.
+    Busy,
+}
+
+/// What a host applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied<'a> {
+    /// The file: the diff, where the server had one.
+    pub file: &'a FileName,
+    /// Which state of it, by its `.info`; none when the host had none.
+    pub stamp: Option<&'a ImageStamp>,
+    /// The version by name, where that is known.
+    pub version: Option<&'a VersionName>,
+    /// When it was applied, or when that was found out.
+    pub at: Timestamp,
+}
+
+/// Whether a host runs what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// All images of its class, in the state that is wanted.
+    Wanted,
+    /// Another state of an image, or not all of them.
+    Other,
+    /// That cannot be told.
+    Unknown,
+}
+
+impl<'a> Ledger<'a> {
+    /// What is known of all hosts of all rooms.
+    #[must_use]
+    pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let rooms = desired.rooms.iter().map(|(name, room)| {
+            let members = members(name, room, observed.devices.seen());
+            let view = View::of(desired, observed, room);
+            let hosts = members.into_iter().map(|host| {
+                let entry = view.host(&host);
+                (host, entry)
+            });
+            let entry = RoomEntry {
+                class: &room.class,
+                due: view.due,
+                next: room.reset.as_ref().and_then(|schedule| {
+                    schedule.next(observed.at, &desired.zone, &desired.holidays)
+                }),
+                hosts: hosts.collect(),
+            };
+            (name.clone(), entry)
+        });
+        Self {
+            rooms: rooms.collect(),
+        }
+    }
+
+    /// A host and the room that it is of.
+    #[must_use]
+    pub fn host(&self, host: &HostName) -> Option<(&RoomName, &RoomEntry<'a>, &HostEntry<'a>)> {
+        self.rooms
+            .iter()
+            .find_map(|(name, room)| Some((name, room, room.hosts.get(host)?)))
+    }
+}
+
+impl HostEntry<'_> {
+    /// The last attempt.
+    #[must_use]
+    pub fn last(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// Why it stands as it does, where the last attempt did not go well and nothing newer is known.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self.state {
+            HostState::Failed | HostState::Unreachable | HostState::Unknown => {
+                Cause::of(&self.last()?.outcome)
+            }
+            HostState::Applied | HostState::Busy => None,
+        }
+    }
+}
+
+/// The hosts of a room that are to be reset, and those that the state repo lists, whatever they are.
+fn members(name: &RoomName, room: &Room, devices: Option<&Devices>) -> Vec<HostName> {
+    match &room.hosts {
+        RoomHosts::FromDevices => devices
+            .into_iter()
+            .flat_map(|devices| devices.in_room(name))
+            .filter(|device| device.pxe.is_reset() && device.class == room.class)
+            .map(|device| device.host.clone())
+            .collect(),
+        RoomHosts::Listed(hosts) => hosts
+            .iter()
+            .map(|host| {
+                let row = devices.and_then(|devices| devices.get(host));
+                row.map_or(host, |device| &device.host).clone()
+            })
+            .collect(),
+    }
+}
+
+/// What the hosts of one room are compared with.
+struct View<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    due: Option<Timestamp>,
+    wanted: Vec<Wanted<'a>>,
+}
+
+/// What is wanted of one image.
+struct Wanted<'a> {
+    image: &'a ImageName,
+    /// The file and its timestamp that a host with the wanted state reports; none when that cannot be told.
+    state: Option<(FileName, &'a ImageStamp)>,
+    /// Whether the server itself has what is wanted, where it was seen.
+    is_live: Option<bool>,
+}
+
+impl<'a> View<'a> {
+    fn of(desired: &'a Desired, observed: &'a Observed, room: &'a Room) -> Self {
+        let systems = desired.classes.get(&room.class).into_iter();
+        let systems = systems.flat_map(|class| &class.os);
+        let schedule = room.reset.as_ref();
+        Self {
+            desired,
+            observed,
+            due: schedule
+                .and_then(|reset| reset.latest(observed.at, &desired.zone, &desired.holidays)),
+            wanted: systems
+                .map(|os| Wanted::of(desired, observed, &os.image))
+                .collect(),
+        }
+    }
+
+    fn host(&self, host: &HostName) -> HostEntry<'a> {
+        let believed = self.observed.at + SKEW;
+        let all = self.observed.journal.attempts(host);
+        let count = all.iter().rposition(|attempt| attempt.at <= believed);
+        let attempts = all
+            .get(..count.map_or(0, |last| last + 1))
+            .unwrap_or_default();
+        let mut applied: BTreeMap<ImageName, Applied<'a>> = BTreeMap::new();
+        let mut take = |found: Applied<'a>| {
+            if let Some(image) = image_of(found.file)
+                && found.at <= believed
+                && applied.get(&image).is_none_or(|known| known.at <= found.at)
+            {
+                applied.insert(image, found);
+            }
+        };
+        for attempt in self.observed.journal.applied(host) {
+            if let HostOutcome::Applied { file, stamp } = &attempt.outcome {
+                take(Applied {
+                    file,
+                    stamp: stamp.as_ref(),
+                    version: attempt.version.as_ref(),
+                    at: attempt.at,
+                });
+            }
+        }
+        let (reported, unseen) = self.report(host);
+        // The report of a sync stands before the judgement of the same sync, which knows more.
+        let judged = attempts.last().map(|attempt| attempt.at);
+        let reported = reported.filter(|report| {
+            report.at <= believed && judged.is_none_or(|judged| report.at > judged)
+        });
+        let is_reported = reported.is_some();
+        let report_at = reported.as_ref().map(|report| report.at);
+        reported.into_iter().for_each(&mut take);
+        let (state, since) = match attempts.last() {
+            _ if self.is_busy(host) => (HostState::Busy, Some(self.observed.at)),
+            _ if is_reported => (HostState::Applied, report_at),
+            None => (HostState::Unknown, None),
+            Some(last) => {
+                let state = match last.outcome {
+                    HostOutcome::Applied { .. } => HostState::Applied,
+                    HostOutcome::Failed { .. } => HostState::Failed,
+                    HostOutcome::Unreachable { .. } => HostState::Unreachable,
+                    HostOutcome::Unknown { .. } => HostState::Unknown,
+                };
+                (state, Some(last.at))
+            }
+        };
+        let since_applied = attempts.iter().rev().take_while(|attempt| {
+            !is_reported && !matches!(attempt.outcome, HostOutcome::Applied { .. })
+        });
+        let failures = since_applied
+            .filter(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }))
+            .count();
+        HostEntry {
+            state,
+            since,
+            runs: self.runs(&applied),
+            is_fresh: self.due.is_some_and(|due| {
+                let mut wanted = self
+                    .wanted
+                    .iter()
+                    .filter_map(|wanted| applied.get(wanted.image));
+                wanted.any(|applied| applied.at >= due)
+            }),
+            applied,
+            attempts,
+            failures,
+            unseen,
+        }
+    }
+
+    fn is_busy(&self, host: &HostName) -> bool {
+        let is_reset = self.observed.running.iter().any(|running| {
+            matches!(&running.step.action, Action::ResetRoom { hosts, .. }
+                if hosts.iter().any(|wake| wake.host == *host))
+        });
+        let busy = self.observed.busy.seen();
+        is_reset || busy.is_some_and(|busy| busy.contains_key(host))
+    }
+
+    /// What a host last said that it applied, and why that could not be seen.
+    fn report(&self, host: &HostName) -> (Option<Applied<'a>>, Option<&'a str>) {
+        let report = match self.observed.reports.get(host) {
+            Some(Probe::Seen(Some(report))) if report.event == ImageEvent::Applied => report,
+            Some(Probe::Unseen(cause)) => return (None, Some(cause)),
+            _ => return (None, None),
+        };
+        let Ok(at) = report.at.to_zoned(self.desired.zone.clone()) else {
+            return (None, None);
+        };
+        let applied = Applied {
+            file: &report.file,
+            stamp: report.stamp.as_ref(),
+            version: version_of(self.observed, &report.file, report.stamp.as_ref()),
+            at: at.timestamp(),
+        };
+        (Some(applied), None)
+    }
+
+    fn runs(&self, applied: &BTreeMap<ImageName, Applied<'_>>) -> Runs {
+        let each = self.wanted.iter().map(|wanted| wanted.is_met(applied));
+        // Other before unknown: one image that is certainly another is enough.
+        each.max_by_key(|runs| match runs {
+            Runs::Wanted => 0,
+            Runs::Unknown => 1,
+            Runs::Other => 2,
+        })
+        .unwrap_or(Runs::Unknown)
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn of(desired: &Desired, observed: &'a Observed, image: &'a ImageName) -> Self {
+        let live = observed.live.get(image).and_then(Probe::seen);
+        let state = live.and_then(|live| {
+            let (name, file) = live.files(image).last()?;
+            Some((name, file.record.as_ref()?.timestamp.as_ref()?))
+        });
+        let is_live = live.and_then(|live| is_wanted(desired, observed, image, live));
+        Self {
+            image,
+            state,
+            is_live,
+        }
+    }
+
+    fn is_met(&self, applied: &BTreeMap<ImageName, Applied<'_>>) -> Runs {
+        let Some(found) = applied.get(self.image) else {
+            return Runs::Unknown;
+        };
+        let is_live_state = match (&self.state, found.stamp) {
+            (Some((file, _)), _) if file != found.file => Some(false),
+            (Some((_, stamp)), Some(found)) => Some(*stamp == found),
+            _ => None,
+        };
+        match (is_live_state, self.is_live) {
+            (Some(true), Some(true)) => Runs::Wanted,
+            (Some(false), Some(true)) | (Some(true), Some(false)) => Runs::Other,
+            _ => Runs::Unknown,
+        }
+    }
+}
+
+/// Whether LINBO's folder has the version of an image that rooms are to have; of an image made on
+/// site, whatever lies there is wanted.
+fn is_wanted(
+    desired: &Desired,
+    observed: &Observed,
+    image: &ImageName,
+    live: &LiveImage,
+) -> Option<bool> {
+    let released = desired.images.iter().find(|((released, _), wanted)| {
+        released == image && wanted.purpose == crate::planning::desired::Purpose::Rooms
+    });
+    let Some((_, wanted)) = released else {
+        return Some(live.base.is_some());
+    };
+    let manifests = &observed.store.seen()?.manifests;
+    Some(
+        manifests
+            .get(&wanted.manifest)
+            .is_some_and(|manifest| live.holds(manifest)),
+    )
+}
+
+/// The image that a file is of.
+fn image_of(file: &FileName) -> Option<ImageName> {
+    let (stem, _) = file.as_str().rsplit_once('.')?;
+    stem.parse().ok()
+}
+
+/// The version whose file a host applied, by name: that which lies in LINBO's folder, if the stamp is
+/// of that one and its manifest is known.
+#[must_use]
+pub fn version_of<'a>(
+    observed: &'a Observed,
+    file: &FileName,
+    stamp: Option<&ImageStamp>,
+) -> Option<&'a VersionName> {
+    let image = image_of(file)?;
+    let live = observed.live.get(&image)?.seen()?;
+    let (_, found) = live.files(&image).find(|(name, _)| name == file)?;
+    if found.record.as_ref()?.timestamp.as_ref()? != stamp? {
+        return None;
+    }
+    let manifests = observed.store.seen()?.manifests.values();
+    manifests
+        .filter(|manifest| *manifest.image() == image && live.holds(manifest))
+        .map(crate::manifest::Manifest::version)
+        .next()
+}
