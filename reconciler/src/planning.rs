@@ -21,6 +21,7 @@ pub mod orders;
 pub mod plan;
 pub mod predict;
 pub mod preview;
+pub mod rollout;
 pub mod timetable;
 mod topics;
 

@@ -154,6 +154,13 @@ impl StepId {
         let (room, due) = self.0.strip_prefix("reset/")?.split_once('/')?;
         Some((room.parse().ok()?, due.parse().ok()?))
     }
+
+    /// The image, where the step exchanges one in LINBO's folder.
+    #[must_use]
+    pub fn activates(&self) -> Option<ImageName> {
+        let (image, _) = self.0.strip_prefix("activate/")?.split_once('/')?;
+        image.parse().ok()
+    }
 }
 
 impl fmt::Display for StepId {

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use schema::name::{FileName, HostName, VersionName};
+use schema::name::{FileName, HostName, ImageName, VersionName};
+use schema::text::ImageStamp;
 use serde::{Deserialize, Serialize};
 
 use crate::linbo::verdict::HostOutcome;
@@ -117,8 +118,19 @@ pub struct Journal {
     hosts: BTreeMap<HostName, Vec<Attempt>>,
     /// Of each file, when it was last applied, as far as that is no longer among the attempts.
     applied: BTreeMap<HostName, BTreeMap<FileName, Attempt>>,
+    runs: BTreeMap<HostName, BTreeMap<FileName, Runs>>,
+    activated: BTreeMap<ImageName, Timestamp>,
     told: BTreeMap<String, String>,
     announced: BTreeSet<String>,
+}
+
+/// Which state of an image file a host has, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// The state; none when the host had no `.info`.
+    pub stamp: Option<ImageStamp>,
+    /// When it was first put back to this state, and to no other since.
+    pub since: Timestamp,
 }
 
 /// The failures of a step since it last went well.
@@ -158,6 +170,16 @@ impl Journal {
                 outcome,
                 version,
             } => {
+                if let HostOutcome::Applied { file, stamp } = outcome {
+                    let files = self.runs.entry(host.clone()).or_default();
+                    if files.get(file).is_none_or(|runs| runs.stamp != *stamp) {
+                        let runs = Runs {
+                            stamp: stamp.clone(),
+                            since: record.at,
+                        };
+                        files.insert(file.clone(), runs);
+                    }
+                }
                 let attempts = self.hosts.entry(host.clone()).or_default();
                 if attempts.len() == Self::ATTEMPTS_KEPT {
                     let oldest = attempts.remove(0);
@@ -175,9 +197,12 @@ impl Journal {
             }
             Entry::Finished {
                 step,
-                result: StepResult::Done | StepResult::Paused,
+                result: result @ (StepResult::Done | StepResult::Paused),
             } => {
                 self.steps.remove(step);
+                if let (StepResult::Done, Some(image)) = (result, step.activates()) {
+                    self.activated.insert(image, record.at);
+                }
             }
             Entry::Finished {
                 step,
@@ -226,6 +251,18 @@ impl Journal {
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {
         self.hosts.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// Which state of a file a host was put back to last.
+    #[must_use]
+    pub fn runs(&self, host: &HostName, file: &FileName) -> Option<&Runs> {
+        self.runs.get(host)?.get(file)
+    }
+
+    /// When an image was last exchanged in LINBO's folder.
+    #[must_use]
+    pub fn activated(&self, image: &ImageName) -> Option<Timestamp> {
+        self.activated.get(image).copied()
     }
 
     /// What a host applied: of each file at least the last time, however many attempts came after it.

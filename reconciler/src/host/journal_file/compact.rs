@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use schema::name::{FileName, HostName};
+use schema::name::{FileName, HostName, ImageName};
 
 use super::Line;
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::{Entry, Journal, Record};
+use crate::planning::{Entry, Journal, Record, StepResult};
 
 /// The lines without old ones that nothing depends on; none when it would not be much shorter.
 pub(super) fn without_old<'a>(lines: &[Line<'a>], age: SignedDuration) -> Option<Vec<Line<'a>>> {
@@ -38,6 +38,8 @@ fn needed<'a>(
 ) -> Vec<bool> {
     let records: Vec<&Record> = records.collect();
     let first_told = first_told(&records, oldest);
+    let streaks = streaks(&records);
+    let mut activated: BTreeSet<ImageName> = BTreeSet::new();
     let commit = records
         .iter()
         .rposition(|record| matches!(record.entry, Entry::Commit { .. }));
@@ -56,12 +58,20 @@ fn needed<'a>(
                     }
                     _ => false,
                 };
-                young || is_attempt || is_last_of_file
+                young || is_attempt || is_last_of_file || streaks.contains(&index)
             }
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
             // People were told once and are never told again.
             Entry::Announced { .. } | Entry::Unknown => true,
+            Entry::Finished {
+                step,
+                result: StepResult::Done,
+            } => {
+                step.activates()
+                    .is_some_and(|image| activated.insert(image))
+                    || young
+            }
             Entry::PassStarted
             | Entry::Started { .. }
             | Entry::Finished { .. }
@@ -71,6 +81,22 @@ fn needed<'a>(
     let mut needed: Vec<bool> = needed.collect();
     needed.reverse();
     needed
+}
+
+/// The records by which hosts came to the states of image files that they still have.
+fn streaks(records: &[&Record]) -> BTreeSet<usize> {
+    let mut begun = BTreeMap::new();
+    for (index, record) in records.iter().enumerate() {
+        if let Entry::Host { host, outcome, .. } = &record.entry
+            && let HostOutcome::Applied { file, stamp } = outcome
+            && begun
+                .get(&(host, file))
+                .is_none_or(|(known, _)| *known != stamp)
+        {
+            begun.insert((host, file), (stamp, index));
+        }
+    }
+    begun.into_values().map(|(_, index)| index).collect()
 }
 
 /// The first record of what people were told that is young, or of which something still holds. All
@@ -95,7 +121,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::planning::{Action, StepResult};
+    use crate::planning::Action;
 
     fn record(day: i64, entry: Entry) -> Record {
         let at = Timestamp::from_second(day * 24 * 3600).unwrap();
