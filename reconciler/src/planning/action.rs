@@ -317,11 +317,10 @@ impl Action {
             return Some(0);
         };
         let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-        let each = circuits.iter().map(|(_, pace)| {
-            (hosts <= pace.on_at_once)
-                .then(|| i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1)) + 1)
-        });
-        each.fold(Some(0), |longest, seconds| Some(longest?.max(seconds?)))
+        circuits.iter().try_fold(0, |longest: i64, (_, pace)| {
+            let seconds = i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1)) + 1;
+            (hosts <= pace.on_at_once).then(|| longest.max(seconds))
+        })
     }
 }
 

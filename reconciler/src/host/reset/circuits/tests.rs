@@ -5,6 +5,8 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
+type OnCircuits = Vec<(Circuit, Pace)>;
+
 const FREE: u32 = u32::MAX;
 
 fn pace(wake_per_minute: u32, on_at_once: u32) -> Pace {
@@ -15,7 +17,7 @@ fn pace(wake_per_minute: u32, on_at_once: u32) -> Pace {
 }
 
 /// The circuits of a room in a school.
-fn room(name: &str, own: Pace, school: Pace) -> Vec<(Circuit, Pace)> {
+fn room(name: &str, own: Pace, school: Pace) -> OnCircuits {
     #[expect(clippy::unwrap_used, reason = "a test may panic")]
     let room = Circuit::Room(name.parse().unwrap());
     vec![(Circuit::School, school), (room, own)]
@@ -33,7 +35,7 @@ fn named(room: &str, hosts: usize) -> Vec<HostName> {
 }
 
 /// Wakes hosts of several rooms that stay on for so many seconds each; when each was woken, in seconds.
-async fn wakes(rooms: &[(&str, Vec<(Circuit, Pace)>, usize, u64)]) -> Vec<(String, u64)> {
+async fn wakes(rooms: &[(&str, OnCircuits, usize, u64)]) -> Vec<(String, u64)> {
     let gate = Circuits::default();
     let begin = Instant::now();
     let woken = RefCell::new(Vec::new());
