@@ -32,6 +32,7 @@ use crate::config::{Config, check_secrets};
 use crate::host::digests::Digests;
 use crate::host::journal_file::JournalFile;
 use crate::host::reset::RoomReset;
+use crate::host::reset::circuits::Circuits;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
 use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
@@ -64,6 +65,7 @@ pub struct Host {
     state: Arc<StateRepo>,
     digests: Arc<Digests>,
     journal: Mutex<Memory>,
+    circuits: Circuits,
 }
 
 /// The journal, folded, and the file that it comes from; none when the host was opened to look.
@@ -110,6 +112,7 @@ impl Host {
             state,
             digests: Arc::new(digests),
             journal,
+            circuits: Circuits::default(),
         })
     }
 
@@ -256,7 +259,8 @@ impl Hands for Host {
                 let expected = self.expected(images);
                 match RoomReset::of(&step.action, &expected) {
                     Some(reset) => {
-                        reset::reset_room(&self.config, &desired.zone, &reset, tell).await
+                        let (circuits, zone) = (&self.circuits, &desired.zone);
+                        reset::reset_room(&self.config, circuits, zone, &reset, tell).await
                     }
                     None => Ok(()),
                 }

@@ -40,7 +40,7 @@ pub use builder::{Builder, Room};
 pub use central::{Central, Release, write_manifest};
 pub use config::{ConfigFacts, server_config};
 pub use git::{Repo, copy_tree};
-pub use host::{Applied, Cached, Command, Fault, Host, State};
+pub use host::{Applied, Cached, Command, Fault, Host, Login, State};
 pub use images::{Content, sample_digest, sha256_of};
 pub use process::{Output, Running, run_tool};
 pub use rsyncd::{ReleaseServer, TransferFault};

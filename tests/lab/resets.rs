@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use harness::lab::{Fault, Host, Room, State};
+use harness::lab::{Fault, Host, Login, Room, State};
 
 use crate::fleet::{Fleet, Run, ask, history, image, last, pass};
 
@@ -62,7 +62,7 @@ fn check_all(driver: Driver) {
         (Some(late), "unreachable: it was woken, but LINBO did not answer within 8 seconds", "unreachable: it was woken, but LINBO was not online"),
         (Some(Fault::SyncFails), "failed: LINBO says: ", "failed: LINBO says: "),
         (Some(Fault::MountFails), "failed: LINBO says: Mounting /dev/nbd0 failed!", "failed: LINBO says: Mounting /dev/nbd0 failed!"),
-        (Some(Fault::InUse), "unreachable: runs an operating system", "unreachable: runs an operating system"),
+        (Some(Fault::InUse), "in use: somebody is logged in", "in use: somebody is logged in"),
         (Some(Fault::HangsInSync), "unknown: `sync:1` was still running after 25 seconds", "unknown: its session was still there after 25 seconds"),
         (Some(Fault::LinkCut), "unknown: ", "unknown: "),
         (Some(Fault::StatusTorn), APPLIED, APPLIED),
@@ -135,6 +135,62 @@ fn the_wrapper_tells_what_became_of_each_host() {
 #[test]
 fn linbo_remote_tells_what_became_of_each_host() {
     check_all(Driver::LinboRemote);
+}
+
+/// Linux that nobody works at is restarted into LINBO; everything else that is up is left alone.
+#[test]
+fn only_a_host_that_nobody_works_at_is_taken() {
+    for driver in [Driver::Wrapper, Driver::LinboRemote] {
+        let fleet = school(5, driver);
+        let nord = fleet.nord();
+        let cases = [
+            (Some(Login::Nobody), "applied"),
+            (Some(Login::Somebody), "in use: somebody is logged in"),
+            (
+                Some(Login::Garbage),
+                "in use: its operating system gave no readable answer",
+            ),
+            (
+                Some(Login::Refused),
+                "in use: its operating system refuses root's login",
+            ),
+            (None, "in use: Windows is up"),
+        ];
+        for (number, (login, _)) in (1..).zip(&cases) {
+            let pc = fleet.pc(number);
+            let state = match login {
+                Some(login) => {
+                    pc.set_login(*login).expect("login");
+                    State::Os
+                }
+                None => State::Windows,
+            };
+            pc.set_state(state).expect("state");
+        }
+        let run = pass(&nord, "2026-11-25 18:05:00").expect("pass");
+        let hosts = last(&nord, "2026-11-25 18:20:00").expect("history").hosts;
+        for (number, (login, wanted)) in (1..).zip(&cases) {
+            let pc = fleet.pc(number);
+            let found = hosts.get(&pc.name).map_or("nothing", String::as_str);
+            assert!(
+                found.starts_with(wanted),
+                "{login:?}: {found}\n{}",
+                run.said
+            );
+            let power = pc.state().expect("state");
+            let left = match login {
+                Some(Login::Nobody) => State::Off,
+                Some(_) => State::Os,
+                None => State::Windows,
+            };
+            assert_eq!(power, left, "{login:?}");
+        }
+        assert_eq!(ran(&fleet.pc(1)), ["sync:1", "halt"]);
+        for number in 2..=5 {
+            assert!(ran(&fleet.pc(number)).is_empty());
+        }
+        assert!(!run.said.contains("mmuster"), "{}", run.said);
+    }
 }
 
 #[test]

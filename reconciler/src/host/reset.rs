@@ -3,12 +3,14 @@
 //! # Invariants
 //!
 //! Each host is told exactly once, as soon as its outcome is known, and no host is told that it was
-//! applied without its own word for it. A host in use is never touched. Commands that were begun on
-//! hosts go on when this is dropped or the reconciler dies, and a later reset does not disturb them.
+//! applied without its own word for it. A host in use is not touched before the time from which that is
+//! allowed, and one of which that cannot be found out is in use. Commands that were begun on hosts go on
+//! when this is dropped or the reconciler dies, and a later reset does not disturb them.
 
+pub mod circuits;
 mod probe;
 mod remote;
-mod wake;
+mod usage;
 mod wrapper;
 
 use std::cell::RefCell;
@@ -28,12 +30,16 @@ use tokio::time::sleep;
 
 use crate::config::{Config, Driver};
 use crate::host::process::locked_output;
+use crate::host::tmux::Tmux;
 use crate::linbo::command::{Command, CommandLine};
 use crate::linbo::devices::Devices;
+use crate::linbo::remote::session_name;
 use crate::linbo::status::HostReport;
 use crate::linbo::verdict::{Evidence, HostOutcome, judge};
-use crate::planning::action::{Action, Pace, Wake};
+use crate::planning::action::{Action, Circuit, Pace, Wake};
 use crate::world::{Failure, Progress};
+use circuits::Circuits;
+use probe::{Presence, System};
 
 /// What a host's logs are read of, from their ends.
 const LOG_READ: u64 = 8 * 1024 * 1024;
@@ -51,8 +57,10 @@ pub struct RoomReset<'a> {
     pub whole_room: bool,
     /// The images that the commands restore.
     pub images: &'a [ImageName],
-    /// How fast the hosts may be woken.
-    pub pace: Pace,
+    /// The circuits that the hosts hang on, and what each of them bears.
+    pub circuits: &'a [(Circuit, Pace)],
+    /// From when on hosts in use are reset all the same; none when they never are.
+    pub force_from: Option<Timestamp>,
     /// The file of each image that a host reports, which is the diff where there is one, and its
     /// timestamp, by the `.info` in LINBO's folder. An image that is not here is not compared.
     pub expected: &'a BTreeMap<ImageName, (FileName, ImageStamp)>,
@@ -71,7 +79,8 @@ impl<'a> RoomReset<'a> {
             commands,
             whole_room,
             images,
-            pace,
+            circuits,
+            force_from,
             ..
         } = action
         else {
@@ -83,7 +92,8 @@ impl<'a> RoomReset<'a> {
             commands,
             whole_room: *whole_room,
             images,
-            pace: *pace,
+            circuits,
+            force_from: *force_from,
             expected,
         })
     }
@@ -100,8 +110,9 @@ pub fn host_log(config: &Config, host: &HostName) -> PathBuf {
     config.paths.run.join("hosts").join(format!("{host}.log"))
 }
 
-/// Resets the hosts of a room with the driver of the settings. The zone is that of the server, and so
-/// of its clients' clocks. Dropping the future leaves the commands on the hosts running.
+/// Resets the hosts of a room with the driver of the settings, as fast as the circuits bear together with
+/// whatever else hangs on them. The zone is that of the server, and so of its clients' clocks. Dropping
+/// the future leaves the commands on the hosts running.
 ///
 /// # Errors
 ///
@@ -109,11 +120,12 @@ pub fn host_log(config: &Config, host: &HostName) -> PathBuf {
 /// written. Hosts that were not told then were not judged.
 pub async fn reset_room(
     config: &Config,
+    circuits: &Circuits,
     zone: &TimeZone,
     reset: &RoomReset<'_>,
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(), Failure> {
-    let desk = Desk::new(config, zone, reset, tell).await?;
+    let desk = Desk::new(config, circuits, zone, reset, tell).await?;
     match config.reset.driver {
         Driver::Wrapper => wrapper::reset(&desk).await?,
         Driver::LinboRemote => remote::reset(&desk).await?,
@@ -127,6 +139,7 @@ pub async fn reset_room(
 /// What both drivers work with.
 struct Desk<'a> {
     config: &'a Config,
+    circuits: &'a Circuits,
     zone: &'a TimeZone,
     reset: &'a RoomReset<'a>,
     addresses: BTreeMap<HostName, Ipv4Addr>,
@@ -146,6 +159,7 @@ enum End {
 impl<'a> Desk<'a> {
     async fn new(
         config: &'a Config,
+        circuits: &'a Circuits,
         zone: &'a TimeZone,
         reset: &'a RoomReset<'a>,
         tell: &'a mut dyn FnMut(Progress),
@@ -161,6 +175,7 @@ impl<'a> Desk<'a> {
         let address = |wake: &Wake| Some((wake.host.clone(), devices.get(&wake.host)?.ip?));
         Ok(Self {
             config,
+            circuits,
             zone,
             reset,
             addresses: reset.hosts.iter().filter_map(address).collect(),
@@ -195,6 +210,66 @@ impl<'a> Desk<'a> {
         Ok(None)
     }
 
+    /// What a host does.
+    async fn look(&self, wake: &Wake) -> anyhow::Result<Presence> {
+        let address = self.addresses.get(&wake.host).copied();
+        Ok(probe::probe(self.config, &wake.host, address).await?)
+    }
+
+    /// Why a host whose operating system is up must not be touched; none when it may be restarted.
+    async fn in_use(&self, host: &HostName, system: System) -> anyhow::Result<Option<String>> {
+        let forced = self
+            .reset
+            .force_from
+            .is_some_and(|from| from <= crate::host::clock());
+        let why = match system {
+            System::Linux if forced => return Ok(None),
+            System::Linux => match usage::of_linux(self.config, host).await? {
+                usage::Usage::Idle => return Ok(None),
+                usage::Usage::InUse { why } => why,
+            },
+            System::Windows => "Windows is up, which cannot be asked whether somebody works at it",
+            System::Other => "something answers on LINBO's port that is not LINBO",
+        };
+        let but = if forced {
+            "; it cannot be restarted from here"
+        } else {
+            ""
+        };
+        Ok(Some(format!("{why}{but}")))
+    }
+
+    /// Looks at a host that is to be touched now: none when it must not be, which was told then.
+    async fn survey(&self, wake: &Wake) -> anyhow::Result<Option<Presence>> {
+        let host = &wake.host;
+        if self.lock(host).await?.is_none() {
+            self.tell(host, unknown(OCCUPIED));
+            self.circuits
+                .note(host, self.reset.circuits, self.config.reset.command_timeout);
+            return Ok(None);
+        }
+        let presence = self.look(wake).await?;
+        if let Presence::System(system) = presence
+            && let Some(why) = self.in_use(host, system).await?
+        {
+            self.tell(host, HostOutcome::InUse { why });
+            return Ok(None);
+        }
+        Ok(Some(presence))
+    }
+
+    /// Why no command may be sent to a host because of a session of `linbo-remote`; none when one may.
+    async fn session(&self, host: &HostName) -> Option<String> {
+        match Tmux::new(&self.config.commands.tmux).sessions().await {
+            Ok(sessions) if sessions.contains(&session_name(host)) => Some(SESSION.to_owned()),
+            Ok(_) => None,
+            Err(error) => Some(format!(
+                "it could not be found out whether a session of linbo-remote has it: {:#}",
+                anyhow::Error::from(error)
+            )),
+        }
+    }
+
     /// What became of a host: of several images the worst, otherwise the last.
     fn judge(&self, host: &HostName, end: End, output: &[u8], started: Timestamp) -> HostOutcome {
         let status = self
@@ -227,7 +302,7 @@ fn badness(outcome: &HostOutcome) -> u8 {
     match outcome {
         HostOutcome::Applied { .. } => 0,
         HostOutcome::Unknown { .. } => 1,
-        HostOutcome::Unreachable { .. } => 2,
+        HostOutcome::Unreachable { .. } | HostOutcome::InUse { .. } => 2,
         HostOutcome::Failed { .. } => 3,
     }
 }
@@ -241,7 +316,9 @@ fn unreachable(why: impl Into<String>) -> HostOutcome {
 }
 
 const OCCUPIED: &str = "a command of an earlier pass still runs on it";
-const IN_USE: &str = "runs an operating system (in use?); not touched";
+const SESSION: &str = "a session of linbo-remote is already there";
+const OTHER_SYSTEM: &str =
+    "it was woken, but an operating system answers instead of LINBO; not touched";
 
 /// The end of a file; none when it cannot be read.
 fn read_end(path: &Path) -> Option<Vec<u8>> {

@@ -245,7 +245,7 @@ impl Cause {
     #[must_use]
     pub fn of(outcome: &HostOutcome) -> Option<Self> {
         let (why, evidence): (_, &[String]) = match outcome {
-            HostOutcome::Applied { .. } => return None,
+            HostOutcome::Applied { .. } | HostOutcome::InUse { .. } => return None,
             HostOutcome::Failed { why, evidence } => (why, evidence),
             HostOutcome::Unreachable { why } | HostOutcome::Unknown { why } => (why, &[]),
         };

@@ -62,6 +62,12 @@ pub enum HostOutcome {
         /// The lines that show it.
         evidence: Vec<String>,
     },
+    /// Its operating system is up and somebody works at it, or that could not be found out: nothing was
+    /// begun.
+    InUse {
+        /// Which of them; never who.
+        why: String,
+    },
     /// LINBO did not answer: nothing was begun.
     Unreachable {
         /// What was tried.

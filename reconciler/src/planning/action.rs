@@ -81,10 +81,10 @@ pub enum Action {
         images: Vec<ImageName>,
         /// The class whose operating systems they are.
         class: ClassName,
-        /// The circuit.
-        power: PowerGroupName,
-        /// How fast its hosts may be woken.
-        pace: Pace,
+        /// The circuits that its hosts hang on, and what each of them bears.
+        circuits: Vec<(Circuit, Pace)>,
+        /// From when on hosts in use are reset all the same; none when they never are.
+        force_from: Option<Timestamp>,
     },
 }
 
@@ -109,6 +109,17 @@ pub enum Circuit {
     Room(RoomName),
     /// The hosts that fetch a new image.
     Loading,
+}
+
+impl fmt::Display for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::School => f.write_str("the school"),
+            Self::Group(group) => write!(f, "circuit {group}"),
+            Self::Room(room) => write!(f, "room {room}"),
+            Self::Loading => f.write_str("loading"),
+        }
+    }
 }
 
 /// How fast hosts may be woken, and how many may be on. A bound that does not apply is [`u32::MAX`].
@@ -220,9 +231,9 @@ pub enum Resource {
     /// The hosts of a room.
     Room(RoomName),
     /// The waking phase on a circuit.
-    Waking(PowerGroupName),
+    Waking(Circuit),
     /// Hosts that are on, on a circuit.
-    Power(PowerGroupName),
+    Power(Circuit),
 }
 
 /// How much of a resource an action takes.
@@ -288,23 +299,25 @@ impl Action {
                 hosts,
                 images,
                 class,
-                power,
-                pace,
+                circuits,
                 ..
             } => {
-                let on = u32::try_from(hosts.len())
-                    .unwrap_or(u32::MAX)
-                    .min(pace.on_at_once);
+                let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
                 let images = images
                     .iter()
                     .map(|image| (Resource::Image(image.clone()), one));
+                let power = circuits.iter().flat_map(|(circuit, pace)| {
+                    let on = Share::Units(count.min(pace.on_at_once));
+                    [
+                        (Resource::Waking(circuit.clone()), Share::Whole),
+                        (Resource::Power(circuit.clone()), on),
+                    ]
+                });
                 let rest = [
                     (Resource::Class(class.clone()), one),
                     (Resource::Room(room.clone()), Share::Whole),
-                    (Resource::Waking(power.clone()), Share::Whole),
-                    (Resource::Power(power.clone()), Share::Units(on)),
                 ];
-                images.chain(rest).collect()
+                images.chain(rest).chain(power).collect()
             }
         }
     }
@@ -313,12 +326,17 @@ impl Action {
     /// later hosts wait until earlier ones are off.
     #[must_use]
     pub fn waking_seconds(&self) -> Option<i64> {
-        let Self::ResetRoom { hosts, pace, .. } = self else {
+        let Self::ResetRoom {
+            hosts, circuits, ..
+        } = self
+        else {
             return Some(0);
         };
         let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-        (hosts <= pace.on_at_once)
-            .then(|| i64::from(hosts) * 60 / i64::from(pace.wake_per_minute) + 1)
+        circuits.iter().try_fold(0, |longest: i64, (_, pace)| {
+            let seconds = i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1)) + 1;
+            (hosts <= pace.on_at_once).then(|| longest.max(seconds))
+        })
     }
 }
 

@@ -7,12 +7,11 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::DomainJoin;
-use schema::name::PowerGroupName;
 use schema::schedule::Windows;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
-use crate::planning::action::{Action, Pace, Step};
+use crate::planning::action::{Action, Circuit, Pace, Step};
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
@@ -242,8 +241,7 @@ impl Court<'_> {
             whole_room,
             images,
             class,
-            power,
-            pace,
+            circuits,
             ..
         } = action
         else {
@@ -266,7 +264,8 @@ impl Court<'_> {
         let wanted = desired.rooms.get(room);
         check(
             wanted.is_some_and(|wanted| {
-                wanted.class == *class && Desired::circuit_of(wanted) == *power
+                let own = Circuit::Group(Desired::circuit_of(wanted));
+                wanted.class == *class && circuits.iter().any(|(circuit, _)| *circuit == own)
             }),
             "is of another class or circuit than the room",
         );
@@ -298,24 +297,29 @@ impl Court<'_> {
                 .is_some_and(|live| live.base.is_some() && !live.uploading)
         });
         check(there, "restores an image that is not there as a whole");
-        let budget = desired.power_of(power);
-        check(
-            *pace == Pace::from(budget),
-            "does not keep the pace of its circuit",
-        );
-        let (on, waking) = self.load(power);
-        check(
-            on <= u64::from(budget.on_at_once.max(1)),
-            "would overload its circuit",
-        );
-        check(
-            waking <= 1,
-            "would wake hosts while another room on its circuit does",
-        );
+        for (circuit, pace) in circuits {
+            let Circuit::Group(group) = circuit else {
+                continue;
+            };
+            let budget = desired.power_of(group);
+            check(
+                *pace == Pace::from(budget),
+                "does not keep the pace of its circuit",
+            );
+            let (on, waking) = self.load(circuit);
+            check(
+                on <= u64::from(budget.on_at_once.max(1)),
+                "would overload its circuit",
+            );
+            check(
+                waking <= 1,
+                "would wake hosts while another room on its circuit does",
+            );
+        }
     }
 
     /// Hosts on and rooms waking on a circuit, when all that runs and all that is planned is at work.
-    fn load(&self, circuit: &PowerGroupName) -> (u64, usize) {
+    fn load(&self, circuit: &Circuit) -> (u64, usize) {
         let begun = self.plan.steps.iter().map(|step| (step, self.observed.at));
         let running = self
             .observed
@@ -325,14 +329,14 @@ impl Court<'_> {
         let mut load = BTreeMap::new();
         for (Step { id, action, .. }, since) in running.chain(begun) {
             let Action::ResetRoom {
-                hosts, power, pace, ..
+                hosts, circuits, ..
             } = action
             else {
                 continue;
             };
-            if power != circuit {
+            let Some((_, pace)) = circuits.iter().find(|(of, _)| of == circuit) else {
                 continue;
-            }
+            };
             let (count, most) = (hosts.len() as u64, u64::from(pace.on_at_once));
             load.insert(
                 id,

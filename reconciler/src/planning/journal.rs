@@ -287,6 +287,7 @@ impl fmt::Display for HostOutcome {
             } => write!(f, "applied {file} of {stamp}"),
             Self::Applied { file, stamp: None } => write!(f, "applied {file}"),
             Self::Failed { why, .. } => write!(f, "failed: {why}"),
+            Self::InUse { why } => write!(f, "in use: {why}"),
             Self::Unreachable { why } => write!(f, "unreachable: {why}"),
             Self::Unknown { why } => write!(f, "outcome unknown: {why}"),
         }

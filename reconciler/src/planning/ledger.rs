@@ -74,6 +74,8 @@ pub enum HostState {
     Applied,
     /// The last attempt failed.
     Failed,
+    /// Somebody worked at it at the last attempt, or that could not be found out.
+    InUse,
     /// It did not answer at the last attempt: it neither failed nor was put back.
     Unreachable,
     /// Nothing shows how the last attempt ended, or there has never been one.
@@ -156,7 +158,7 @@ impl HostEntry<'_> {
             HostState::Failed | HostState::Unreachable | HostState::Unknown => {
                 Cause::of(&self.last()?.outcome)
             }
-            HostState::Applied | HostState::Busy => None,
+            HostState::Applied | HostState::InUse | HostState::Busy => None,
         }
     }
 }
@@ -256,6 +258,7 @@ impl<'a> View<'a> {
                 let state = match last.outcome {
                     HostOutcome::Applied { .. } => HostState::Applied,
                     HostOutcome::Failed { .. } => HostState::Failed,
+                    HostOutcome::InUse { .. } => HostState::InUse,
                     HostOutcome::Unreachable { .. } => HostState::Unreachable,
                     HostOutcome::Unknown { .. } => HostState::Unknown,
                 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schema::name::{ClassName, FileName, ImageName, RoomName, VersionName};
 use serde::Serialize;
 
-use crate::planning::action::{Action, Resource, Share, Step};
+use crate::planning::action::{Action, Circuit, Resource, Share, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
@@ -206,7 +206,11 @@ impl<'a> Claims<'a> {
 
     fn capacity(&self, resource: &Resource) -> u64 {
         match resource {
-            Resource::Power(group) => self.desired.power_of(group).on_at_once.into(),
+            Resource::Power(Circuit::Group(group)) => {
+                self.desired.power_of(group).on_at_once.into()
+            }
+            // What these bear is kept by the hands.
+            Resource::Power(_) => u64::MAX,
             Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
             Resource::Uplink | Resource::Room(_) | Resource::Waking(_) => 1,
         }

@@ -99,6 +99,15 @@ pub fn line(summary: &Summary, standing: &Standing) -> String {
             "hosts failed"
         },
     );
+    let number = hosts(|outcome| matches!(outcome, HostOutcome::InUse { .. }));
+    say(
+        number,
+        if number == 1 {
+            "host in use"
+        } else {
+            "hosts in use"
+        },
+    );
     let number = hosts(|outcome| matches!(outcome, HostOutcome::Unreachable { .. }));
     say(
         number,

@@ -75,18 +75,22 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
         Action::ResetRoom {
             hosts,
             whole_room,
-            pace,
-            power,
+            circuits,
             ..
         } => {
             if !whole_room {
                 notes.push(few(hosts.iter().map(|wake| &wake.host)));
             }
-            let pace = format!(
-                "{} woken a minute, {} on at once",
-                pace.wake_per_minute, pace.on_at_once
-            );
-            notes.push(format!("circuit {power}: {pace}"));
+            notes.extend(circuits.iter().filter_map(|(circuit, pace)| {
+                let bound =
+                    |number: u32, what| (number < u32::MAX).then(|| format!("{number} {what}"));
+                let bounds = [
+                    bound(pace.wake_per_minute, "woken a minute"),
+                    bound(pace.on_at_once, "on at once"),
+                ];
+                let bounds: Vec<_> = bounds.into_iter().flatten().collect();
+                (!bounds.is_empty()).then(|| format!("{circuit}: {}", bounds.join(", ")))
+            }));
             None
         }
         Action::ImportDevices { .. } | Action::Activate { .. } | Action::Seed { .. } => None,
@@ -329,8 +333,8 @@ fn busy(resource: &Resource) -> String {
         Resource::Class(class) => format!("class {class} is in use"),
         Resource::Image(image) => format!("image {image} is in use"),
         Resource::Room(room) => format!("room {room} is being reset"),
-        Resource::Waking(circuit) => format!("hosts on circuit {circuit} are being woken"),
-        Resource::Power(circuit) => format!("circuit {circuit} bears no more hosts at once"),
+        Resource::Waking(circuit) => format!("hosts on {circuit} are being woken"),
+        Resource::Power(circuit) => format!("{circuit} bears no more hosts at once"),
     }
 }
 

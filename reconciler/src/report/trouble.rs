@@ -172,7 +172,9 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
             details: evidence.clone(),
         }),
         // A host that is off now and then is no news until all tries were in vain.
-        outcome @ (HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. }) => {
+        outcome @ (HostOutcome::InUse { .. }
+        | HostOutcome::Unreachable { .. }
+        | HostOutcome::Unknown { .. }) => {
             let told = observed.journal.told().contains_key(&host_key(host));
             (told || gave_up()).then(|| Trouble {
                 title: format!("host {host}{room} {outcome}"),

@@ -14,7 +14,7 @@ use super::time::{MINUTE, Moment, SECOND};
 use super::truth::Contents;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::Action;
-use crate::planning::action::{Pace, Wake};
+use crate::planning::action::Wake;
 use crate::world::{Failure, Progress};
 
 /// How long the driver waits for LINBO to answer.
@@ -40,16 +40,18 @@ impl Port {
         let Action::ResetRoom {
             hosts,
             images,
-            pace,
+            circuits,
             ..
         } = action
         else {
             return Ok(());
         };
-        let Pace {
-            wake_per_minute,
-            on_at_once,
-        } = *pace;
+        // Each room keeps the tightest of its bounds; the planner keeps rooms of one circuit apart.
+        let paces = || circuits.iter().map(|(_, pace)| pace);
+        let wake_per_minute = paces().map(|pace| pace.wake_per_minute).min();
+        let wake_per_minute = wake_per_minute.unwrap_or(u32::MAX);
+        let on_at_once = paces().map(|pace| pace.on_at_once).min();
+        let on_at_once = on_at_once.unwrap_or(u32::MAX);
         let (gap, mut free) = if self.has(Bug::WakesAllAtOnce) {
             (0, hosts.len())
         } else {

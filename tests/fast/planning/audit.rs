@@ -1,7 +1,9 @@
 //! Every rule of the judge notices what it is there for.
 
 use harness::worlds::{GIB, World, at, day, digest, name, os, windows};
-use reconciler::planning::{Action, Busy, Plan, Probe, Purpose, Running, Step, audit, plan};
+use reconciler::planning::{
+    Action, Busy, Circuit, Plan, Probe, Purpose, Running, Step, audit, plan,
+};
 use schema::fleet::{DomainJoin, PowerBudget, ResetCommand};
 use schema::units::Bytes;
 
@@ -228,8 +230,8 @@ const SEEDS: &[(&str, Seed)] = &[
     }),
     ("does not keep the pace", |_, plan| {
         reset(plan, |action| {
-            if let Action::ResetRoom { pace, .. } = action {
-                pace.wake_per_minute += 1;
+            if let Action::ResetRoom { circuits, .. } = action {
+                circuits[0].1.wake_per_minute += 1;
             }
         });
     }),
@@ -253,8 +255,8 @@ fn reset(plan: &mut Plan, change: fn(&mut Action)) {
 
 fn share_circuit(world: &mut World, plan: &mut Plan) {
     world.room_mut("r2").power_group = Some(name("a"));
-    if let Action::ResetRoom { power, .. } = &mut step(plan, "reset/r2").action {
-        *power = name("a");
+    if let Action::ResetRoom { circuits, .. } = &mut step(plan, "reset/r2").action {
+        circuits[0].0 = Circuit::Group(name("a"));
     }
 }
 

@@ -6,7 +6,7 @@ use harness::worlds::World;
 use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use reconciler::linbo::devices::Device;
-use reconciler::planning::{Action, Plan, Probe, Step};
+use reconciler::planning::{Action, Circuit, Plan, Probe, Step};
 use schema::fleet::{DomainJoin, RoomHosts};
 use schema::schedule::Windows;
 
@@ -159,13 +159,15 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
             room,
             hosts,
             class,
-            power,
-            pace,
+            circuits,
             images,
             whole_room,
             ..
         } => {
             let wanted = desired.rooms.get(room).unwrap();
+            let [(Circuit::Group(power), pace)] = circuits.as_slice() else {
+                unreachable!("{circuits:?}")
+            };
             let systems = i64::try_from(desired.classes.get(class).unwrap().os.len()).unwrap();
             let n = i64::try_from(hosts.len()).unwrap();
             let rounds = n.div_euclid(pace.on_at_once.into()).max(1);
@@ -243,8 +245,11 @@ fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
         match &step.action {
             Action::Download { .. } => downloads += 1,
             Action::ResetRoom {
-                power, hosts, pace, ..
+                circuits, hosts, ..
             } => {
+                let [(Circuit::Group(power), pace)] = circuits.as_slice() else {
+                    unreachable!("{circuits:?}")
+                };
                 let hosts = u32::try_from(hosts.len()).unwrap();
                 *on.entry(power).or_default() += hosts.min(pace.on_at_once);
                 let wakes_for =

@@ -25,18 +25,21 @@ pub enum State {
     Booting,
     /// In LINBO: SSH answers on [`World::linbo_port`].
     Linbo,
-    /// Runs its operating system: SSH answers on [`World::os_port`] only.
+    /// Runs its Linux: SSH answers on [`World::os_port`] only.
     Os,
+    /// Runs Windows: only its file sharing answers, on a port that only root may open.
+    Windows,
     /// On, but nothing answers and nothing wakes it.
     Broken,
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Off, "off"),
         (Self::Booting, "booting"),
         (Self::Linbo, "linbo"),
         (Self::Os, "os"),
+        (Self::Windows, "windows"),
         (Self::Broken, "broken"),
     ];
 
@@ -44,6 +47,28 @@ impl State {
         let found = Self::ALL.iter().find(|(state, _)| *state == self);
         found.map_or("off", |(_, word)| word)
     }
+}
+
+/// What the Linux of a host says to whoever asks who is logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// That somebody is, unless it was set otherwise.
+    Somebody,
+    /// That the greeter alone is there.
+    Nobody,
+    /// Something that is no answer.
+    Garbage,
+    /// Nothing: it lets nobody in.
+    Refused,
+}
+
+impl Login {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Somebody, "somebody"),
+        (Self::Nobody, "nobody"),
+        (Self::Garbage, "garbage"),
+        (Self::Refused, "refused"),
+    ];
 }
 
 /// What goes wrong with a host, until the fault is cleared.
@@ -199,6 +224,22 @@ impl Host {
             replace(&self.dir.join("boot_at"), self.boot_due()?.to_string())?;
         }
         replace(&self.dir.join("state"), state.word())
+    }
+
+    /// Sets what its Linux says of logins.
+    pub fn set_login(&self, login: Login) -> Result<()> {
+        let found = Login::ALL.iter().find(|(known, _)| *known == login);
+        replace(
+            &self.dir.join("login"),
+            found.map_or("somebody", |(_, word)| word),
+        )
+    }
+
+    /// What its Linux says of logins.
+    pub fn login(&self) -> Result<Login> {
+        let text = self.read("login")?;
+        let found = Login::ALL.iter().find(|(_, word)| *word == text.trim());
+        Ok(found.map_or(Login::Somebody, |(login, _)| *login))
     }
 
     fn boot_due(&self) -> Result<u64> {

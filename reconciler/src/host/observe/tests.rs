@@ -25,7 +25,7 @@ use super::*;
 use crate::config::{Commands, Paths, Repo, Reset};
 use crate::linbo::status::ImageEvent;
 use crate::manifest::{Manifest, ManifestFile, digest_of};
-use crate::planning::action::{Pace, Wake};
+use crate::planning::action::Wake;
 use crate::planning::{
     Busy, DesiredClass, DesiredImage, Grub, LiveImage, Purpose, Reason, Server, Step, Store,
     Torrent,

@@ -29,12 +29,23 @@ pub(super) enum Presence {
     /// LINBO answers.
     Linbo,
     /// Something other than LINBO answers.
-    System,
+    System(System),
     /// Nothing answers.
     Off {
         /// What SSH said last.
         said: Option<String>,
     },
+}
+
+/// What answers instead of LINBO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum System {
+    /// Something with SSH on its usual port, as Linux has it.
+    Linux,
+    /// Windows.
+    Windows,
+    /// Something on LINBO's own port that is not LINBO.
+    Other,
 }
 
 /// Finds out what a host does. Without an address it is looked for by its name.
@@ -47,17 +58,20 @@ pub(super) async fn probe(
     host: &HostName,
     address: Option<Ipv4Addr>,
 ) -> Result<Presence, ProcessError> {
-    let said = match linbo(config, host).await? {
+    let none = match linbo(config, host).await? {
         Answer::Linbo => return Ok(Presence::Linbo),
-        Answer::Other => return Ok(Presence::System),
-        Answer::None { said } => said,
+        Answer::Other => Presence::System(System::Other),
+        Answer::None { said } => Presence::Off { said },
     };
-    let ports = [config.reset.os_port.get()].into_iter().chain(WINDOWS);
-    let answers = join_all(ports.map(|port| accepts(host, address, port))).await;
-    Ok(if answers.contains(&true) {
-        Presence::System
+    let windows = join_all(WINDOWS.map(|port| accepts(host, address, port)));
+    let linux = accepts(host, address, config.reset.os_port.get());
+    let (linux, windows) = tokio::join!(linux, windows);
+    Ok(if linux {
+        Presence::System(System::Linux)
+    } else if windows.contains(&true) {
+        Presence::System(System::Windows)
     } else {
-        Presence::Off { said }
+        none
     })
 }
 
@@ -98,9 +112,33 @@ pub(super) async fn linbo(config: &Config, host: &HostName) -> Result<Answer, Pr
 /// SSH to LINBO on a host, to which the command's words are still to be added. Its keys and its port
 /// come from LINBO's `ssh_config`; a link that dies is noticed after two minutes.
 pub(super) fn ssh(config: &Config, host: &HostName) -> Program {
+    to(config, host, &[])
+}
+
+/// SSH to the operating system of a host, with the keys of LINBO's `ssh_config`. Who answers cannot be
+/// checked: the key of a host comes from its image, and changes with it.
+pub(super) fn ssh_to_system(config: &Config, host: &HostName) -> Program {
+    let port = config.reset.os_port.to_string();
+    let options = [
+        "-p",
+        &port,
+        "-o",
+        "LogLevel=ERROR",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "GlobalKnownHostsFile=/dev/null",
+    ];
+    to(config, host, &options)
+}
+
+fn to(config: &Config, host: &HostName, options: &[&str]) -> Program {
     Program::new("ssh", &config.commands.ssh)
         .arg("-F")
         .arg(&config.paths.ssh_config)
+        .args(options)
         .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"])
         .args([
             "-o",

@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, FuturesUnordered};
 use schema::name::HostName;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::circuits::{Place, seconds_between_wakes};
 use super::probe::Presence;
-use super::wake::seconds_between_wakes;
-use super::wrapper::halt;
-use super::{Desk, End, IN_USE, OCCUPIED, lasting, read_end, unknown, unreachable};
+use super::wrapper::{LOOKS, halt, restart};
+use super::{Desk, End, OCCUPIED, OTHER_SYSTEM, SESSION, lasting, read_end, unknown, unreachable};
 use crate::host::process::{Program, is_locked, locked_output};
 use crate::host::tmux::Tmux;
 use crate::linbo::command::{Command, CommandLine};
@@ -48,36 +48,87 @@ const SHOWN: usize = 8;
 ///
 /// When `linbo-remote` or `tmux` cannot be run, or when `linbo-remote` refuses what it is asked.
 pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
-    let before = open_sessions(desk).await?;
-    let mut free = Vec::new();
-    for wake in desk.reset.hosts {
-        if before.contains(&session_name(&wake.host)) {
-            desk.tell(
-                &wake.host,
-                unknown("a session of linbo-remote is already there"),
-            );
-        } else if is_locked(&super::host_log(desk.config, &wake.host)).unwrap_or(true) {
-            desk.tell(&wake.host, unknown(OCCUPIED));
-        } else {
-            free.push(wake);
+    let circuits = desk.reset.circuits;
+    let free = free(desk).await?;
+    let mut rest = free.as_slice();
+    while !rest.is_empty() {
+        let (hosts, later) = rest.split_at(desk.circuits.spare(circuits).min(rest.len()));
+        rest = later;
+        let names = hosts.iter().map(|wake| wake.host.clone()).collect();
+        let between = Duration::from_secs(seconds_between_wakes(circuits));
+        let place = desk.circuits.places(names, circuits, between).await;
+        let hosts = ready(desk, &place, hosts).await?;
+        if hosts.is_empty() {
+            continue;
         }
-    }
-    let at_once = usize::try_from(desk.reset.pace.on_at_once.max(1)).unwrap_or(usize::MAX);
-    let whole = desk.reset.whole_room && free.len() == desk.reset.hosts.len();
-    for hosts in free.chunks(at_once) {
-        let selector = if whole && hosts.len() == free.len() {
+        let selector = if desk.reset.whole_room && hosts.len() == desk.reset.hosts.len() {
             ["-r".to_owned(), desk.reset.room.to_string()]
         } else {
             let names: Vec<_> = hosts.iter().map(|wake| wake.host.as_str()).collect();
             ["-i".to_owned(), names.join(",")]
         };
-        batch(desk, hosts, selector).await?;
+        batch(desk, &place, &hosts, selector).await?;
     }
     Ok(())
 }
 
+/// The hosts on which nothing runs; the others are told.
+async fn free<'a>(desk: &Desk<'a>) -> anyhow::Result<Vec<&'a Wake>> {
+    let sessions = open_sessions(desk).await?;
+    let mut free = Vec::new();
+    for wake in desk.reset.hosts {
+        let host = &wake.host;
+        let why = if sessions.contains(&session_name(host)) {
+            SESSION
+        } else if is_locked(&super::host_log(desk.config, host)).unwrap_or(true) {
+            OCCUPIED
+        } else {
+            free.push(wake);
+            continue;
+        };
+        desk.tell(host, unknown(why));
+        let lasts = desk.config.reset.command_timeout;
+        desk.circuits.note(host, desk.reset.circuits, lasts);
+    }
+    Ok(free)
+}
+
+/// Those of the hosts that may be handed to `linbo-remote` now; what the others do is told. Linux at which
+/// nobody works is restarted, and LINBO comes up while `linbo-remote` waits.
+async fn ready<'a>(
+    desk: &Desk<'_>,
+    place: &Place<'_>,
+    hosts: &[&'a Wake],
+) -> anyhow::Result<Vec<&'a Wake>> {
+    let before = open_sessions(desk).await?;
+    let looks = stream::iter(hosts).map(async |&wake| {
+        let host = &wake.host;
+        if before.contains(&session_name(host)) {
+            desk.tell(host, unknown(SESSION));
+            place.left(host, desk.config.reset.command_timeout);
+            return Ok(None);
+        }
+        let presence = desk.survey(wake).await;
+        if let Ok(None) = &presence {
+            place.off(host);
+        }
+        if let Ok(Some(Presence::System(_))) = &presence {
+            restart(desk, host).await;
+        }
+        presence.map(|presence| presence.map(|_| wake))
+    });
+    let looks: Vec<anyhow::Result<Option<&Wake>>> = looks.buffered(LOOKS).collect().await;
+    looks.into_iter().filter_map(Result::transpose).collect()
+}
+
 /// One call of `linbo-remote`, and what becomes of its hosts.
-async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyhow::Result<()> {
+async fn batch(
+    desk: &Desk<'_>,
+    place: &Place<'_>,
+    hosts: &[&Wake],
+    selector: [String; 2],
+) -> anyhow::Result<()> {
+    let boot_timeout = desk.config.reset.boot_timeout;
     let started = crate::host::clock();
     let logs: BTreeMap<_, _> = hosts
         .iter()
@@ -107,12 +158,22 @@ async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyho
             )),
         };
         match outcome {
-            Some(outcome) => desk.tell(host, outcome),
+            Some(outcome) => {
+                desk.tell(host, outcome);
+                place.left(host, boot_timeout);
+            }
             None => _ = running.insert(host),
         }
     }
     let patience = desk.config.reset.command_timeout;
     let launched = Instant::now();
+    let halted = |host: &HostName, is_off| {
+        if is_off {
+            place.off(host);
+        } else {
+            place.left(host, patience);
+        }
+    };
     let mut halts = FuturesUnordered::new();
     let mut blind = None;
     while !running.is_empty() {
@@ -170,17 +231,23 @@ async fn batch(desk: &Desk<'_>, hosts: &[&Wake], selector: [String; 2]) -> anyho
             desk.tell(host, outcome);
             let sent_off = read.commands.iter().any(|command| command.words == "halt");
             if desk.reset.halts() && !sent_off {
-                halts.push(halt(desk, host));
+                halts.push(async move { (host, halt(desk, host).await) });
+            } else if desk.reset.halts() {
+                place.off(host);
+            } else {
+                place.left(host, patience);
             }
         }
         if !running.is_empty() {
             tokio::select! {
-                Some(()) = halts.next(), if !halts.is_empty() => {}
+                Some((host, is_off)) = halts.next(), if !halts.is_empty() => halted(host, is_off),
                 () = sleep(desk.config.reset.poll) => {}
             }
         }
     }
-    while halts.next().await.is_some() {}
+    while let Some((host, is_off)) = halts.next().await {
+        halted(host, is_off);
+    }
     Ok(())
 }
 
@@ -199,7 +266,7 @@ async fn launch(desk: &Desk<'_>, count: usize, selector: [String; 2]) -> anyhow:
                 desk.reset.room
             )
         })?;
-    let between = seconds_between_wakes(desk.reset.pace);
+    let between = seconds_between_wakes(desk.reset.circuits);
     let wait = desk
         .config
         .reset
@@ -265,7 +332,7 @@ fn stopped_after(desk: &Desk<'_>, log: &SessionLog) -> Option<String> {
 
 async fn not_online(desk: &Desk<'_>, wake: &Wake) -> anyhow::Result<HostOutcome> {
     Ok(match desk.look(wake).await? {
-        Presence::System => unreachable(IN_USE),
+        Presence::System(_) => unreachable(OTHER_SYSTEM),
         Presence::Linbo | Presence::Off { .. } => {
             unreachable("it was woken, but LINBO was not online when linbo-remote asked")
         }

@@ -1,6 +1,6 @@
 //! A room of stand-ins: `ssh`, `wakeonlan` and `linbo-remote` are scripts over a folder for each host,
-//! tmux is real. In a host's folder, `linbo` means that LINBO answers, `dead` that it never wakes, and
-//! `run` is what `linbo_wrapper` does.
+//! tmux is real where sessions matter. In a host's folder, `linbo` means that LINBO answers, `dead` that it
+//! never wakes, `run` is what `linbo_wrapper` does, and `os` what Linux says to whoever asks for sessions.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,15 +21,29 @@ use crate::host::process::is_locked;
 use crate::planning::Server;
 
 const SSH: &str = r#"
-while [ "$1" != -- ]; do shift; done
+while [ "$1" != -- ]; do [ "$1" = -p ] && os=yes; shift; done
 host=$2; shift 2
 dir=$root/net/$host
+if [ "$os" ]; then
+  case "$*" in
+  *loginctl*) echo "$host asked" >> $root/calls; [ -e $dir/os ] || exit 255; . $dir/os ;;
+  reboot) echo "$host reboot" >> $root/calls; [ -e $dir/stays ] || touch $dir/linbo; exit 255 ;;
+  esac
+  exit
+fi
 [ "$*" = "/bin/ls /start.conf" ] || echo "$host $*" >> $root/calls
 [ -e $dir/linbo ] || { echo "ssh: connect to host $host port 2222: No route to host" >&2; exit 255; }
 case "$*" in
 "/usr/bin/linbo_wrapper halt") rm $dir/linbo; exit 255 ;;
 /usr/bin/linbo_wrapper*) . $dir/run ;;
 esac
+"#;
+
+/// No server of tmux, unless there is a file with its sessions.
+const TMUX: &str = r#"
+[ -e $root/sessions ] && exec cat $root/sessions
+echo "no server running on /tmp/tmux-0/default" >&2
+exit 1
 "#;
 
 const WAKEONLAN: &str = r#"
@@ -50,6 +64,8 @@ struct Room {
     commands: CommandLine,
     images: Vec<ImageName>,
     pace: Pace,
+    force_from: Option<Timestamp>,
+    circuits: Circuits,
 }
 
 impl Room {
@@ -113,10 +129,13 @@ impl Room {
                 wake_per_minute: 6000,
                 on_at_once: 100,
             },
+            force_from: None,
+            circuits: Circuits::default(),
             folder,
         };
         room.program("ssh", SSH);
         room.program("wakeonlan", WAKEONLAN);
+        room.program("tmux", TMUX);
         room.write("calls", "");
         room.write("log/.keep", "");
         let mut devices = String::new();
@@ -190,7 +209,8 @@ impl Room {
             commands: &self.commands,
             whole_room: true,
             images: &self.images,
-            pace: self.pace,
+            circuits: &[(Circuit::School, self.pace)],
+            force_from: self.force_from,
             expected: &self.expected,
         };
         let mut tell = |progress| {
@@ -198,7 +218,14 @@ impl Room {
                 told.push((host.to_string(), outcome));
             }
         };
-        let result = reset_room(&self.config, &TimeZone::UTC, &reset, &mut tell).await;
+        let result = reset_room(
+            &self.config,
+            &self.circuits,
+            &TimeZone::UTC,
+            &reset,
+            &mut tell,
+        )
+        .await;
         (result, told)
     }
 
@@ -212,6 +239,7 @@ impl Room {
             let is = match outcome {
                 HostOutcome::Applied { .. } => "applied",
                 HostOutcome::Failed { .. } => "failed",
+                HostOutcome::InUse { .. } => "in use",
                 HostOutcome::Unreachable { .. } => "unreachable",
                 HostOutcome::Unknown { .. } => "unknown",
             };

@@ -16,9 +16,11 @@ use futures_util::stream::{self, FuturesUnordered};
 use schema::name::HostName;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::circuits::Place;
 use super::probe::{self, Answer, Presence, ssh};
-use super::wake::Budget;
-use super::{Desk, End, IN_USE, OCCUPIED, host_log, lasting, read_end, unknown, unreachable};
+use super::{
+    Desk, End, OCCUPIED, OTHER_SYSTEM, host_log, lasting, read_end, unknown, unreachable, usage,
+};
 use crate::host::process::Program;
 use crate::linbo::command::Command;
 use crate::linbo::verdict::HostOutcome;
@@ -27,7 +29,7 @@ use crate::planning::action::Wake;
 /// What runs LINBO's commands on a client.
 const WRAPPER: &str = "/usr/bin/linbo_wrapper";
 /// How many hosts are looked at together.
-const LOOKS: usize = 32;
+pub(super) const LOOKS: usize = 32;
 /// How long a command may take whose answer is not waited for.
 const BRIEF: Duration = Duration::from_secs(10);
 /// How much longer a command may run than anybody waits for it.
@@ -43,22 +45,21 @@ const GOING_OFF_LOOK: Duration = Duration::from_secs(2);
 ///
 /// What concerns all hosts; those that were begun are finished all the same.
 pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
-    let budget = Budget::new(desk.reset.pace);
-    let looks = stream::iter(desk.reset.hosts).map(async |wake| (wake, desk.look(wake).await));
+    let looks = stream::iter(desk.reset.hosts).map(async |wake| (wake, desk.survey(wake).await));
     let mut looks = looks.buffered(LOOKS);
     let (mut on, mut off) = (Vec::new(), Vec::new());
     while let Some((wake, presence)) = looks.next().await {
         match presence? {
-            Presence::System => desk.tell(&wake.host, unreachable(IN_USE)),
-            presence @ Presence::Linbo => on.push((wake, presence, Instant::now())),
-            presence @ Presence::Off { .. } => off.push((wake, presence, Instant::now())),
+            None => {}
+            Some(presence @ Presence::Off { .. }) => off.push((wake, presence, Instant::now())),
+            Some(presence) => on.push((wake, presence, Instant::now())),
         }
     }
     // Hosts that are on anyway come first: they use power already.
     let mut work: FuturesUnordered<_> = on
         .into_iter()
         .chain(off)
-        .map(|(wake, presence, seen)| host(desk, &budget, wake, presence, seen))
+        .map(|(wake, presence, seen)| host(desk, wake, presence, seen))
         .collect();
     let mut first_error = None;
     while let Some(result) = work.next().await {
@@ -71,21 +72,36 @@ pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
 
 async fn host(
     desk: &Desk<'_>,
-    budget: &Budget,
     wake: &Wake,
     presence: Presence,
     seen: Instant,
 ) -> anyhow::Result<()> {
     let host = &wake.host;
-    let Some(_place) = budget.place().await else {
-        return Ok(());
-    };
+    let is_asleep = matches!(presence, Presence::Off { .. });
+    let place = desk.circuits.place(host, desk.reset.circuits, is_asleep);
+    let place = place.await;
+    let stays_on = || place.left(host, desk.config.reset.command_timeout);
     let Some(log) = desk.lock(host).await? else {
         desk.tell(host, unknown(OCCUPIED));
+        stays_on();
         return Ok(());
     };
-    if let Err(why) = bring_up(desk, budget, wake, presence, seen).await? {
-        desk.tell(host, unreachable(why));
+    match bring_up(desk, &place, wake, presence, seen).await? {
+        Up::Linbo => {}
+        Up::Not(outcome) => {
+            desk.tell(host, outcome);
+            return Ok(());
+        }
+        Up::Late(outcome) => {
+            desk.tell(host, outcome);
+            place.left(host, desk.config.reset.boot_timeout);
+            return Ok(());
+        }
+    }
+    // It may have been begun meanwhile, and two commands would spoil each other's work.
+    if let Some(why) = desk.session(host).await {
+        desk.tell(host, unknown(why));
+        stays_on();
         return Ok(());
     }
     brief(
@@ -98,89 +114,113 @@ async fn host(
     if let Ok(outcome) = &outcome {
         desk.tell(host, outcome.clone());
     }
+    let ends_linbo = || {
+        let mut commands = desk.reset.commands.commands().iter();
+        commands.any(|command| command.ends_linbo())
+    };
     if desk.reset.halts() {
-        halt(desk, host).await;
-    } else if !desk
-        .reset
-        .commands
-        .commands()
-        .iter()
-        .any(|command| command.ends_linbo())
-    {
-        brief(
-            host,
-            "gui_ctl restore",
-            ssh(desk.config, host).args(["gui_ctl", "restore"]),
-        )
-        .await;
+        if !halt(desk, host).await {
+            stays_on();
+        }
+    } else {
+        stays_on();
+        if !ends_linbo() {
+            brief(
+                host,
+                "gui_ctl restore",
+                ssh(desk.config, host).args(["gui_ctl", "restore"]),
+            )
+            .await;
+        }
     }
     outcome.map(drop)
 }
 
-impl Desk<'_> {
-    /// What a host does.
-    pub(super) async fn look(&self, wake: &Wake) -> anyhow::Result<Presence> {
-        let address = self.addresses.get(&wake.host).copied();
-        Ok(probe::probe(self.config, &wake.host, address).await?)
-    }
+/// Whether LINBO answers.
+enum Up {
+    /// It does.
+    Linbo,
+    /// It does not, and the host hangs on the circuit no more than before.
+    Not(HostOutcome),
+    /// It does not, and the host may be on because it was woken.
+    Late(HostOutcome),
 }
 
-/// Sees to it that LINBO answers; the inner error is why it does not.
+/// Sees to it that LINBO answers.
 async fn bring_up(
     desk: &Desk<'_>,
-    budget: &Budget,
+    place: &Place<'_>,
     wake: &Wake,
     mut presence: Presence,
     seen: Instant,
-) -> anyhow::Result<Result<(), String>> {
-    // Somebody may have switched it on, or off, while it waited for its place.
+) -> anyhow::Result<Up> {
+    let host = &wake.host;
+    // Somebody may have switched it on, or off, or begun to work, while it waited for its place.
     if seen.elapsed() > desk.config.reset.poll * 2 {
         presence = desk.look(wake).await?;
+        if let Presence::System(system) = presence
+            && let Some(why) = desk.in_use(host, system).await?
+        {
+            return Ok(Up::Not(HostOutcome::InUse { why }));
+        }
     }
-    match (&presence, wake.mac) {
-        (Presence::Linbo, _) => return Ok(Ok(())),
-        (Presence::System, _) => return Ok(Err(IN_USE.to_owned())),
+    let restarted = match (presence, wake.mac) {
+        (Presence::Linbo, _) => return Ok(Up::Linbo),
+        (Presence::System(_), _) => {
+            restart(desk, host).await;
+            true
+        }
         (Presence::Off { .. }, None) => {
             let why = "it is off, and devices.csv has no MAC address to wake it by";
-            return Ok(Err(why.to_owned()));
+            return Ok(Up::Not(unreachable(why)));
         }
         (Presence::Off { .. }, Some(mac)) => {
             // No look comes between the turn and the packet, so that the pace is kept exactly; a
             // packet to a host that runs by now does nothing.
-            budget.turn().await;
+            place.packet().await;
             let program = Program::new("wakeonlan", &desk.config.commands.wakeonlan);
             let sent = program.arg(mac.to_string()).deadline(BRIEF).run().await?;
             if !sent.is_success() {
                 let said = sent.last_lines(1).pop().unwrap_or_default();
-                return Ok(Err(format!(
+                return Ok(Up::Not(unreachable(format!(
                     "it could not be woken: wakeonlan {}: {said}",
                     sent.how()
-                )));
+                ))));
             }
+            false
         }
-    }
-    let woken = Instant::now();
+    };
+    wait_for_linbo(desk, wake, restarted).await
+}
+
+/// Waits until LINBO answers on a host that was woken or restarted.
+async fn wait_for_linbo(desk: &Desk<'_>, wake: &Wake, restarted: bool) -> anyhow::Result<Up> {
+    let begun = Instant::now();
     let patience = desk.config.reset.boot_timeout;
-    let mut said = None;
-    while woken.elapsed() < patience {
+    let done = if restarted { "restarted" } else { "woken" };
+    let mut last = Presence::Off { said: None };
+    while begun.elapsed() < patience {
         sleep(desk.config.reset.poll).await;
-        match desk.look(wake).await? {
-            Presence::Linbo => return Ok(Ok(())),
-            Presence::System => {
-                let why =
-                    "it was woken, but an operating system answers instead of LINBO; not touched";
-                return Ok(Err(why.to_owned()));
+        match (desk.look(wake).await?, last) {
+            (Presence::Linbo, _) => return Ok(Up::Linbo),
+            // One that is being restarted answers as long as it goes down.
+            (Presence::System(_), _) if !restarted => {
+                return Ok(Up::Late(unreachable(OTHER_SYSTEM)));
             }
-            Presence::Off { said: last } => said = last.or(said),
+            (Presence::Off { said: None }, Presence::Off { said }) => last = Presence::Off { said },
+            (now, _) => last = now,
         }
     }
-    let said = said
-        .map(|said| format!(" (SSH: {said})"))
-        .unwrap_or_default();
-    Ok(Err(format!(
-        "it was woken, but LINBO did not answer within {}{said}",
-        lasting(patience)
-    )))
+    let patience = lasting(patience);
+    Ok(Up::Late(unreachable(match last {
+        Presence::System(_) => format!(
+            "it was {done}, but its operating system still answers instead of LINBO after {patience}"
+        ),
+        Presence::Off { said: Some(said) } => {
+            format!("it was {done}, but LINBO did not answer within {patience} (SSH: {said})")
+        }
+        _ => format!("it was {done}, but LINBO did not answer within {patience}"),
+    })))
 }
 
 /// Runs the commands one after the other, and judges what they did.
@@ -238,20 +278,26 @@ fn limited(desk: &Desk<'_>, program: &Program, ends: Instant) -> Program {
         .args(program.arguments())
 }
 
-/// Switches a host off. Returns when LINBO no longer answers, or when that takes too long.
-pub(super) async fn halt(desk: &Desk<'_>, host: &HostName) {
+/// Switches a host off. Whether LINBO no longer answers, or that takes too long.
+pub(super) async fn halt(desk: &Desk<'_>, host: &HostName) -> bool {
     brief(host, "halt", ssh(desk.config, host).args([WRAPPER, "halt"])).await;
     let sent = Instant::now();
     while sent.elapsed() < GOING_OFF {
         match probe::linbo(desk.config, host).await {
             Ok(Answer::Linbo) => sleep(desk.config.reset.poll.min(GOING_OFF_LOOK)).await,
-            _ => return,
+            _ => return true,
         }
     }
     desk.note(format!(
         "{host} is still on {} after it was told to go off",
         lasting(GOING_OFF)
     ));
+    false
+}
+
+/// Restarts the operating system of a host.
+pub(super) async fn restart(desk: &Desk<'_>, host: &HostName) {
+    brief(host, "reboot", usage::restart(desk.config, host)).await;
 }
 
 /// Runs a command whose result means nothing.

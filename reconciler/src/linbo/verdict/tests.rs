@@ -61,6 +61,7 @@ fn check(case: Case, wanted: &str) {
             )
         }
         HostOutcome::Failed { why, .. } => format!("failed: {why}"),
+        HostOutcome::InUse { why } => format!("in use: {why}"),
         HostOutcome::Unreachable { why } => format!("unreachable: {why}"),
         HostOutcome::Unknown { why } => format!("unknown: {why}"),
     };

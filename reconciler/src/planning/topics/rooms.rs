@@ -10,7 +10,7 @@ use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::linbo::devices::{Device, Devices};
 use crate::linbo::status::{HostReport, ImageEvent};
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::action::{Action, Pace, Reason, Step, Wake};
+use crate::planning::action::{Action, Circuit, Pace, Reason, Step, Wake};
 use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::journal::Attempt;
@@ -207,8 +207,8 @@ impl RoomReset<'_> {
             whole_room,
             images: self.images().into_iter().cloned().collect(),
             class: self.room.class.clone(),
-            power: Desired::circuit_of(self.room),
-            pace: self.pace(),
+            circuits: vec![(Circuit::Group(Desired::circuit_of(self.room)), self.pace())],
+            force_from: None,
         }
     }
 
@@ -341,7 +341,9 @@ impl RoomReset<'_> {
         let failed = attempts
             .iter()
             .any(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }));
-        if attempts.len() >= if failed { TRIES } else { TRIES_SILENT } {
+        // Looking whether somebody still works at it is no try.
+        let tried = |attempt: &&&Attempt| !matches!(attempt.outcome, HostOutcome::InUse { .. });
+        if attempts.iter().filter(tried).count() >= if failed { TRIES } else { TRIES_SILENT } {
             return Try::No(last.outcome.to_string());
         }
         let next = last.at + RETRY_AFTER;

@@ -24,11 +24,13 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{complain, linbo::Linbo};
 use crate::lab::{
-    host::{Host, State},
+    host::{Host, Login, State},
     world::World,
 };
 
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// The port of Windows' file sharing.
+const WINDOWS: u16 = 445;
 const TICK: Duration = Duration::from_millis(15);
 
 pub(super) fn main(root: &Path) -> Result<u8> {
@@ -91,7 +93,7 @@ impl Machine {
         if self.up.as_ref().is_some_and(|up| up.state != state) {
             self.down();
         }
-        if self.up.is_none() && matches!(state, State::Linbo | State::Os) {
+        if self.up.is_none() && matches!(state, State::Linbo | State::Os | State::Windows) {
             self.rise(state)?;
         }
         self.serve()?;
@@ -102,11 +104,13 @@ impl Machine {
 
     fn rise(&mut self, state: State) -> Result<()> {
         let address = self.world.host(&self.host.name)?.address;
-        let port = if state == State::Linbo {
-            Linbo::load(&self.world, &self.host.name)?;
-            self.world.linbo_port
-        } else {
-            self.world.os_port
+        let port = match state {
+            State::Linbo => {
+                Linbo::load(&self.world, &self.host.name)?;
+                self.world.linbo_port
+            }
+            State::Windows => WINDOWS,
+            _ => self.world.os_port,
         };
         let listener = TcpListener::bind((address, port))
             .with_context(|| format!("cannot listen on {address}:{port}"))?;
@@ -140,8 +144,11 @@ impl Machine {
         }
         loop {
             match up.listener.accept() {
+                // Windows takes connections, and says nothing that is understood here.
+                Ok(_) if up.state == State::Windows => {}
                 Ok((stream, _)) => {
-                    let child = serve_ssh(&self.world.root, stream)?;
+                    let refuses = up.state == State::Os && self.host.login()? == Login::Refused;
+                    let child = serve_ssh(&self.world.root, stream, refuses)?;
                     self.sshd.insert(child.id(), child);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -173,7 +180,7 @@ fn signal(child: &Child, signal: Signal) {
     }
 }
 
-fn serve_ssh(root: &Path, stream: TcpStream) -> Result<Child> {
+fn serve_ssh(root: &Path, stream: TcpStream, refuses: bool) -> Result<Child> {
     stream.set_nonblocking(false)?;
     let stream = OwnedFd::from(stream);
     let log = fs::File::options()
@@ -185,6 +192,8 @@ fn serve_ssh(root: &Path, stream: TcpStream) -> Result<Child> {
         .arg("-e")
         .arg("-f")
         .arg(root.join("keys/sshd_config"))
+        // The first value of an option counts, and those of the command line come first.
+        .args(refuses.then_some("-oAuthorizedKeysFile=none"))
         .stdin(Stdio::from(stream.try_clone()?))
         .stdout(Stdio::from(stream))
         .stderr(log)

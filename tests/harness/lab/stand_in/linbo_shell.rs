@@ -17,7 +17,7 @@ use super::{
     say, say_on,
 };
 use crate::lab::{
-    host::{Host, State},
+    host::{Host, Login, State},
     world::World,
 };
 
@@ -149,6 +149,16 @@ fn in_os(world: &World, name: &str, line: &str, words: &[String]) -> Result<Opti
         complain("ls: cannot access '/start.conf': No such file or directory");
         host.end(&id, 2)?;
         return Ok(Some(2));
+    }
+    if words.iter().any(|word| word == "loginctl") {
+        match host.login()? {
+            Login::Nobody => say("     c1  128 gdm  seat0 tty1\n      7    0 root"),
+            Login::Somebody | Login::Refused => say("      3 1047 mmuster seat0 tty2"),
+            Login::Garbage => say("Welcome! You have new mail."),
+        }
+        say("reconcile:end");
+        host.end(&id, 0)?;
+        return Ok(Some(0));
     }
     let down = words.iter().find_map(|word| match word.as_str() {
         "poweroff" => Some(State::Off),

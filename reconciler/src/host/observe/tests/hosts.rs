@@ -61,11 +61,8 @@ fn running(hosts: &[&str]) -> Running {
         whole_room: true,
         images: vec![],
         class: name("c"),
-        power: name("main"),
-        pace: Pace {
-            wake_per_minute: 1,
-            on_at_once: 1,
-        },
+        circuits: Vec::new(),
+        force_from: None,
     };
     Running {
         step: Step::new(action, Reason::Absent),

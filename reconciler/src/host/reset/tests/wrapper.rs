@@ -53,11 +53,7 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
             "unreachable",
             "did not answer within 1 second (SSH: ssh: connect to host pc06",
         ),
-        (
-            "pc07",
-            "unreachable",
-            "runs an operating system (in use?); not touched",
-        ),
+        ("pc07", "in use", "refuses root's login by SSH"),
         (
             "pc08",
             "unknown",
@@ -83,7 +79,8 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
         assert!(!room.is_busy(host));
     }
     assert_eq!(room.calls_of("pc06"), ["wake"]);
-    for untouched in ["pc07", "pc08", "pc09"] {
+    assert_eq!(room.calls_of("pc07"), ["asked"]);
+    for untouched in ["pc08", "pc09"] {
         assert!(room.calls_of(untouched).is_empty(), "{untouched}");
     }
 }
@@ -140,7 +137,7 @@ async fn a_host_that_was_switched_on_while_it_waited_for_its_place_is_not_touche
     room.write("net/pc03/linbo", "");
     let reset = room.check(&[
         ("pc01", "applied", ""),
-        ("pc02", "unreachable", "in use"),
+        ("pc02", "in use", "refuses root's login"),
         ("pc03", "applied", ""),
     ]);
     let meanwhile = async {
@@ -153,7 +150,7 @@ async fn a_host_that_was_switched_on_while_it_waited_for_its_place_is_not_touche
         os
     };
     let ((), _os) = tokio::join!(reset, meanwhile);
-    assert!(room.calls_of("pc02").is_empty());
+    assert_eq!(room.calls_of("pc02"), ["asked"]);
     assert_eq!(
         room.calls_of("pc03"),
         ["wake", "gui_ctl disable", "sync:1", "halt"]
@@ -285,6 +282,141 @@ async fn a_host_that_comes_up_with_its_operating_system_is_left_alone() {
     };
     let ((), _os) = tokio::join!(reset, boots);
     assert_eq!(room.calls_of("pc01"), ["wake"]);
+}
+
+#[tokio::test]
+async fn linux_is_restarted_only_when_nobody_is_logged_in_and_windows_never() {
+    const NOBODY: &str = "echo 'c1 128 gdm seat0 tty1'; echo reconcile:end";
+    const SOMEBODY: &str = "echo '3 1047 somebody seat0 tty2'; echo reconcile:end";
+    let hosts = ["pc01", "pc02", "pc03", "pc04", "pc05", "pc06"].map(|host| (host, APPLIED));
+    let mut room = Room::new(&hosts);
+    let port = room.config.reset.os_port.get();
+    let windows = TcpListener::bind((Room::address(4), 445));
+    let mut up = Vec::new();
+    for (index, os) in [NOBODY, SOMEBODY, "echo Hello", "exit 255"]
+        .iter()
+        .enumerate()
+    {
+        up.push(TcpListener::bind((Room::address(index), port)).unwrap());
+        room.write(&format!("net/pc{:02}/os", index + 1), os);
+    }
+    up.push(TcpListener::bind((Room::address(5), port)).unwrap());
+    room.write("net/pc06/os", NOBODY);
+    room.write("net/pc06/stays", "");
+    let mut expected = vec![
+        ("pc01", "applied", ""),
+        ("pc02", "in use", "somebody is logged in"),
+        ("pc03", "in use", "no readable answer"),
+        ("pc04", "in use", "refuses root's login"),
+        ("pc06", "unreachable", "still answers instead of LINBO"),
+    ];
+    // The port of Windows is free for root alone, and not on every machine.
+    let pc05 = room.hosts[4].clone();
+    if windows.is_ok() {
+        expected.push(("pc05", "in use", "Windows is up"));
+    } else {
+        room.hosts.retain(|wake| wake.host != pc05.host);
+    }
+    room.check(&expected).await;
+    let all = ["asked", "reboot", "gui_ctl disable", "sync:1", "halt"];
+    assert_eq!(room.calls_of("pc01"), all);
+    for host in ["pc02", "pc03", "pc04"] {
+        assert_eq!(room.calls_of(host), ["asked"], "{host}");
+    }
+    assert!(room.calls_of("pc05").is_empty());
+    let said = std::fs::read_dir(room.path("run/hosts")).unwrap();
+    for file in said.flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(
+            !text.contains("somebody"),
+            "who is logged in is nobody's business"
+        );
+    }
+
+    // From its time on, whoever is logged in has had time enough.
+    room.hosts.retain(|wake| wake.host.as_str() == "pc02");
+    room.force_from = Some(crate::host::clock() + jiff::SignedDuration::from_hours(1));
+    room.check(&[("pc02", "in use", "somebody is logged in")])
+        .await;
+    room.force_from = Some(crate::host::clock());
+    room.check(&[("pc02", "applied", "")]).await;
+    let calls = room.calls_of("pc02");
+    assert_eq!(calls[calls.len() - 4..], all[1..]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_begun_meanwhile_gets_no_command_between_its_own() {
+    let room = Room::new(&[("pc01", APPLIED), ("pc02", APPLIED)]);
+    room.write("sessions", "other\npc01_linbo-remote\n");
+    room.check(&[
+        (
+            "pc01",
+            "unknown",
+            "a session of linbo-remote is already there",
+        ),
+        ("pc02", "applied", ""),
+    ])
+    .await;
+    assert_eq!(room.calls_of("pc01"), ["wake"]);
+    // What cannot be found out is no permission.
+    let mut room = Room::new(&[("pc01", APPLIED)]);
+    room.config.commands.tmux = room.path("nowhere");
+    room.check(&[(
+        "pc01",
+        "unknown",
+        "it could not be found out whether a session",
+    )])
+    .await;
+    assert_eq!(room.calls_of("pc01"), ["wake"]);
+}
+
+#[tokio::test]
+async fn the_cache_is_filled_before_the_sync_or_nothing_is_synced() {
+    let fails = "[ $2 != initcache ] || exit 1";
+    let mut room = Room::new(&[("pc01", APPLIED), ("pc02", fails)]);
+    room.commands = "initcache,sync:1,halt".parse().unwrap();
+    room.check(&[("pc01", "applied", ""), ("pc02", "failed", "exit status 1")])
+        .await;
+    let begin = ["wake", "gui_ctl disable", "initcache"];
+    assert_eq!(
+        room.calls_of("pc01"),
+        [&begin[..], &["sync:1", "halt"]].concat()
+    );
+    assert_eq!(room.calls_of("pc02"), [&begin[..], &["halt"]].concat());
+}
+
+#[tokio::test]
+async fn rooms_that_are_reset_side_by_side_share_their_circuits() {
+    let room = Room::new(&[("pc01", APPLIED), ("pc02", APPLIED), ("pc03", APPLIED)]);
+    let bound = |on_at_once| Pace {
+        wake_per_minute: u32::MAX,
+        on_at_once,
+    };
+    let reset = async |name: &str, hosts: &[Wake]| {
+        let own = Circuit::Room(name.parse().unwrap());
+        let reset = RoomReset {
+            room: &name.parse().unwrap(),
+            hosts,
+            commands: &room.commands,
+            whole_room: false,
+            images: &room.images,
+            circuits: &[(Circuit::School, bound(1)), (own, bound(9))],
+            force_from: None,
+            expected: &room.expected,
+        };
+        let mut tell = |_| {};
+        let circuits = &room.circuits;
+        reset_room(&room.config, circuits, &TimeZone::UTC, &reset, &mut tell).await
+    };
+    let (one, two) = tokio::join!(reset("r1", &room.hosts[..2]), reset("r2", &room.hosts[2..]));
+    assert!(one.is_ok() && two.is_ok());
+    let calls = room.calls();
+    let marks = calls
+        .iter()
+        .filter_map(|call| call.split(' ').nth(1))
+        .filter(|call| matches!(*call, "wake" | "halt"));
+    let marks: Vec<_> = marks.collect();
+    assert_eq!(marks, ["wake", "halt"].repeat(3), "{calls:?}");
 }
 
 /// The same over OpenSSH itself, whose arguments, exit status and endurance the stand-in only guesses.
