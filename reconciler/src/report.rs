@@ -1,5 +1,7 @@
 //! What people read: plans, progress, results, letters. Pure: data in, text out.
 
+pub mod explain;
+pub mod hosts;
 pub mod json;
 pub mod mail;
 pub mod markdown;
