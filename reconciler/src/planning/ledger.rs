@@ -277,7 +277,11 @@ impl<'a> View<'a> {
         HostEntry {
             state,
             since,
-            runs: self.runs(&applied),
+            runs: match (state, self.runs(&applied)) {
+                // Whatever it had before, what was begun since may have spoiled it.
+                (HostState::Failed | HostState::Unknown, Runs::Wanted) => Runs::Unknown,
+                (_, runs) => runs,
+            },
             is_fresh: self.due.is_some_and(|due| {
                 let mut wanted = self
                     .wanted

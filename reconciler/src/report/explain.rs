@@ -58,6 +58,7 @@ impl<'a> HostCase<'a> {
         concern.holds.retain(|hold| match &hold.gate {
             Gate::HostsBusy(hosts) | Gate::Retry(hosts) => names(hosts),
             Gate::GaveUp { hosts } | Gate::NotReset(hosts) => tells(hosts),
+            Gate::Unseen(cause) => !self.is_of_another(cause),
             _ => true,
         });
         // What the room waits for, a host that was put back does not.
@@ -66,6 +67,14 @@ impl<'a> HostCase<'a> {
             concern.holds.clear();
         }
         concern
+    }
+}
+
+impl HostCase<'_> {
+    /// Whether what could not be seen is the report of another host alone.
+    fn is_of_another(&self, cause: &str) -> bool {
+        let mut unseen = self.room.hosts.values().filter_map(|entry| entry.unseen);
+        self.entry.unseen != Some(cause) && unseen.any(|other| other == cause)
     }
 }
 
@@ -137,6 +146,7 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
     );
     let since = match (entry.state, entry.since) {
         (HostState::Busy, _) => " just now".to_owned(),
+        (HostState::Unknown, None) if entry.unseen.is_some() => ": it was never tried".to_owned(),
         (HostState::Unknown, None) => ": it was never tried, and never reported".to_owned(),
         (_, Some(since)) => format!(" since {}", clock.show(since)),
         (_, None) => String::new(),
