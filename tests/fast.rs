@@ -6,6 +6,7 @@
 mod fast {
     mod engine;
     mod fuzz;
+    mod ledger;
     mod planning;
     mod plans;
     mod systemd;

@@ -9,8 +9,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod exit;
+mod explain;
 mod history;
 mod log;
+mod look;
 mod manifest;
 mod orders;
 mod output;
@@ -77,8 +79,8 @@ struct PassArgs {
     #[arg(long)]
     dry_run: bool,
     /// Plan as if it were this time: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
-    #[arg(long, value_name = "TIME", requires = "dry_run", value_parser = pass::at)]
-    at: Option<pass::At>,
+    #[arg(long, value_name = "TIME", requires = "dry_run", value_parser = look::at)]
+    at: Option<look::At>,
     /// Exit with 2 when changes are pending.
     #[arg(long, requires = "dry_run")]
     detailed_exitcode: bool,
@@ -137,7 +139,15 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Show how this server stands: what is wrong, what waits.
-    Status,
+    Status(status::Args),
+    /// Show why a room or a host is as it is, and what it waits for.
+    Explain {
+        #[command(subcommand)]
+        what: explain::What,
+        /// Explain as if it were this time: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
+        #[arg(long, global = true, value_name = "TIME", value_parser = look::at)]
+        at: Option<look::At>,
+    },
     /// Show what was done.
     History {
         /// Show so many passes that did something.
@@ -154,8 +164,8 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: String,
         /// When it ends by itself: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
-        #[arg(long, value_name = "TIME", value_parser = pass::at)]
-        until: Option<pass::At>,
+        #[arg(long, value_name = "TIME", value_parser = look::at)]
+        until: Option<look::At>,
         /// `room NAME`, `host NAME` or `image NAME`; the whole server without it.
         #[arg(value_name = "WHAT", num_args = 0..=2)]
         what: Vec<String>,
@@ -217,7 +227,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             faults,
         }) => simulate::run(&dir, weeks, seed, faults, &output, now()),
         Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
-        Some(Command::Status) => status::run(&common, &output, now()),
+        Some(Command::Status(args)) => status::run(&common, &args, &output, now),
+        Some(Command::Explain { what, at }) => explain::run(&common, &what, at, &output, now),
         Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),
         Some(Command::Suspend {
             reason,

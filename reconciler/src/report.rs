@@ -2,6 +2,8 @@
 
 pub mod announce;
 pub mod calendar;
+pub mod explain;
+pub mod hosts;
 pub mod json;
 pub mod mail;
 pub mod markdown;

@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use crate::host::lock::LockError;
 
+/// What was asked for does not exist, or not here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WrongUsage(pub(super) String);
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -42,6 +47,9 @@ impl From<Exit> for ExitCode {
 
 /// The exit code of an error.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
+    if error.is::<WrongUsage>() {
+        return Exit::Usage;
+    }
     match error.downcast_ref::<LockError>() {
         Some(LockError::Held { .. }) => Exit::Locked,
         _ => Exit::Failed,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Common, Exit, Output, pass, status};
+use super::{Common, Exit, Output, look, pass, status};
 use crate::host::orders;
 use crate::planning::{Subject, Suspended};
 use crate::report::style::time;
@@ -19,7 +19,7 @@ pub(super) fn suspend(
     common: &Common,
     what: Subject,
     reason: String,
-    until: Option<pass::At>,
+    until: Option<look::At>,
     output: &Output,
     now: Timestamp,
 ) -> anyhow::Result<Exit> {

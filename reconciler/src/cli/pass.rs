@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::look;
 use super::status::FILE;
 use super::watch::Watch;
 use super::{Common, Exit, Format, Output, PassArgs};
@@ -21,10 +22,9 @@ use crate::host::{Host, Mode};
 use crate::planning::preview;
 use crate::report::style::Color;
 use crate::report::summary::Summary;
-use crate::report::text::Head;
 use crate::report::title::Clock;
 use crate::report::{json, markdown, status, summary, text, trouble};
-use crate::world::{Senses, Target};
+use crate::world::Senses;
 
 /// How often a pass looks while something long runs, and how often at the state repo.
 const RHYTHM: Rhythm = Rhythm {
@@ -55,6 +55,15 @@ pub(super) fn config(common: &Common, output: &Output) -> anyhow::Result<Config>
     }
 }
 
+/// What asynchronous work runs on.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
 pub(super) fn run(
     common: &Common,
     args: &PassArgs,
@@ -62,11 +71,7 @@ pub(super) fn run(
     now: fn() -> Timestamp,
 ) -> anyhow::Result<Exit> {
     let config = config(common, output)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = runtime()?;
     if args.dry_run {
         let host = Host::open(config, Mode::Look, now)?;
         return runtime.block_on(dry_run(&host, args, output));
@@ -93,46 +98,18 @@ fn stop() -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 /// Nothing but senses: that a dry run changes nothing is held by the type.
-async fn dry_run(world: &impl Look, args: &PassArgs, output: &Output) -> anyhow::Result<Exit> {
-    let target = world.target().await;
-    let Target {
-        desired: Some(desired),
-        commit,
-        problems,
-    } = target
-    else {
-        for problem in &target.problems {
-            output.line(&problem.text);
-        }
-        bail!("there is no commit to work towards");
-    };
-    let mut observed = world.observe(&desired, &[]).await;
-    if let Some(at) = args.at {
-        observed.at = at.instant(&desired.zone)?;
-    }
-    let blind = observed.blind_spots();
-    let clock = Clock {
-        now: observed.at,
-        zone: &desired.zone,
-    };
-    let server = desired.server.to_string();
-    let preview = preview(&desired, observed.clone());
-    let head = Head {
-        server: &server,
-        commit: commit.as_ref(),
-        problems: &problems,
-        blind: &blind,
-        clock,
-    };
+async fn dry_run(world: &impl Senses, args: &PassArgs, output: &Output) -> anyhow::Result<Exit> {
+    let sight = look::look(world, args.at, output).await?;
+    let preview = preview(&sight.desired, sight.observed.clone());
+    let head = sight.head();
     match output.format {
         Format::Text => output.text(&text::plan(head, &preview, output.color))?,
         Format::Json => output.json(&json::plan(head, &preview))?,
         Format::Markdown => output.text(&markdown::plan(head, &preview))?,
     }
-    let failed = !blind.is_empty() || problems.iter().any(|problem| problem.is_failure);
     Ok(
         match (
-            failed,
+            sight.has_failed(),
             args.detailed_exitcode && preview.steps().next().is_some(),
         ) {
             (true, _) => Exit::Failed,
@@ -140,39 +117,6 @@ async fn dry_run(world: &impl Look, args: &PassArgs, output: &Output) -> anyhow:
             (false, false) => Exit::Converged,
         },
     )
-}
-
-/// What a dry run may use.
-trait Look: Senses {}
-
-impl<T: Senses> Look for T {}
-
-/// A time as people type it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum At {
-    /// RFC 3339.
-    Instant(Timestamp),
-    /// Civil time in the school's zone.
-    Civil(DateTime),
-}
-
-/// Reads a time.
-pub(super) fn at(text: &str) -> Result<At, String> {
-    let instant = text.parse().map(At::Instant);
-    instant
-        .or_else(|_| text.parse().map(At::Civil))
-        .map_err(|_| {
-            "write `2026-11-23 18:05` for local time, or `2026-11-23T17:05:00Z`".to_owned()
-        })
-}
-
-impl At {
-    pub(super) fn instant(self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
-        match self {
-            Self::Instant(at) => Ok(at),
-            Self::Civil(at) => Ok(at.to_zoned(zone.clone())?.timestamp()),
-        }
-    }
 }
 
 async fn pass(

@@ -1,4 +1,4 @@
-//! `reconcile status`: how this server stood at the end of the last pass.
+//! `reconcile status`: how this server stood at the end of the last pass, and how its hosts stand now.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,16 +6,44 @@ use std::fs;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schema::name::{RoomName, SchoolName};
 
-use super::{Common, Exit, Format, Output, pass};
+use super::exit::WrongUsage;
+use super::explain::no_room;
+use super::{Common, Exit, Format, Output, look, pass};
 use crate::config::Config;
+use crate::planning::{Ledger, Server};
+use crate::report::hosts as table;
 use crate::report::status::{ConditionKind, Status};
 use crate::report::style::{Mark, time};
 
 /// Its name in the state folder.
 pub(super) const FILE: &str = "status.json";
 
-pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::Result<Exit> {
+/// What of it is asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show every host: what it runs, what was tried last, and why it failed.
+    #[arg(long)]
+    hosts: bool,
+    /// Show the hosts of this room alone.
+    #[arg(long, value_name = "ROOM")]
+    room: Option<RoomName>,
+    /// Show the hosts of this school, which has to be the one of this server.
+    #[arg(long, value_name = "SCHOOL")]
+    school: Option<SchoolName>,
+}
+
+pub(super) fn run(
+    common: &Common,
+    args: &Args,
+    output: &Output,
+    now: fn() -> Timestamp,
+) -> anyhow::Result<Exit> {
+    if args.hosts || args.room.is_some() || args.school.is_some() {
+        return hosts(common, args, output, now);
+    }
+    let now = now();
     let config = pass::config(common, output)?;
     let path = config.paths.state.join(FILE);
     let text = match fs::read_to_string(&path) {
@@ -37,6 +65,45 @@ pub(super) fn run(common: &Common, output: &Output, now: Timestamp) -> anyhow::R
         Exit::Converged
     } else {
         Exit::Failed
+    })
+}
+
+/// How the hosts stand: looked at now, and nothing is changed.
+fn hosts(
+    common: &Common,
+    args: &Args,
+    output: &Output,
+    now: fn() -> Timestamp,
+) -> anyhow::Result<Exit> {
+    let config = pass::config(common, output)?;
+    let here = &config.server;
+    if let Some(school) = &args.school
+        && *here != Server::School(school.clone())
+    {
+        let text = format!(
+            "this is the server of {here}, which knows nothing of the hosts of {school}: ask there"
+        );
+        return Err(WrongUsage(text).into());
+    }
+    let sight = look::at_server(config, None, output, now)?;
+    let mut ledger = Ledger::of(&sight.desired, &sight.observed);
+    if let Some(room) = &args.room {
+        if !ledger.rooms.contains_key(room) {
+            return Err(no_room(room, &ledger).into());
+        }
+        ledger.rooms.retain(|name, _| name == room);
+    }
+    let head = sight.head();
+    match output.format {
+        Format::Text => output.text(&table::text(head, &ledger, output.color))?,
+        Format::Json => output.json(&table::json(head, &ledger))?,
+        Format::Markdown => output.text(&table::markdown(head, &ledger))?,
+    }
+    let has_failed = sight.has_failed() || table::Counts::of(&ledger).failed > 0;
+    Ok(if has_failed {
+        Exit::Failed
+    } else {
+        Exit::Converged
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Ledger<'a> {
 pub struct RoomEntry<'a> {
     /// Its hardware class.
     pub class: &'a ClassName,
+    /// The images of that class, in LINBO's order.
+    pub images: Vec<&'a ImageName>,
     /// The latest occurrence of its schedule, since which its hosts are to be fresh.
     pub due: Option<Timestamp>,
     /// The next occurrence.
@@ -122,6 +124,7 @@ impl<'a> Ledger<'a> {
             });
             let entry = RoomEntry {
                 class: &room.class,
+                images: view.wanted.iter().map(|wanted| wanted.image).collect(),
                 due: view.due,
                 next: room.reset.as_ref().and_then(|schedule| {
                     schedule.next(observed.at, &desired.zone, &desired.holidays)
@@ -236,7 +239,10 @@ impl<'a> View<'a> {
                 take(Applied {
                     file,
                     stamp: stamp.as_ref(),
-                    version: attempt.version.as_ref(),
+                    version: attempt
+                        .version
+                        .as_ref()
+                        .or_else(|| version_of(self.observed, file, stamp.as_ref())),
                     at: attempt.at,
                 });
             }
@@ -274,7 +280,11 @@ impl<'a> View<'a> {
         HostEntry {
             state,
             since,
-            runs: self.runs(&applied),
+            runs: match (state, self.runs(&applied)) {
+                // Whatever it had before, what was begun since may have spoiled it.
+                (HostState::Failed | HostState::Unknown, Runs::Wanted) => Runs::Unknown,
+                (_, runs) => runs,
+            },
             is_fresh: self.due.is_some_and(|due| {
                 let mut wanted = self
                     .wanted

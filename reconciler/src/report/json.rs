@@ -36,7 +36,7 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> Value {
     })
 }
 
-fn step(step: &Step, round: usize, clock: Clock<'_>) -> Value {
+pub(super) fn step(step: &Step, round: usize, clock: Clock<'_>) -> Value {
     let Item {
         mark,
         object,
@@ -50,7 +50,7 @@ fn step(step: &Step, round: usize, clock: Clock<'_>) -> Value {
     })
 }
 
-fn hold(hold: &Hold, clock: Clock<'_>) -> Value {
+pub(super) fn hold(hold: &Hold, clock: Clock<'_>) -> Value {
     let Item {
         mark,
         object,

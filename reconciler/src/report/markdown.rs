@@ -7,21 +7,15 @@ use crate::report::style::Mark;
 use crate::report::text::{Head, last_line};
 use crate::report::title::{self, Item};
 
-/// A plan.
-#[must_use]
-pub fn plan(head: Head<'_>, preview: &Preview) -> String {
+/// The beginning of everything that is said of a look at a server: which, the sum, what is wrong.
+pub(super) fn opening(head: Head<'_>, sum: &str) -> String {
     let mut text = String::new();
     let commit = head
         .commit
         .map(|commit| format!(" at `{}`", &commit.id[..commit.id.len().min(9)]))
         .unwrap_or_default();
     // Writing to a String cannot fail.
-    _ = writeln!(
-        text,
-        "### {}{commit}\n\n**{}**",
-        head.server,
-        last_line(head, preview)
-    );
+    _ = writeln!(text, "### {}{commit}\n\n**{sum}**", head.server);
     for problem in head.problems {
         _ = writeln!(
             text,
@@ -38,6 +32,13 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> String {
             escape(cause)
         );
     }
+    text
+}
+
+/// A plan.
+#[must_use]
+pub fn plan(head: Head<'_>, preview: &Preview) -> String {
+    let mut text = opening(head, &last_line(head, preview));
     let steps = preview.steps().map(|step| title::item(step, head.clock));
     let holds = preview
         .holds
@@ -99,7 +100,7 @@ fn in_html(text: &str) -> String {
 }
 
 /// What stands in a name or a message must not become markup.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

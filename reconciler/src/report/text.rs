@@ -22,9 +22,8 @@ pub struct Head<'a> {
     pub clock: Clock<'a>,
 }
 
-/// What a dry run prints.
-#[must_use]
-pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
+/// The beginning of everything that is said of a look at a server: which, when, and what is wrong.
+pub(super) fn opening(head: Head<'_>, color: Color) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     _ = writeln!(text, "{}", first_line(head));
@@ -46,6 +45,13 @@ pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
             _ = writeln!(text, "    {cause}");
         }
     }
+    text
+}
+
+/// What a dry run prints.
+#[must_use]
+pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
+    let mut text = opening(head, color);
     let now = preview.rounds.first().into_iter().flatten();
     let then = preview.rounds.iter().skip(1).flatten();
     block(
@@ -87,7 +93,12 @@ fn first_line(head: Head<'_>) -> String {
     )
 }
 
-fn block(text: &mut String, items: impl Iterator<Item = Item>, mood: &str, color: Color) {
+pub(super) fn block(
+    text: &mut String,
+    items: impl Iterator<Item = Item>,
+    mood: &str,
+    color: Color,
+) {
     for (index, item) in items.enumerate() {
         if index == 0 {
             text.push('\n');

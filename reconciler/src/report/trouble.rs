@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use schema::name::HostName;
 
+use crate::linbo::cause::Cause;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Gate, Goal, Hold, Observed, Plan, StepResult};
 use crate::report::summary::Summary;
@@ -167,10 +168,14 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
     };
     match &last.outcome {
         HostOutcome::Applied { .. } => None,
-        HostOutcome::Failed { why, evidence } => Some(Trouble {
-            title: format!("host {host}{room} failed: {why}"),
-            details: evidence.clone(),
-        }),
+        HostOutcome::Failed { why, evidence } => {
+            let advice =
+                Cause::of(&last.outcome).map(|cause| format!("what to do: {}", cause.advice()));
+            Some(Trouble {
+                title: format!("host {host}{room} failed: {why}"),
+                details: evidence.iter().cloned().chain(advice).collect(),
+            })
+        }
         // A host that is off now and then is no news until all tries were in vain.
         outcome @ (HostOutcome::InUse { .. }
         | HostOutcome::Unreachable { .. }
@@ -178,7 +183,10 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
             let told = observed.journal.told().contains_key(&host_key(host));
             (told || gave_up()).then(|| Trouble {
                 title: format!("host {host}{room} {outcome}"),
-                details: Vec::new(),
+                details: Cause::of(outcome)
+                    .map(|cause| format!("what to do: {}", cause.advice()))
+                    .into_iter()
+                    .collect(),
             })
         }
     }

@@ -1,0 +1,101 @@
+//! `reconcile explain`: why a host or a room stands as it does, and what it waits for.
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use schema::name::{HostName, RoomName};
+
+use super::exit::WrongUsage;
+use super::look::{self, At, Sight};
+use super::{Common, Exit, Format, Output, pass};
+use crate::planning::{Ledger, plan};
+use crate::report::explain::{self, HostCase};
+use crate::report::style::few;
+
+/// What is to be explained.
+#[derive(Debug, Subcommand)]
+pub(super) enum What {
+    /// A host: what it runs, what was tried, what happened, what to do, what it waits for.
+    Host {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        host: HostName,
+    },
+    /// A room: how its hosts stand, and what it waits for.
+    Room {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        room: RoomName,
+    },
+}
+
+pub(super) fn run(
+    common: &Common,
+    what: &What,
+    at: Option<At>,
+    output: &Output,
+    now: fn() -> Timestamp,
+) -> anyhow::Result<Exit> {
+    let sight = look::at_server(pass::config(common, output)?, at, output, now)?;
+    let Sight {
+        desired, observed, ..
+    } = &sight;
+    let ledger = Ledger::of(desired, observed);
+    let plan = plan(desired, observed);
+    let head = sight.head();
+    match what {
+        What::Host { host } => {
+            let Some(case) = HostCase::of(&ledger, host) else {
+                return Err(no_host(host, &sight).into());
+            };
+            match output.format {
+                Format::Json => output.json(&explain::host_json(head, case, &plan))?,
+                Format::Text | Format::Markdown => {
+                    output.text(&explain::host(head, case, &plan, output.color))?;
+                }
+            }
+        }
+        What::Room { room: name } => {
+            let Some(room) = ledger.rooms.get(name) else {
+                return Err(no_room(name, &ledger).into());
+            };
+            match output.format {
+                Format::Json => output.json(&explain::room_json(head, name, room, &plan))?,
+                Format::Text | Format::Markdown => {
+                    output.text(&explain::room(head, name, room, &plan, output.color))?;
+                }
+            }
+        }
+    }
+    Ok(if sight.has_failed() {
+        Exit::Failed
+    } else {
+        Exit::Converged
+    })
+}
+
+/// That no room has a host, and why, as far as devices.csv tells.
+fn no_host(host: &HostName, sight: &Sight) -> WrongUsage {
+    let devices = match sight.observed.devices.seen() {
+        None => "and devices.csv could not be seen".to_owned(),
+        Some(devices) => match devices.get(host) {
+            None => "and devices.csv has no such host".to_owned(),
+            Some(device) => format!(
+                "though devices.csv has it in room {} with hardware class {}: the state repo has no such room, or gives it another class",
+                device.room, device.class
+            ),
+        },
+    };
+    WrongUsage(format!(
+        "no room of the state repo resets a host {host}, {devices}"
+    ))
+}
+
+/// That there is no such room, and which there are.
+pub(super) fn no_room(name: &RoomName, ledger: &Ledger<'_>) -> WrongUsage {
+    let known = if ledger.rooms.is_empty() {
+        "it has no rooms".to_owned()
+    } else {
+        format!("its rooms are {}", few(ledger.rooms.keys()))
+    };
+    WrongUsage(format!("this server has no room {name}: {known}"))
+}

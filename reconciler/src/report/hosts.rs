@@ -1,0 +1,319 @@
+//! The ledger as a table: how every host stands.
+
+use std::fmt::Write as _;
+
+use schema::name::{HostName, RoomName};
+use serde_json::{Value, json};
+
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::Ledger;
+use crate::planning::journal::Attempt;
+use crate::planning::ledger::{Applied, HostEntry, HostState, RoomEntry, Runs};
+use crate::report::json::FORMAT_VERSION;
+use crate::report::markdown::{self, escape};
+use crate::report::style::{Color, count};
+use crate::report::text::{Head, opening};
+use crate::report::title::Clock;
+
+const TITLES: [&str; 6] = ["host", "state", "runs", "as wanted", "since", "why"];
+
+/// The table for people.
+#[must_use]
+pub fn text(head: Head<'_>, ledger: &Ledger<'_>, color: Color) -> String {
+    let mut text = opening(head, color);
+    // Writing to a String cannot fail.
+    for (name, room) in &ledger.rooms {
+        _ = writeln!(text, "\nroom {name}: {}", about(room, head.clock));
+        table(&mut text, room.hosts.iter(), room, head.clock, color);
+    }
+    _ = writeln!(text, "\n{}", Counts::of(ledger).line());
+    text
+}
+
+/// The rows of some hosts of a room.
+pub(super) fn table<'a>(
+    text: &mut String,
+    hosts: impl Iterator<Item = (&'a HostName, &'a HostEntry<'a>)>,
+    room: &RoomEntry<'_>,
+    clock: Clock<'_>,
+    color: Color,
+) {
+    let (entries, mut rows): (Vec<_>, Vec<_>) = hosts
+        .map(|(name, entry)| (entry, row(name, entry, room, clock)))
+        .unzip();
+    rows.insert(0, TITLES.map(str::to_owned));
+    let mut widths = [0; TITLES.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for (index, row) in rows.iter().enumerate() {
+        let state = index.checked_sub(1).and_then(|index| entries.get(index));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                let cell = format!("{cell:width$}");
+                match state {
+                    Some(entry) if column == 1 => painted(&cell, entry.state, color),
+                    _ => cell,
+                }
+            });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        _ = writeln!(text, "  {}", line.trim_end());
+    }
+}
+
+/// The table as Markdown.
+#[must_use]
+pub fn markdown(head: Head<'_>, ledger: &Ledger<'_>) -> String {
+    let mut text = markdown::opening(head, &Counts::of(ledger).line());
+    for (name, room) in &ledger.rooms {
+        _ = writeln!(
+            text,
+            "\n#### room {}\n\n{}\n\n| {} |\n|{}",
+            escape(name.as_str()),
+            escape(&about(room, head.clock)),
+            TITLES.join(" | "),
+            " --- |".repeat(TITLES.len())
+        );
+        for (host, entry) in &room.hosts {
+            let cells = row(host, entry, room, head.clock).map(|cell| escape(&cell));
+            _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    text
+}
+
+/// The table as one JSON document.
+#[must_use]
+pub fn json(head: Head<'_>, ledger: &Ledger<'_>) -> Value {
+    let rooms = ledger.rooms.iter().map(|(name, room)| {
+        let hosts = room
+            .hosts
+            .iter()
+            .map(|(host, entry)| host_json(host, entry));
+        let mut value = room_json(name, room);
+        value["hosts"] = hosts.collect();
+        value
+    });
+    json!({
+        "format_version": FORMAT_VERSION,
+        "server": head.server,
+        "at": head.clock.now,
+        "commit": head.commit,
+        "problems": head.problems,
+        "unseen": head.blind,
+        "rooms": rooms.collect::<Vec<_>>(),
+        "counts": Counts::of(ledger),
+    })
+}
+
+pub(super) fn room_json(name: &RoomName, room: &RoomEntry<'_>) -> Value {
+    json!({
+        "room": name, "class": room.class, "images": room.images, "due": room.due, "next": room.next,
+    })
+}
+
+pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
+    let applied = entry.applied.iter().map(|(image, applied)| {
+        json!({
+            "image": image, "file": applied.file, "stamp": applied.stamp, "version": applied.version,
+            "at": applied.at,
+        })
+    });
+    let cause = entry.cause();
+    json!({
+        "host": host,
+        "state": entry.state,
+        "since": entry.since,
+        "runs": entry.runs,
+        "is_fresh": entry.is_fresh,
+        "failures": entry.failures,
+        "applied": applied.collect::<Vec<_>>(),
+        "cause": cause,
+        "meaning": cause.map(|cause| cause.meaning()),
+        "advice": cause.map(|cause| cause.advice()),
+        "last": entry.last().map(attempt_json),
+        "unseen": entry.unseen,
+    })
+}
+
+pub(super) fn attempt_json(attempt: &Attempt) -> Value {
+    let (room, due) = attempt.step.reset().unzip();
+    json!({
+        "at": attempt.at, "room": room, "due": due, "outcome": attempt.outcome,
+        "version": attempt.version,
+    })
+}
+
+/// What is said of a room beside its name.
+pub(super) fn about(room: &RoomEntry<'_>, clock: Clock<'_>) -> String {
+    let due = match room.due {
+        Some(due) => format!(", reset due since {}", clock.show(due)),
+        None => String::new(),
+    };
+    let next = match room.next {
+        Some(next) => format!(", next {}", clock.show(next)),
+        None if room.due.is_none() => ", never reset".to_owned(),
+        None => String::new(),
+    };
+    format!("class {}{due}{next}", room.class)
+}
+
+fn row(
+    name: &HostName,
+    entry: &HostEntry<'_>,
+    room: &RoomEntry<'_>,
+    clock: Clock<'_>,
+) -> [String; 6] {
+    let state = match (entry.state, entry.failures) {
+        (HostState::Failed, 2..) => format!("failed {}\u{d7}", entry.failures),
+        (state, _) => word(state).to_owned(),
+    };
+    let runs: Vec<String> = room
+        .images
+        .iter()
+        .filter_map(|image| Some(format!("{image} {}", version(entry.applied.get(*image)?))))
+        .collect();
+    let since = entry
+        .since
+        .map_or_else(|| "never".to_owned(), |at| clock.show(at));
+    let runs = if runs.is_empty() {
+        "\u{2013}".to_owned()
+    } else {
+        runs.join(", ")
+    };
+    let wanted = wanted(entry.runs).to_owned();
+    [name.to_string(), state, runs, wanted, since, why(entry)]
+}
+
+/// Why a host stands as it does, in plain words where its cause is known.
+pub(super) fn why(entry: &HostEntry<'_>) -> String {
+    let said = match entry.last().map(|attempt| &attempt.outcome) {
+        Some(
+            HostOutcome::Failed { why, .. }
+            | HostOutcome::InUse { why }
+            | HostOutcome::Unreachable { why }
+            | HostOutcome::Unknown { why },
+        ) => why,
+        Some(HostOutcome::Applied { .. }) | None => "",
+    };
+    match (entry.cause(), entry.state) {
+        (Some(cause), _) => cause.meaning().to_owned(),
+        (None, HostState::Applied | HostState::Busy) => String::new(),
+        (None, _) => said.to_owned(),
+    }
+}
+
+/// Which state of an image, by the best name that is known.
+pub(super) fn version(applied: &Applied<'_>) -> String {
+    match (applied.version, applied.stamp) {
+        (Some(version), _) => version.to_string(),
+        (None, Some(stamp)) => format!("of {}", stamp.as_str()),
+        (None, None) => "of unknown date".to_owned(),
+    }
+}
+
+pub(super) const fn word(state: HostState) -> &'static str {
+    match state {
+        HostState::Applied => "applied",
+        HostState::Failed => "failed",
+        HostState::InUse => "in use",
+        HostState::Unreachable => "unreachable",
+        HostState::Unknown => "unknown",
+        HostState::Busy => "busy",
+    }
+}
+
+const fn wanted(runs: Runs) -> &'static str {
+    match runs {
+        Runs::Wanted => "yes",
+        Runs::Other => "no",
+        Runs::Unknown => "unknown",
+    }
+}
+
+fn painted(cell: &str, state: HostState, color: Color) -> String {
+    let code = match state {
+        HostState::Applied => 32,
+        HostState::Failed => 31,
+        HostState::InUse => 35,
+        HostState::Unreachable => 33,
+        HostState::Unknown => 90,
+        HostState::Busy => 36,
+    };
+    match color {
+        Color::On => format!("\u{1b}[{code}m{cell}\u{1b}[0m"),
+        Color::Off => cell.to_owned(),
+    }
+}
+
+/// How many hosts stand how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// All.
+    pub hosts: usize,
+    /// Those that were put back at their last attempt.
+    pub applied: usize,
+    /// Those that failed at it.
+    pub failed: usize,
+    /// Those that somebody worked at.
+    pub in_use: usize,
+    /// Those that did not answer.
+    pub unreachable: usize,
+    /// Those of which nothing is known, or not how it ended.
+    pub unknown: usize,
+    /// Those on which something runs.
+    pub busy: usize,
+    /// Those that run what is wanted.
+    pub as_wanted: usize,
+}
+
+impl Counts {
+    /// Those of all rooms.
+    #[must_use]
+    pub fn of(ledger: &Ledger<'_>) -> Self {
+        Self::of_hosts(ledger.rooms.values().flat_map(|room| room.hosts.values()))
+    }
+
+    pub(super) fn of_hosts<'a>(hosts: impl Iterator<Item = &'a HostEntry<'a>>) -> Self {
+        let mut counts = Self::default();
+        for entry in hosts {
+            counts.hosts += 1;
+            *match entry.state {
+                HostState::Applied => &mut counts.applied,
+                HostState::Failed => &mut counts.failed,
+                HostState::InUse => &mut counts.in_use,
+                HostState::Unreachable => &mut counts.unreachable,
+                HostState::Unknown => &mut counts.unknown,
+                HostState::Busy => &mut counts.busy,
+            } += 1;
+            counts.as_wanted += usize::from(entry.runs == Runs::Wanted);
+        }
+        counts
+    }
+
+    pub(super) fn line(self) -> String {
+        let states = [
+            (self.applied, HostState::Applied),
+            (self.failed, HostState::Failed),
+            (self.in_use, HostState::InUse),
+            (self.unreachable, HostState::Unreachable),
+            (self.unknown, HostState::Unknown),
+            (self.busy, HostState::Busy),
+        ];
+        let some = states.into_iter().filter(|(number, _)| *number > 0);
+        let mut parts: Vec<String> = some
+            .map(|(number, state)| format!("{number} {}", word(state)))
+            .collect();
+        parts.push(format!("{} as wanted", self.as_wanted));
+        format!(
+            "{}: {}.",
+            count(self.hosts, "host", "hosts"),
+            parts.join(", ")
+        )
+    }
+}

@@ -1,0 +1,268 @@
+//! The ledger: what decides how a host stands, and how people read it (`tests/cases/hosts`).
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use harness::golden;
+use harness::worlds::{
+    GIB, World, applied, at, failed, live, manifest, name, os, schedule, unreachable,
+};
+use jiff::Timestamp;
+use reconciler::linbo::cause::Cause;
+use reconciler::linbo::status::HostReport;
+use reconciler::linbo::verdict::HostOutcome;
+use reconciler::planning::ledger::{HostEntry, HostState, Runs};
+use reconciler::planning::{Busy, Entry, Ledger, Probe, StepId, plan};
+use reconciler::report::explain::{self, HostCase};
+use reconciler::report::hosts;
+use reconciler::report::style::Color;
+use reconciler::report::text::Head;
+use reconciler::report::title::Clock;
+use reconciler::world::CommitLine;
+use schema::fleet::ResetCommand;
+
+const MONDAY: &str = "2026-11-23T18:45";
+/// The stamp of [`applied`].
+const STAMP: &str = "202611011930";
+
+/// A school with two rooms whose image is in place; nothing is known of its hosts.
+fn school() -> World {
+    let mut world = World::empty(at(MONDAY));
+    world.release("ubuntu", "2026.10.1", 12 * GIB, Some(GIB));
+    world.store("ubuntu", "2026.10.1", 12 * GIB, Some(GIB));
+    let found = live(&manifest("ubuntu", "2026.10.1", 12 * GIB, Some(GIB)));
+    world
+        .observed
+        .live
+        .insert(name("ubuntu"), Probe::Seen(found));
+    let record = world.live_mut("ubuntu").diff.as_mut().unwrap();
+    record.record.as_mut().unwrap().timestamp = Some(name(STAMP));
+    world.class("lab", &[os("ubuntu", ResetCommand::Sync)]);
+    world.room("r101", "lab", 8);
+    world.room("r102", "lab", 1);
+    world.room_mut("r102").reset = Some(schedule(&["daily 09:00"]));
+    world
+}
+
+/// Notes an attempt of the reset of r101 that was due at `due`.
+fn tried(world: &mut World, host: &str, due: &str, when: Timestamp, outcome: HostOutcome) {
+    let step: StepId = serde_json::from_value(format!("reset/r101/{}", at(due)).into()).unwrap();
+    let entry = Entry::Host {
+        step,
+        host: name(host),
+        outcome,
+        version: None,
+    };
+    world.note(when, entry);
+}
+
+fn reported(world: &mut World, host: &str, line: &str) {
+    let report = HostReport::parse(line.as_bytes()).unwrap();
+    world
+        .observed
+        .reports
+        .insert(name(host), Probe::Seen(Some(report)));
+}
+
+/// A school in which every host stands otherwise.
+fn of_all_kinds() -> World {
+    const LAST: &str = "2026-11-18T18:00";
+    const DUE: &str = "2026-11-23T18:00";
+    let mut world = school();
+    let w = &mut world;
+    let full = HostOutcome::Failed {
+        why: Cause::CacheFull.meaning().to_owned(),
+        evidence: vec![
+            "Failed to write into the file /cache/ubuntu.qcow2, cause: No space left on device"
+                .to_owned(),
+            "ubuntu.qcow2 could not be downloaded!".to_owned(),
+        ],
+    };
+    for n in 1..=6 {
+        let host = format!("r101-pc{n:02}");
+        tried(
+            w,
+            &host,
+            LAST,
+            at("2026-11-18T18:12"),
+            applied("ubuntu.qdiff"),
+        );
+    }
+    tried(
+        w,
+        "r101-pc01",
+        DUE,
+        at("2026-11-23T18:11"),
+        applied("ubuntu.qdiff"),
+    );
+    for minute in ["10", "22", "35"] {
+        let when = at(&format!("2026-11-23T18:{minute}"));
+        tried(w, "r101-pc02", DUE, when, full.clone());
+    }
+    tried(w, "r101-pc03", DUE, at("2026-11-23T18:12"), unreachable());
+    let hung = HostOutcome::Unknown {
+        why: "`sync:1` was still running after 2 hours".to_owned(),
+    };
+    tried(w, "r101-pc04", DUE, at("2026-11-23T18:40"), hung);
+    world.observed.busy = Probe::Seen([(name("r101-pc05"), Busy::Session)].into());
+    // Somebody synced it by hand, and it got the base without the diff.
+    let line = format!("202611231830 applied: ubuntu.qcow2 \"{STAMP}\"\n");
+    reported(&mut world, "r101-pc06", &line);
+    let unseen = "/srv/linbo/log/r101-pc07_image.status: permission denied".to_owned();
+    world
+        .observed
+        .reports
+        .insert(name("r101-pc07"), Probe::Unseen(unseen));
+    world
+}
+
+fn with_head(world: &World, show: impl FnOnce(Head<'_>)) {
+    let commit = CommitLine {
+        id: "3f9c2ab41d5e6f708192a3b4c5d6e7f801234567".to_owned(),
+        subject: "rooms: r101 is reset on Wednesdays too".to_owned(),
+    };
+    let blind = world.observed.blind_spots();
+    show(Head {
+        server: "bs-nord",
+        commit: Some(&commit),
+        problems: &[],
+        blind: &blind,
+        clock: Clock {
+            now: world.observed.at,
+            zone: &world.desired.zone,
+        },
+    });
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap() + "\n"
+}
+
+#[test]
+fn hosts_of_all_kinds() {
+    let world = of_all_kinds();
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    let plan = plan(&world.desired, &world.observed);
+    with_head(&world, |head| {
+        let check = |name: &str, text: &str| golden::check(&format!("hosts/{name}"), text);
+        check("hosts.txt", &hosts::text(head, &ledger, Color::Off));
+        check("hosts.json", &pretty(&hosts::json(head, &ledger)));
+        check("hosts.md", &hosts::markdown(head, &ledger));
+        for host in [
+            "r101-pc01",
+            "r101-pc02",
+            "r101-pc05",
+            "r101-pc07",
+            "r102-pc01",
+        ] {
+            let host = name(host);
+            let case = HostCase::of(&ledger, &host).unwrap();
+            let text = explain::host(head, case, &plan, Color::Off);
+            check(&format!("explain-{host}.txt"), &text);
+        }
+        let host = name("r101-pc02");
+        let case = HostCase::of(&ledger, &host).unwrap();
+        let json = explain::host_json(head, case, &plan);
+        check("explain-r101-pc02.json", &pretty(&json));
+        for room in ["r101", "r102"] {
+            let room = name(room);
+            let entry = &ledger.rooms[&room];
+            let text = explain::room(head, &room, entry, &plan, Color::Off);
+            check(&format!("explain-{room}.txt"), &text);
+            let json = explain::room_json(head, &room, entry, &plan);
+            check(&format!("explain-{room}.json"), &pretty(&json));
+        }
+    });
+}
+
+/// What the ledger says of `r101-pc01`.
+#[track_caller]
+fn stands(world: &World, state: HostState, runs: Runs, failures: usize) {
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    let host = name("r101-pc01");
+    let (_, _, entry): (_, _, &HostEntry<'_>) = ledger.host(&host).unwrap();
+    assert_eq!(
+        (entry.state, entry.runs, entry.failures),
+        (state, runs, failures)
+    );
+}
+
+#[test]
+fn the_newest_evidence_decides() {
+    let mut world = school();
+    let host = "r101-pc01";
+    stands(&world, HostState::Unknown, Runs::Unknown, 0);
+    world.outcome(host, at("2026-11-16T18:10"), applied("ubuntu.qdiff"));
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+    world.outcome(host, at("2026-11-18T18:10"), failed("no"));
+    world.outcome(host, at("2026-11-18T18:20"), unreachable());
+    world.outcome(host, at("2026-11-18T18:30"), failed("no"));
+    // What it had may be spoiled by what was begun since.
+    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    // A report that is older than the last attempt is nothing new; a newer one is.
+    reported(
+        &mut world,
+        host,
+        &format!("202611181829 applied: ubuntu.qdiff \"{STAMP}\"\n"),
+    );
+    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    reported(
+        &mut world,
+        host,
+        &format!("202611191000 applied: ubuntu.qdiff \"{STAMP}\"\n"),
+    );
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+    reported(
+        &mut world,
+        host,
+        "202611191000 applied: ubuntu.qdiff \"202609010000\"\n",
+    );
+    stands(&world, HostState::Applied, Runs::Other, 0);
+    reported(&mut world, host, "202611191000 applied: ubuntu.qdiff \n");
+    stands(&world, HostState::Applied, Runs::Unknown, 0);
+    // Making an image is not getting one, and tomorrow has not happened yet.
+    reported(
+        &mut world,
+        host,
+        &format!("202611191000 created: ubuntu.qdiff {STAMP}\n"),
+    );
+    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    reported(
+        &mut world,
+        host,
+        &format!("202611241000 applied: ubuntu.qdiff \"{STAMP}\"\n"),
+    );
+    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    world.outcome(host, at("2027-11-18T18:30"), unreachable());
+    stands(&world, HostState::Failed, Runs::Unknown, 2);
+}
+
+#[test]
+fn what_is_wanted_is_what_git_says_not_what_lies_there() {
+    let mut world = school();
+    world.outcome("r101-pc01", at("2026-11-23T18:10"), applied("ubuntu.qdiff"));
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+    world.desired.images.clear();
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    stands(&world, HostState::Applied, Runs::Other, 0);
+    world.observed.store = Probe::Unseen("permission denied".to_owned());
+    stands(&world, HostState::Applied, Runs::Unknown, 0);
+    // A room with two systems needs both.
+    let mut world = school();
+    world.outcome("r101-pc01", at("2026-11-23T18:10"), applied("ubuntu.qdiff"));
+    world.on_site("win11");
+    let systems = [
+        os("ubuntu", ResetCommand::Sync),
+        os("win11", ResetCommand::New),
+    ];
+    world.class("lab", &systems);
+    stands(&world, HostState::Applied, Runs::Unknown, 0);
+    let base = world.live_mut("win11").base.as_mut().unwrap();
+    base.record.as_mut().unwrap().timestamp = Some(name(STAMP));
+    // The status file holds the last image alone; the journal has the one before.
+    reported(
+        &mut world,
+        "r101-pc01",
+        &format!("202611231830 applied: win11.qcow2 \"{STAMP}\"\n"),
+    );
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+}
