@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
@@ -102,11 +103,12 @@ pub enum StepResult {
     },
 }
 
-/// The journal, folded to what the planner asks.
+/// The journal, folded to what the planner asks. Each look at the world has a copy, so copies share all
+/// that was not changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     steps: BTreeMap<StepId, Failures>,
-    hosts: BTreeMap<HostName, Vec<Attempt>>,
+    hosts: Arc<BTreeMap<HostName, Arc<Vec<Attempt>>>>,
     told: BTreeMap<String, String>,
 }
 
@@ -138,7 +140,8 @@ impl Journal {
     pub fn fold(&mut self, record: &Record) {
         match &record.entry {
             Entry::Host { host, outcome, .. } => {
-                let attempts = self.hosts.entry(host.clone()).or_default();
+                let hosts = Arc::make_mut(&mut self.hosts);
+                let attempts = Arc::make_mut(hosts.entry(host.clone()).or_default());
                 if attempts.len() == Self::ATTEMPTS_KEPT {
                     attempts.remove(0);
                 }
@@ -192,7 +195,9 @@ impl Journal {
     /// The attempts to reset a host, oldest first.
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {
-        self.hosts.get(host).map_or(&[], Vec::as_slice)
+        self.hosts
+            .get(host)
+            .map_or(&[], |attempts| attempts.as_slice())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::planning::{Action, Desired, Observed, Probe, Step, predict};
 /// What stood before a step.
 pub(super) struct Foretold {
     predicted: Observed,
-    desired: std::rc::Rc<Desired>,
+    desired: std::sync::Arc<Desired>,
     changes: u64,
     calm: bool,
 }

@@ -124,7 +124,7 @@ impl Senses for Port {
         let desired = number.and_then(|number| self.world.desired(self.site, number));
         let commit = number.map(|number| self.world.remote.borrow().line(number));
         Target {
-            desired: desired.map(|desired| (*desired).clone()),
+            desired,
             commit,
             problems,
         }

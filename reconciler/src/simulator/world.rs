@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use schema::digest::Digest;
@@ -44,7 +45,7 @@ pub(super) struct Site {
     /// How often something befell the school or people did something there.
     changes: Cell<u64>,
     saved: RefCell<Option<Disk>>,
-    desired: RefCell<BTreeMap<usize, Option<Rc<Desired>>>>,
+    desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
 }
@@ -388,13 +389,13 @@ impl World {
     }
 
     /// What a school's server is to make true by a commit.
-    pub(super) fn desired(&self, site: usize, number: usize) -> Option<Rc<Desired>> {
+    pub(super) fn desired(&self, site: usize, number: usize) -> Option<Arc<Desired>> {
         let here = &self.sites[site];
         let mut known = here.desired.borrow_mut();
         let make = || {
             let remote = self.remote.borrow();
             let fleet = remote.commits.get(number)?.fleet.as_ref().ok()?;
-            Desired::of(fleet, &Server::School(here.name.clone())).map(Rc::new)
+            Desired::of(fleet, &Server::School(here.name.clone())).map(Arc::new)
         };
         known.entry(number).or_insert_with(make).clone()
     }
