@@ -124,7 +124,7 @@ impl Host {
 
     /// What it was last to make true.
     #[must_use]
-    pub fn desired(&self) -> Option<Desired> {
+    pub fn desired(&self) -> Option<Arc<Desired>> {
         self.state.loaded().map(|loaded| loaded.desired)
     }
 

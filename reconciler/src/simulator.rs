@@ -29,6 +29,7 @@ mod promises;
 mod rehearsal;
 mod remote;
 mod reset;
+mod rest;
 pub mod script;
 pub mod time;
 pub mod truth;

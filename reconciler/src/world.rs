@@ -3,6 +3,7 @@
 //! A dry run is handed [`Senses`] alone, so the type checker proves that it changes nothing.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::planning::{Desired, Observed, Record, Running, Step};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The state of the newest commit that is valid and accepted; none when there has never been one.
-    pub desired: Option<Desired>,
+    pub desired: Option<Arc<Desired>>,
     /// The commit that it comes from.
     pub commit: Option<CommitLine>,
     /// What is wrong: the remote is down, a newer commit is not valid or not accepted. Each is a text

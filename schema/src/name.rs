@@ -5,13 +5,16 @@
 //! No name holds a slash, a blank, a quote or a control character, and none begins with a dash or a
 //! dot. So no name can leave its folder, become an option, or be read as two words by any program
 //! that it is handed to.
+//!
+//! Copies of a name share its text: plans and observations are full of them.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +52,8 @@ impl Shape {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $longest:literal, [$($inner:pat_param)|*], $pattern:literal, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(transparent)]
-        pub struct $name(Box<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The regular expression that the JSON Schema carries.
@@ -74,6 +76,12 @@ macro_rules! name {
                 } else {
                     Err(NameError { kind: $kind, text: text.to_owned(), rule: $rule })
                 }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 

@@ -157,7 +157,7 @@ impl Senses for Memory {
             id: self.commit.get().to_string(),
             subject: String::new(),
         };
-        let desired = (!self.blind.get()).then(|| self.desired.borrow().clone());
+        let desired = (!self.blind.get()).then(|| self.desired.borrow().clone().into());
         self.blind
             .set(self.blind.get() || self.merge.is_some_and(|(minute, _)| minute == u64::MAX));
         Target {

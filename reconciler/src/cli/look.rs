@@ -1,5 +1,7 @@
 //! A look at the world that changes nothing: what dry runs, ledgers and explanations are made of.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -15,7 +17,7 @@ use crate::world::{CommitLine, Problem, Senses, Target};
 
 /// What was seen.
 pub(super) struct Sight {
-    pub(super) desired: Desired,
+    pub(super) desired: Arc<Desired>,
     pub(super) observed: Observed,
     commit: Option<CommitLine>,
     problems: Vec<Problem>,

@@ -7,7 +7,7 @@
 //! in force, and what is wrong is said.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use schema::diagnostic::{self, Severity};
@@ -39,7 +39,7 @@ pub struct Loaded {
     commit: CommitId,
     line: CommitLine,
     /// What this server must make true.
-    pub desired: Desired,
+    pub desired: Arc<Desired>,
     /// Who hears of failures.
     pub mail: Option<Mail>,
     /// Who hears of them besides.
@@ -177,7 +177,7 @@ impl StateRepo {
         Ok(Loaded {
             commit: commit.clone(),
             line,
-            desired,
+            desired: Arc::new(desired),
             mail: fleet.mail,
             contact,
         })

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schema::name::{ClassName, HostName, RoomName};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -130,10 +131,13 @@ pub struct Device {
     pub pxe: Pxe,
 }
 
-/// All rows of a `devices.csv`.
+/// All rows of a `devices.csv`. Copies share them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
-pub struct Devices {
+pub struct Devices(Arc<Table>);
+
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Table {
     rows: Vec<Device>,
     problems: Vec<RowProblem>,
     by_host: BTreeMap<HostName, usize>,
@@ -149,19 +153,38 @@ struct Saved {
 }
 
 impl From<Devices> for Saved {
-    fn from(Devices { rows, problems, .. }: Devices) -> Self {
-        Self { rows, problems }
+    fn from(Devices(table): Devices) -> Self {
+        Self {
+            rows: table.rows.clone(),
+            problems: table.problems.clone(),
+        }
     }
 }
 
 impl From<Saved> for Devices {
     fn from(Saved { rows, problems }: Saved) -> Self {
-        let mut devices = Self {
+        let mut table = Table {
             problems,
-            ..Self::default()
+            ..Table::default()
         };
-        rows.into_iter().for_each(|device| devices.push(device));
-        devices
+        rows.into_iter().for_each(|device| table.push(device));
+        Self(Arc::new(table))
+    }
+}
+
+impl Table {
+    fn push(&mut self, device: Device) {
+        let index = self.rows.len();
+        self.by_host.insert(device.host.clone(), index);
+        self.by_room
+            .entry(device.room.clone())
+            .or_default()
+            .push(index);
+        self.by_class
+            .entry(device.class.clone())
+            .or_default()
+            .push(index);
+        self.rows.push(device);
     }
 }
 
@@ -169,7 +192,7 @@ impl Devices {
     /// Reads a whole file.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
-        let mut devices = Self::default();
+        let mut devices = Table::default();
         let mut macs: BTreeMap<Mac, usize> = BTreeMap::new();
         let mut addresses: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
         let mut hosts: BTreeMap<HostName, usize> = BTreeMap::new();
@@ -206,72 +229,58 @@ impl Devices {
             addresses.extend(device.ip.map(|ip| (ip, line)));
             devices.push(device);
         }
-        devices
-    }
-
-    fn push(&mut self, device: Device) {
-        let index = self.rows.len();
-        self.by_host.insert(device.host.clone(), index);
-        self.by_room
-            .entry(device.room.clone())
-            .or_default()
-            .push(index);
-        self.by_class
-            .entry(device.class.clone())
-            .or_default()
-            .push(index);
-        self.rows.push(device);
+        Self(Arc::new(devices))
     }
 
     /// All devices, in the order of the file.
     #[must_use]
     pub fn rows(&self) -> &[Device] {
-        &self.rows
+        &self.0.rows
     }
 
     /// All rows that could not be taken, in the order of the file.
     #[must_use]
     pub fn problems(&self) -> &[RowProblem] {
-        &self.problems
+        &self.0.problems
     }
 
     /// The device of this name, which is compared without regard to case.
     #[must_use]
     pub fn get(&self, host: &HostName) -> Option<&Device> {
-        let index = match self.by_host.get(host) {
+        let Table { rows, by_host, .. } = &*self.0;
+        let index = match by_host.get(host) {
             Some(index) => index,
-            None => self
-                .by_host
+            None => by_host
                 .get(host.as_str().to_ascii_lowercase().as_str())?,
         };
-        self.rows.get(*index)
+        rows.get(*index)
     }
 
     /// The devices of a room, in the order of the file.
     pub fn in_room(&self, room: &RoomName) -> impl Iterator<Item = &Device> {
-        self.indexed(self.by_room.get(room))
+        self.indexed(self.0.by_room.get(room))
     }
 
     /// The devices of a class, in the order of the file.
     pub fn of_class(&self, class: &ClassName) -> impl Iterator<Item = &Device> {
-        self.indexed(self.by_class.get(class))
+        self.indexed(self.0.by_class.get(class))
     }
 
     /// All rooms that have a device.
     pub fn rooms(&self) -> impl Iterator<Item = &RoomName> {
-        self.by_room.keys()
+        self.0.by_room.keys()
     }
 
     /// All classes that have a device.
     pub fn classes(&self) -> impl Iterator<Item = &ClassName> {
-        self.by_class.keys()
+        self.0.by_class.keys()
     }
 
     fn indexed(&self, indices: Option<&Vec<usize>>) -> impl Iterator<Item = &Device> {
         indices
             .into_iter()
             .flatten()
-            .filter_map(|index| self.rows.get(*index))
+            .filter_map(|index| self.0.rows.get(*index))
     }
 }
 

@@ -38,7 +38,7 @@ impl fmt::Display for Server {
 }
 
 /// What one server must make true.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
     /// The server.
     pub server: Server,

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{FileName, HostName, ImageName, VersionName};
@@ -111,17 +112,24 @@ pub enum StepResult {
     },
 }
 
-/// The journal, folded to what the planner asks.
+/// The journal, folded to what the planner asks. Each look at the world has a copy, so copies share all
+/// that was not changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     steps: BTreeMap<StepId, Failures>,
-    hosts: BTreeMap<HostName, Vec<Attempt>>,
-    /// Of each file, when it was last applied, as far as that is no longer among the attempts.
-    applied: BTreeMap<HostName, BTreeMap<FileName, Attempt>>,
-    runs: BTreeMap<HostName, BTreeMap<FileName, Runs>>,
+    hosts: Arc<BTreeMap<HostName, Arc<HostMemory>>>,
     activated: BTreeMap<ImageName, Timestamp>,
     told: BTreeMap<String, String>,
     announced: BTreeSet<String>,
+}
+
+/// What is remembered of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct HostMemory {
+    attempts: Vec<Attempt>,
+    /// Of each file, when it was last applied, as far as that is no longer among the attempts.
+    applied: BTreeMap<FileName, Attempt>,
+    runs: BTreeMap<FileName, Runs>,
 }
 
 /// Which state of an image file a host has, by its own word.
@@ -170,25 +178,27 @@ impl Journal {
                 outcome,
                 version,
             } => {
-                if let HostOutcome::Applied { file, stamp } = outcome {
-                    let files = self.runs.entry(host.clone()).or_default();
-                    if files.get(file).is_none_or(|runs| runs.stamp != *stamp) {
-                        let runs = Runs {
-                            stamp: stamp.clone(),
-                            since: record.at,
-                        };
-                        files.insert(file.clone(), runs);
-                    }
+                let hosts = Arc::make_mut(&mut self.hosts);
+                let memory = Arc::make_mut(hosts.entry(host.clone()).or_default());
+                if let HostOutcome::Applied { file, stamp } = outcome
+                    && memory
+                        .runs
+                        .get(file)
+                        .is_none_or(|runs| runs.stamp != *stamp)
+                {
+                    let runs = Runs {
+                        stamp: stamp.clone(),
+                        since: record.at,
+                    };
+                    memory.runs.insert(file.clone(), runs);
                 }
-                let attempts = self.hosts.entry(host.clone()).or_default();
-                if attempts.len() == Self::ATTEMPTS_KEPT {
-                    let oldest = attempts.remove(0);
+                if memory.attempts.len() == Self::ATTEMPTS_KEPT {
+                    let oldest = memory.attempts.remove(0);
                     if let HostOutcome::Applied { file, .. } = &oldest.outcome {
-                        let files = self.applied.entry(host.clone()).or_default();
-                        files.insert(file.clone(), oldest);
+                        memory.applied.insert(file.clone(), oldest);
                     }
                 }
-                attempts.push(Attempt {
+                memory.attempts.push(Attempt {
                     at: record.at,
                     step: step.clone(),
                     outcome: outcome.clone(),
@@ -250,13 +260,15 @@ impl Journal {
     /// The attempts to reset a host, oldest first.
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {
-        self.hosts.get(host).map_or(&[], Vec::as_slice)
+        self.hosts
+            .get(host)
+            .map_or(&[], |memory| memory.attempts.as_slice())
     }
 
     /// Which state of a file a host was put back to last.
     #[must_use]
     pub fn runs(&self, host: &HostName, file: &FileName) -> Option<&Runs> {
-        self.runs.get(host)?.get(file)
+        self.hosts.get(host)?.runs.get(file)
     }
 
     /// When an image was last exchanged in LINBO's folder.
@@ -267,11 +279,8 @@ impl Journal {
 
     /// What a host applied: of each file at least the last time, however many attempts came after it.
     pub fn applied(&self, host: &HostName) -> impl Iterator<Item = &Attempt> {
-        let older = self
-            .applied
-            .get(host)
-            .into_iter()
-            .flat_map(BTreeMap::values);
+        let memory = self.hosts.get(host).into_iter();
+        let older = memory.flat_map(|memory| memory.applied.values());
         let is_applied =
             |attempt: &&Attempt| matches!(attempt.outcome, HostOutcome::Applied { .. });
         older.chain(self.attempts(host).iter().filter(is_applied))

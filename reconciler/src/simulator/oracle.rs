@@ -1,16 +1,21 @@
-//! Each step that went well is compared with what `predict` said of it: observe, predict, perform,
-//! observe, compare, in every run and with everything else that goes on at the same time.
+//! Steps that went well, some of them chosen by chance, are compared with what `predict` said of them:
+//! observe, predict, perform, observe, compare, in every run and with everything else that goes on at
+//! the same time.
 
 use schema::name::HostName;
 
+use super::chance::Permille;
 use super::port::Port;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Observed, Probe, Step, predict};
 
+/// How many steps are compared.
+const CHOSEN: Permille = 250;
+
 /// What stood before a step.
 pub(super) struct Foretold {
     predicted: Observed,
-    desired: std::rc::Rc<Desired>,
+    desired: std::sync::Arc<Desired>,
     changes: u64,
     calm: bool,
 }
@@ -18,7 +23,8 @@ pub(super) struct Foretold {
 impl Port {
     /// Looks before a step; none when nothing can be said of it.
     pub(super) fn foretell(&self, step: &Step) -> Option<Foretold> {
-        if self.world.bug.is_some() {
+        let chosen = self.luck("oracle", self.true_now()).happens(CHOSEN);
+        if self.world.bug.is_some() || !chosen {
             return None;
         }
         let applied = self.school().borrow().disk.applied?;

@@ -5,15 +5,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use super::event::What;
 use super::port::Port;
+use super::rest::wake;
 use super::time::{DAY, MINUTE, Moment};
 use super::world::World;
 use crate::engine::close::{Teller, close, tell};
 use crate::engine::{Rhythm, converge};
-use crate::planning::{Desired, Gate};
 use crate::report::summary::Summary;
 use crate::report::title::Clock;
 use crate::report::{summary, title};
@@ -80,7 +78,6 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
 fn next(port: &Port, ended: &Summary, mailed: bool) -> Moment {
     let now = port.true_now();
     let error = port.school().borrow().clock_error();
-    let truly = |at: jiff::Timestamp| Moment::from(at) + -error;
     let mut next = now + DAY;
     let mut at_latest = |at: Moment| next = next.min(at.max(now + 1));
     if !mailed
@@ -90,37 +87,10 @@ fn next(port: &Port, ended: &Summary, mailed: bool) -> Moment {
     {
         at_latest(now + 30 * MINUTE);
     }
-    let Some((observed, plan)) = &ended.last else {
+    let Some((_, plan)) = &ended.last else {
         return next;
     };
-    for hold in &plan.holds {
-        match (&hold.gate, hold.wake) {
-            (_, Some(wake)) => at_latest(truly(wake)),
-            (
-                Gate::Busy(_) | Gate::HostsBusy(_) | Gate::Uploading(_) | Gate::StartConf(_),
-                None,
-            ) => {
-                at_latest(now + 10 * MINUTE);
-            }
-            (Gate::Unseen(_), None) => at_latest(now + 60 * MINUTE),
-            _ => {}
-        }
-    }
     let applied = port.school().borrow().disk.applied;
     let desired = applied.and_then(|number| port.world.desired(port.site, number));
-    if let Some(due) = desired.and_then(|desired| next_due(&desired, observed.at)) {
-        at_latest(truly(due));
-    }
-    next
-}
-
-fn next_due(desired: &Desired, at: jiff::Timestamp) -> Option<jiff::Timestamp> {
-    let zone: &TimeZone = &desired.zone;
-    let schedules = desired
-        .rooms
-        .values()
-        .filter_map(|room| room.reset.as_ref());
-    schedules
-        .filter_map(|schedule| schedule.next(at, zone, &desired.holidays))
-        .min()
+    next.min(wake(plan, desired.as_deref(), now, error))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use schema::digest::Digest;
@@ -17,6 +18,7 @@ use super::event::{Event, What};
 use super::fault::{Fault, Kind};
 use super::promises::{Promises, Scene};
 use super::remote::Remote;
+use super::rest::{Rest, wake};
 use super::script::{Script, Turn};
 use super::time::{DAY, Due, MINUTE, Moment, Time};
 use super::truth::{Disk, School};
@@ -34,7 +36,7 @@ pub(super) struct Site {
     pub(super) name: SchoolName,
     pub(super) school: RefCell<School>,
     /// Which pass is the last one.
-    life: Cell<u64>,
+    pub(super) life: Cell<u64>,
     /// How often the pass still goes on before it is killed.
     crash: Cell<Option<u32>>,
     /// Whether the pass is to be killed before it goes on again.
@@ -43,8 +45,9 @@ pub(super) struct Site {
     next: Cell<Option<Moment>>,
     /// How often something befell the school or people did something there.
     changes: Cell<u64>,
+    pub(super) rest: Rest,
     saved: RefCell<Option<Disk>>,
-    desired: RefCell<BTreeMap<usize, Option<Rc<Desired>>>>,
+    desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
 }
@@ -90,6 +93,7 @@ impl World {
             dying: Cell::new(false),
             next: Cell::new(None),
             changes: Cell::new(0),
+            rest: Rest::default(),
             saved: RefCell::default(),
             desired: RefCell::default(),
             foretold: RefCell::default(),
@@ -389,13 +393,13 @@ impl World {
     }
 
     /// What a school's server is to make true by a commit.
-    pub(super) fn desired(&self, site: usize, number: usize) -> Option<Rc<Desired>> {
+    pub(super) fn desired(&self, site: usize, number: usize) -> Option<Arc<Desired>> {
         let here = &self.sites[site];
         let mut known = here.desired.borrow_mut();
         let make = || {
             let remote = self.remote.borrow();
             let fleet = remote.commits.get(number)?.fleet.as_ref().ok()?;
-            Desired::of(fleet, &Server::School(here.name.clone())).map(Rc::new)
+            Desired::of(fleet, &Server::School(here.name.clone())).map(Arc::new)
         };
         known.entry(number).or_insert_with(make).clone()
     }
@@ -408,10 +412,14 @@ impl World {
             what,
         };
         if let Some(site) = site {
-            if let What::Befell(_) = event.what {
-                self.sites[site]
-                    .changes
-                    .set(self.sites[site].changes.get() + 1);
+            let here = &self.sites[site];
+            match event.what {
+                What::Befell(_) => {
+                    here.changes.set(here.changes.get() + 1);
+                    self.stir(site);
+                }
+                What::Finished(..) => here.rest.ended(),
+                _ => {}
             }
             let school = self.sites[site].school.borrow();
             let desired = school
@@ -431,6 +439,9 @@ impl World {
             };
             self.promises.borrow_mut().see(&event.what, &scene);
         }
+        if let (None, What::Befell(_)) = (site, &event.what) {
+            (0..self.sites.len()).for_each(|site| self.stir(site));
+        }
         self.account.borrow_mut().note(
             event,
             &self.uplink,
@@ -442,8 +453,21 @@ impl World {
         !self.sites[site].dying.get() && !school.suffers(|kind| matches!(kind, Kind::JournalFull))
     }
 
-    /// Compares a plan with what the dry run of the same instant foretold.
+    /// Compares a plan with what the dry run of the same instant foretold, and with when the plan before
+    /// said that there would be something to do.
     pub(super) fn planned(&self, site: usize, plan: &Plan) {
+        let now = self.time.now();
+        let (applied, error) = {
+            let school = self.sites[site].school.borrow();
+            (school.disk.applied, school.clock_error())
+        };
+        let desired = applied.and_then(|number| self.desired(site, number));
+        let wake = wake(plan, desired.as_deref(), now, error);
+        if !self.sites[site].rest.planned(now, wake, plan) {
+            let steps: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
+            let how = format!("no hold said when it is time for {}", steps.join(", "));
+            self.promises.borrow_mut().unpredicted(site, now, how);
+        }
         if let Some(foretold) = self.sites[site].foretold.take() {
             self.promises
                 .borrow_mut()

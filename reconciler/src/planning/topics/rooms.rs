@@ -1,10 +1,11 @@
 //! Rooms: every host put back to its image since the latest occurrence of the room's schedule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::{OsEntry, ResetCommand, Room, RoomHosts};
 use schema::name::{HostName, ImageName, RoomName};
+use schema::schedule::Schedule;
 
 use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::linbo::devices::{Device, Devices};
@@ -29,11 +30,14 @@ const TRIES: usize = 3;
 const TRIES_SILENT: usize = 2;
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
+    // Most rooms of a school have the same schedule, which is not searched for each of them.
+    let mut known: BTreeMap<&Schedule, Option<Timestamp>> = BTreeMap::new();
     for (name, room) in &desired.rooms {
         let Some(schedule) = &room.reset else {
             continue;
         };
-        let Some(due) = schedule.latest(observed.at, &desired.zone, &desired.holidays) else {
+        let latest = || schedule.latest(observed.at, &desired.zone, &desired.holidays);
+        let Some(due) = *known.entry(schedule).or_insert_with(latest) else {
             continue;
         };
         let Some(class) = desired
@@ -313,37 +317,36 @@ impl RoomReset<'_> {
 
     /// When a host is to be tried, by what is known of it since the occurrence.
     fn next_try(&self, host: &HostName) -> Try {
-        let attempts = self.observed.journal.attempts(host);
         // What a clock that was put back left in the future says nothing about now.
         let believed = self.observed.at + gates::SKEW;
         let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= believed;
-        let attempts: Vec<&Attempt> = attempts.iter().filter(since).collect();
-        if attempts
-            .iter()
-            .any(|attempt| matches!(attempt.outcome, HostOutcome::Applied { .. }))
-        {
-            return Try::NotNeeded;
+        let (mut tries, mut failed, mut last) = (0, false, None);
+        for attempt in self.observed.journal.attempts(host).iter().filter(since) {
+            last = Some(attempt);
+            match attempt.outcome {
+                // Looking whether somebody still works at it is no try.
+                HostOutcome::InUse { .. } => continue,
+                HostOutcome::Applied { .. } => return Try::NotNeeded,
+                HostOutcome::Failed { .. } => failed = true,
+                HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. } => {}
+            }
+            tries += 1;
         }
-        let judged = attempts.last().map(|attempt| attempt.at);
-        if self.reported(host).is_some_and(|at| {
-            at >= self.due && at <= believed && judged.is_none_or(|judged| at > judged)
+        let report = match self.observed.reports.get(host) {
+            Some(Probe::Seen(report)) => report.as_ref(),
+            Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
+            None => return Try::Unseen(format!("the status of host {host} was not looked at")),
+        };
+        let reported = report.and_then(|report| self.reported(report));
+        if reported.is_some_and(|at| {
+            at >= self.due && at <= believed && last.is_none_or(|judged| at > judged.at)
         }) {
             return Try::NotNeeded;
         }
-        match self.observed.reports.get(host) {
-            Some(Probe::Seen(_)) => {}
-            Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
-            None => return Try::Unseen(format!("the status of host {host} was not looked at")),
-        }
-        let Some(last) = attempts.last() else {
+        let Some(last) = last else {
             return Try::Now;
         };
-        let failed = attempts
-            .iter()
-            .any(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }));
-        // Looking whether somebody still works at it is no try.
-        let tried = |attempt: &&&Attempt| !matches!(attempt.outcome, HostOutcome::InUse { .. });
-        if attempts.iter().filter(tried).count() >= if failed { TRIES } else { TRIES_SILENT } {
+        if tries >= if failed { TRIES } else { TRIES_SILENT } {
             return Try::No(last.outcome.to_string());
         }
         let next = last.at + RETRY_AFTER;
@@ -355,10 +358,10 @@ impl RoomReset<'_> {
     }
 
     /// When a host last said that it applied one of the images of its class.
-    fn reported(&self, host: &HostName) -> Option<Timestamp> {
+    fn reported(&self, report: &HostReport) -> Option<Timestamp> {
         let HostReport {
             at, event, file, ..
-        } = self.observed.reports.get(host)?.seen()?.as_ref()?;
+        } = report;
         let stem = file
             .as_str()
             .rsplit_once('.')
