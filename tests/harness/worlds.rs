@@ -3,6 +3,7 @@
 //! [`World::school`] is converged: every test begins there and breaks what it is about.
 
 mod dice;
+mod evenings;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use schema::name::{ClassName, HostName, ImageName, RoomName};
 use schema::schedule::{FreeDays, Point, Schedule, Window, Windows};
 use schema::units::Bytes;
 
+pub use evenings::{Before, Evening, Stay, evenings, schools};
 pub use random::worlds;
 
 /// One server: what it wants and what it finds.
