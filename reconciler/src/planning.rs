@@ -39,4 +39,4 @@ pub use orders::{Orders, Subject, Suspended};
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};
-pub use timetable::{Batch, Taken, Timetable, lower_bound, timetable};
+pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, timetable};

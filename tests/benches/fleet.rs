@@ -1,15 +1,23 @@
-//! A fleet of a million hosts: loading it, cutting one server out of it, planning it.
+//! A fleet of a million hosts: loading it, cutting one server out of it, planning it. A school's evening.
 
-#![expect(clippy::expect_used, reason = "a benchmark may panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark may panic, and says what it measured"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use harness::big_fleet::{BigFleet, State};
+use harness::worlds::Evening;
 use jiff::Timestamp;
 use jiff::civil::date;
-use reconciler::planning::{Desired, Observed, Server, audit, plan, preview};
+use reconciler::planning::{
+    Desired, Observed, Pace, Server, Taken, audit, longest_first, lower_bound, plan, preview,
+    timetable,
+};
 use schema::fleet::Fleet;
 
 /// Monday, with the window for resets open: the rooms are due since 18:00.
@@ -122,5 +130,52 @@ fn plans(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load, plans);
+const fn pace(wake_per_minute: u32, on_at_once: u32) -> Pace {
+    Pace {
+        wake_per_minute,
+        on_at_once,
+    }
+}
+
+/// Budgets of a school, of four rooms on one fuse, and of a room.
+const BUDGETS: [(&str, [Pace; 3]); 3] = [
+    (
+        "the school is the bottleneck",
+        [pace(20, 120), pace(20, 120), pace(10, u32::MAX)],
+    ),
+    (
+        "fuses are tight",
+        [pace(60, 150), pace(20, 60), pace(10, u32::MAX)],
+    ),
+    ("rooms are slow", [pace(30, 150), pace(12, 90), pace(3, 20)]),
+];
+
+/// 40 rooms of 30 hosts side by side, all on the school's circuit, four rooms on a fuse.
+fn evenings(c: &mut Criterion) {
+    let mut group = c.benchmark_group("40 rooms of 30 hosts");
+    group
+        .sample_size(50)
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1));
+    for (name, budgets) in BUDGETS {
+        let evening = Evening::of_school(40, 30, 4, budgets);
+        let mut batches = evening.batches();
+        longest_first(evening.now, &mut batches);
+        let takes = timetable(evening.now, &Taken::default(), &batches).makespan();
+        let bound = lower_bound(evening.now, &batches);
+        let percent = takes.as_millis() * 100 / bound.as_millis();
+        println!("timetable, {name}: {takes:#} of at least {bound:#}, {percent} %");
+        assert!(percent <= 110, "{name}: {percent} % of the lower bound");
+        group.bench_function(format!("timetable, {name}"), |b| {
+            b.iter_with_large_drop(|| {
+                let mut batches = black_box(&evening).batches();
+                longest_first(evening.now, &mut batches);
+                timetable(evening.now, &Taken::default(), &batches)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, load, plans, evenings);
 criterion_main!(benches);

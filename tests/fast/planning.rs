@@ -6,3 +6,4 @@ mod audit;
 mod cases;
 mod oracle;
 mod properties;
+mod timetable;

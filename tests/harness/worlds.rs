@@ -3,6 +3,7 @@
 //! [`World::school`] is converged: every test begins there and breaks what it is about.
 
 mod dice;
+mod evenings;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use schema::policy::InUse;
 use schema::schedule::{FreeDays, Point, Schedule, Window, Windows};
 use schema::units::Bytes;
 
+pub use evenings::{Before, Evening, Stay, evenings, schools};
 pub use random::worlds;
 
 /// One server: what it wants and what it finds.

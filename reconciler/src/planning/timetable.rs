@@ -9,9 +9,10 @@
 //!   while all of its circuits have room.
 //! - Each host of each batch is woken once or counted as left out.
 //!
-//! The last host of a room waits only while one of its circuits is full or was just used. So a timetable
-//! of `n` circuits a host takes at most `2n + 1` times what any other would ([`lower_bound`]); where one
-//! circuit is the bottleneck it takes hardly longer than that bound.
+//! The last host of a room waits only while one of its circuits is full or was just used. So where each
+//! hangs on `n` circuits, all are off after at most `2n + 1` times what any timetable takes
+//! ([`lower_bound`]) and `n` minutes; where one circuit is the bottleneck, hardly after that bound, rooms of
+//! equal priority being in the order of [`longest_first`].
 
 mod bound;
 mod load;
@@ -23,7 +24,7 @@ use schema::name::RoomName;
 use serde::Serialize;
 
 use crate::planning::action::{Circuit, Pace};
-pub use bound::lower_bound;
+pub use bound::{longest_first, lower_bound};
 use load::Load;
 
 /// Hosts of one room that are to be woken.

@@ -1,9 +1,11 @@
-//! How long the budgets make any timetable at least.
+//! How long the budgets make any timetable at least, and which order comes closest to that.
+
+use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Batch, paces};
-use crate::planning::action::Pace;
+use crate::planning::action::{Circuit, Pace};
 
 /// Nanoseconds: of more hosts and time than there can be.
 type Nanos = i128;
@@ -18,24 +20,52 @@ const MINUTE: Nanos = 60_000_000_000;
 /// once, or the time until the last may be woken.
 #[must_use]
 pub fn lower_bound(now: Timestamp, batches: &[Batch<'_>]) -> SignedDuration {
+    let alone = |batch| Demand::of(now, [batch]);
     let mut longest = 0;
     for (circuit, pace) in paces(batches) {
-        let on = |batch: &&Batch<'_>| batch.circuits.iter().any(|(other, _)| other == circuit);
-        let all = Demand::of(now, batches.iter().filter(on));
-        let each = batches
-            .iter()
-            .filter(on)
-            .map(|batch| Demand::of(now, [batch]));
-        longest = each
-            .chain([all])
+        let on = || batches.iter().filter(|batch| hangs_on(batch, circuit));
+        let demands = on().map(alone).chain([Demand::of(now, on())]);
+        longest = demands
             .map(|demand| demand.takes(pace))
             .fold(longest, Nanos::max);
     }
-    let free = batches.iter().map(|batch| Demand::of(now, [batch]));
-    longest = free
-        .map(|demand| demand.takes(Pace::UNBOUNDED))
-        .fold(longest, Nanos::max);
+    let free = batches
+        .iter()
+        .map(|batch| alone(batch).takes(Pace::UNBOUNDED));
+    longest = free.fold(longest, Nanos::max);
     duration(longest)
+}
+
+/// Puts batches of equal priority into the order by which all are through soonest: first the room on
+/// whose own circuits, those that not all rooms share, most is still to do. Of equal ones the first stays
+/// first.
+pub fn longest_first(now: Timestamp, batches: &mut [Batch<'_>]) {
+    let mut longest = vec![0; batches.len()];
+    for (circuit, pace) in paces(batches) {
+        let on: Vec<bool> = batches
+            .iter()
+            .map(|batch| hangs_on(batch, circuit))
+            .collect();
+        if on.iter().all(|on| *on) && batches.len() > 1 {
+            continue;
+        }
+        let mut rest = Demand::NONE;
+        for ((batch, on), longest) in batches.iter().zip(on).zip(&mut longest).rev() {
+            if on {
+                rest.add(now, batch);
+                *longest = rest.takes(pace).max(*longest);
+            }
+        }
+    }
+    let mut places: Vec<_> = batches.iter().copied().zip(longest).collect();
+    places.sort_by_key(|(_, longest)| Reverse(*longest));
+    for (batch, (sorted, _)) in batches.iter_mut().zip(places) {
+        *batch = sorted;
+    }
+}
+
+fn hangs_on(batch: &Batch<'_>, circuit: &Circuit) -> bool {
+    batch.circuits.iter().any(|(named, _)| named == circuit)
 }
 
 /// What some batches ask of a circuit.
@@ -50,23 +80,30 @@ struct Demand {
 }
 
 impl Demand {
+    const NONE: Self = Self {
+        hosts: 0,
+        work: 0,
+        shortest: Nanos::MAX,
+        begins: Nanos::MAX,
+    };
+
     fn of<'a>(now: Timestamp, batches: impl IntoIterator<Item = &'a Batch<'a>>) -> Self {
-        let mut sum = Self {
-            hosts: 0,
-            work: 0,
-            shortest: Nanos::MAX,
-            begins: Nanos::MAX,
-        };
-        for batch in batches.into_iter().filter(|batch| batch.hosts > 0) {
-            let each = batch.each.as_nanos().max(0);
-            let hosts = Nanos::try_from(batch.hosts).unwrap_or(Nanos::MAX);
-            let begins = batch.not_before.duration_since(now).as_nanos().max(0);
-            sum.hosts = sum.hosts.saturating_add(batch.hosts);
-            sum.work = sum.work.saturating_add(each.saturating_mul(hosts));
-            sum.shortest = sum.shortest.min(each);
-            sum.begins = sum.begins.min(begins);
+        let mut all = Self::NONE;
+        batches.into_iter().for_each(|batch| all.add(now, batch));
+        all
+    }
+
+    fn add(&mut self, now: Timestamp, batch: &Batch<'_>) {
+        if batch.hosts == 0 {
+            return;
         }
-        sum
+        let each = batch.each.as_nanos().max(0);
+        let hosts = Nanos::try_from(batch.hosts).unwrap_or(Nanos::MAX);
+        let begins = batch.not_before.duration_since(now).as_nanos().max(0);
+        self.hosts = self.hosts.saturating_add(batch.hosts);
+        self.work = self.work.saturating_add(each.saturating_mul(hosts));
+        self.shortest = self.shortest.min(each);
+        self.begins = self.begins.min(begins);
     }
 
     /// How long it takes until the last host is off.
@@ -88,8 +125,18 @@ impl Demand {
         let by_rounds = time(last / on, last % on / woken);
         let by_minutes = time(last % woken / on, last / woken);
         let last_off = by_rounds.max(by_minutes).saturating_add(self.shortest);
-        let takes = last_off.max(self.work / on);
+        let takes = last_off.max(self.shared(on, woken));
         takes.saturating_add(self.begins)
+    }
+
+    /// How long it takes until all work is done: in the first minutes no more are on than were woken.
+    fn shared(&self, on: Nanos, woken: Nanos) -> Nanos {
+        let minutes = on / woken;
+        let begun = (minutes * (minutes + 1) / 2).saturating_mul(woken.saturating_mul(MINUTE));
+        match self.work.checked_sub(begun) {
+            Some(rest) if rest >= 0 => (minutes * MINUTE).saturating_add(rest / on),
+            _ => self.work / on,
+        }
     }
 }
 
