@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 
 use super::fleet::{FILE, power, schedule, windows};
 use super::image::Source;
@@ -19,7 +19,7 @@ use crate::fleet::{
 use crate::load::SchoolFiles;
 use crate::name::{ImageName, PowerGroupName, SchoolName};
 use crate::read::At;
-use crate::schedule::{Schedule, Window, Windows};
+use crate::schedule::{Days, Point, Schedule, Window, Windows};
 
 /// What a school's rooms and test classes have to know of it.
 pub(crate) struct Site<'a> {
@@ -294,18 +294,43 @@ impl Site<'_> {
 
 /// Whether any time of a schedule falls into any window, by civil time.
 fn falls_into(times: &Schedule, windows: &Windows) -> bool {
-    use jiff::civil::Weekday;
-    let days = std::iter::successors(Some(Weekday::Monday), |day| Some(day.next())).take(7);
-    let mut points = days.flat_map(|day| {
-        let on_day = times.iter().filter(move |point| point.days.contains(day));
-        on_day.map(move |point| (day, point.at))
+    // Every weekday, and the days that are named: what is left out there is left out elsewhere, too.
+    let week = Date::new(2001, 1, 1).into_iter();
+    let week = week.flat_map(|monday| monday.series(jiff::ToSpan::day(1)).take(7));
+    let mut weekly = times.iter().filter_map(|point| match point {
+        Point::Weekly { days, at, .. } => Some((*days, *at)),
+        Point::Once { .. } | Point::Not(_) => None,
     });
-    points.any(|(day, at)| windows.iter().any(|window| holds(window, day, at)))
+    let holds = |day: Date, at: Time| {
+        let mut open = windows
+            .iter()
+            .filter(|window| holds(window, day, at))
+            .peekable();
+        open.peek().is_some() && open.all(|window| !window.denies)
+    };
+    weekly.any(|(days, at)| {
+        week.clone()
+            .any(|day| days.contains(day.weekday()) && holds(day, at))
+            || windows.iter().any(|window| match window.days {
+                Days::Dates(dates) if !window.denies => dates
+                    .from
+                    .series(jiff::ToSpan::day(1))
+                    .take_while(|day| *day <= dates.to)
+                    .any(|day| days.contains(day.weekday()) && holds(day, at)),
+                _ => false,
+            })
+    }) || times.iter().any(|point| match point {
+        Point::Once { day, at } => holds(*day, *at),
+        _ => false,
+    })
 }
 
-fn holds(window: &Window, day: jiff::civil::Weekday, at: Time) -> bool {
-    let Window { days, start, end } = *window;
+fn holds(window: &Window, day: Date, at: Time) -> bool {
+    let Window {
+        days, start, end, ..
+    } = *window;
     let over_night = end <= start;
+    let yesterday = day.yesterday();
     let today = days.contains(day) && start <= at && (over_night || at < end);
-    today || (over_night && days.contains(day.previous()) && at < end)
+    today || (over_night && yesterday.is_ok_and(|day| days.contains(day)) && at < end)
 }

@@ -350,7 +350,8 @@ impl<'de> Deserialize<'de> for Reset {
                 let point: Point = text
                     .parse()
                     .map_err(|error| E::custom(format!("{error}, or `never`")))?;
-                Ok(Reset::At([point].into_iter().collect()))
+                let times: Schedule = [point].into_iter().collect();
+                times.checked().map(Reset::At).map_err(E::custom)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Reset, A::Error> {
@@ -363,7 +364,8 @@ impl<'de> Deserialize<'de> for Reset {
                         "the list is empty\nwrite `never` if that is meant",
                     ));
                 }
-                Ok(Reset::At(points.into_iter().collect()))
+                let times: Schedule = points.into_iter().collect();
+                times.checked().map(Reset::At).map_err(A::Error::custom)
             }
         }
 

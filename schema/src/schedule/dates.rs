@@ -104,7 +104,7 @@ macro_rules! dates_pattern {
         )
     };
 }
-pub(super) use date_pattern;
+pub(super) use {date_pattern, dates_pattern};
 
 written!(
     Dates,
