@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{Commons, class, fleet, image, school};
 use crate::diagnostic::{Diagnostic, Severity, Span, sort};
 use crate::document::{ClassDocument, FleetDocument, ImageDocument};
-use crate::fleet::{Fleet, Written};
+use crate::fleet::Fleet;
 use crate::read;
 use crate::tree::{Entry, Tree};
 
@@ -110,8 +110,8 @@ pub fn load(tree: &Tree) -> Loaded {
         images: images.collect(),
         classes: classes.collect(),
         schools,
-        suspended: None,
-        written: Written::default(),
+        suspended: settings.suspended,
+        written: settings.written,
     });
     Loaded {
         fleet,
@@ -170,9 +170,7 @@ impl File<'_> {
 }
 
 /// Keys of features to come: administrators may have read of them.
-const PLANNED: [&str; 7] = [
-    "exams", "guard", "promote", "rebrand", "rollout", "update", "waves",
-];
+const PLANNED: [&str; 3] = ["promote", "rebrand", "update"];
 
 /// An unknown key that a later version will know gets a hint that says so.
 fn of_later_version(problem: Diagnostic, text: &str) -> Diagnostic {

@@ -120,7 +120,7 @@ fn every(text: &str) -> Result<Point, String> {
 }
 
 impl Point {
-    const ACCEPTED: &'static str = "days and a time, as in `mon, wed 18:00`, `every 2 weeks mon 18:00 from 2026-09-14` or `2026-10-02 14:00`, or an exception, as in `not 2026-12-23`";
+    const ACCEPTED: &'static str = "days and a time, as in `mon, wed 18:00`, `every 2 weeks mon 18:00 from 2026-09-14` or `not 2026-12-23`";
 
     /// Whether it takes away rather than adds.
     #[must_use]

@@ -168,7 +168,7 @@ written!(
 );
 
 impl Window {
-    const ACCEPTED: &'static str = "days and two times, as in `daily 22:00–05:00`, `mon–fri 17:30–22:00` or `2026-12-27 10:00–16:00`, or an exception, as in `not wed 19:00–20:00` or `not 2026-12-23`";
+    const ACCEPTED: &'static str = "days and two times, as in `daily 22:00–05:00`, `2026-12-27 10:00–16:00` or `not wed 19:00–20:00`";
 
     /// Whether it closes what others open.
     #[must_use]
