@@ -23,7 +23,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 pub use self::dates::Dates;
-pub(crate) use self::dates::day;
+pub(crate) use self::dates::{NO_DATE, day};
 pub use self::free::FreeDays;
 pub use self::points::{Every, Point, Schedule};
 pub use self::weekdays::Weekdays;

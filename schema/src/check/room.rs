@@ -56,7 +56,8 @@ pub(crate) fn resolve_all(
             reset: windows.into_inner().and_then(|own| own.reset.into_inner()),
             lessons: lessons.get().map(Lessons::windows),
         };
-        site.check_reset(file.path, &reset, windows.reset.as_ref(), found);
+        let own_window = windows.reset.as_ref().map(|window| (name, window));
+        site.check_reset(file.path, &reset, own_window, found);
         let reset = match reset.get() {
             Some(own) => schedule(own),
             None => site.reset.clone(),

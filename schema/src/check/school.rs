@@ -337,7 +337,7 @@ impl Site<'_> {
         &self,
         file: &str,
         own: &At<Reset>,
-        own_window: Option<&Windows>,
+        own_window: Option<(&RoomName, &Windows)>,
         found: &mut Vec<Diagnostic>,
     ) {
         let (times, (file, at)) = match own.get() {
@@ -352,7 +352,7 @@ impl Site<'_> {
                 (times, (file.as_str(), Some(*at)))
             }
         };
-        let windows = own_window.unwrap_or(&self.windows.reset);
+        let windows = own_window.map_or(&self.windows.reset, |(_, window)| window);
         if falls_into(times, windows) {
             return;
         }
@@ -360,8 +360,8 @@ impl Site<'_> {
             self.told.set(true);
         }
         // What the fleet alone says is wrong once, not at each school.
-        let whose = if own_window.is_some() {
-            format!(" of a room of school `{}`", self.name)
+        let whose = if let Some((room, _)) = own_window {
+            format!(" of room `{room}` of school `{}`", self.name)
         } else if file == FILE && self.fleet_windows {
             String::new()
         } else {

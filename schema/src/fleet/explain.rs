@@ -55,10 +55,24 @@ impl Fleet {
             rows.extend(value(setting, at, room, its).map(|value| Explained {
                 setting,
                 value,
-                origin: levels.origin(setting),
+                origin: levels.origin(place_of(setting, its)),
             }));
         }
         Some(rows)
+    }
+}
+
+/// The setting whose place is that of this one: what a room with a budget of its own leaves out is as
+/// in its power group.
+fn place_of(setting: Setting, room: &Room) -> Setting {
+    let from_group = matches!(setting, Setting::WakePerMinute | Setting::OnAtOnce)
+        && room.written.line(setting).is_none()
+        && room.power.is_some()
+        && room.power_group.is_some();
+    if from_group {
+        Setting::PowerGroups
+    } else {
+        setting
     }
 }
 
