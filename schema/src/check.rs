@@ -13,10 +13,12 @@ use crate::name::{ClassName, ImageName};
 pub(crate) mod class;
 pub(crate) mod fleet;
 pub(crate) mod image;
+pub(crate) mod policy;
 pub(crate) mod room;
 pub(crate) mod school;
 pub(crate) mod test_class;
 pub(crate) mod version;
+pub(crate) mod written;
 
 pub(crate) use crate::load::Calendars;
 

@@ -8,6 +8,7 @@
 pub mod class;
 pub mod fleet;
 pub mod image;
+pub mod policy;
 pub mod room;
 pub mod school;
 pub mod test_class;

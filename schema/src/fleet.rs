@@ -17,6 +17,7 @@ use crate::text::{ImageStamp, MailAddress, PlainText};
 use crate::units::{Bytes, Rate};
 
 mod class;
+mod explain;
 mod origin;
 mod policy;
 mod school;
@@ -25,6 +26,8 @@ pub use class::{
     DefaultAction, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry, Partition,
     ResetCommand,
 };
+pub use explain::Explained;
+pub(crate) use explain::SINGLE_DAYS;
 pub use origin::{Origin, Setting, Written};
 pub use policy::{Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Waves};
 pub use school::{

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{Commons, class, fleet, image, school};
 use crate::diagnostic::{Diagnostic, Severity, Span, sort};
 use crate::document::{ClassDocument, FleetDocument, ImageDocument};
-use crate::fleet::{Fleet, Written};
+use crate::fleet::Fleet;
 use crate::read;
 use crate::tree::{Entry, Tree};
 
@@ -110,8 +110,8 @@ pub fn load(tree: &Tree) -> Loaded {
         images: images.collect(),
         classes: classes.collect(),
         schools,
-        suspended: None,
-        written: Written::default(),
+        suspended: settings.suspended,
+        written: settings.written,
     });
     Loaded {
         fleet,
@@ -163,25 +163,58 @@ impl File<'_> {
         found.extend(
             problems
                 .into_iter()
-                .map(|problem| of_later_version(problem, text)),
+                .map(|problem| known_elsewhere(problem, text)),
         );
         document
     }
 }
 
 /// Keys of features to come: administrators may have read of them.
-const PLANNED: [&str; 7] = [
-    "exams", "guard", "promote", "rebrand", "rollout", "update", "waves",
+const PLANNED: [&str; 3] = ["promote", "rebrand", "update"];
+
+/// Keys that hold for whole schools.
+const OF_SCHOOLS: [&str; 7] = [
+    "announce",
+    "exams",
+    "guard",
+    "holidays",
+    "power_groups",
+    "retries",
+    "rollout",
 ];
 
-/// An unknown key that a later version will know gets a hint that says so.
-fn of_later_version(problem: Diagnostic, text: &str) -> Diagnostic {
-    let key = |at: Span| {
-        text.get(at.range())
-            .is_some_and(|key| PLANNED.contains(&key))
+/// Keys of `fleet.yaml` that stand under `defaults`.
+const DEFAULTS: [&str; 11] = [
+    "announce",
+    "channel",
+    "download_rate",
+    "guard",
+    "in_use",
+    "lessons",
+    "power",
+    "reset",
+    "retries",
+    "rollout",
+    "windows",
+];
+
+/// An unknown key that is known elsewhere, or to a later version, gets a hint that says so.
+fn known_elsewhere(problem: Diagnostic, text: &str) -> Diagnostic {
+    let key = problem.at.and_then(|at| text.get(at.range()));
+    let (Some(key), "unknown-key") = (key, problem.code) else {
+        return problem;
     };
-    if problem.code == "unknown-key" && problem.at.is_some_and(key) {
+    let in_fleet = problem.file == "fleet.yaml";
+    if PLANNED.contains(&key) {
         return problem.with_hint("this version does not support it yet; leave it out");
+    }
+    if in_fleet && DEFAULTS.contains(&key) {
+        return problem.with_hint("it is one of the `defaults`: write it under that key");
+    }
+    let in_room = problem.file.contains("/rooms/");
+    if in_room && OF_SCHOOLS.contains(&key) || in_fleet && ["exams", "power_groups"].contains(&key)
+    {
+        return problem.with_hint("it is a key of schools: write it in the `school.yaml`");
     }
     problem
 }

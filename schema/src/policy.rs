@@ -67,7 +67,7 @@ impl FromStr for InUse {
             .strip_prefix("force ")
             .and_then(|rest| rest.trim_start().strip_prefix("after "))
         else {
-            return Err(error("it is another word".to_owned()));
+            return Err(error("this word is not known".to_owned()));
         };
         let length = length.trim_start().parse();
         length
@@ -199,7 +199,11 @@ impl FromStr for Until {
             Some((day, time)) => (day, Some(time.trim_start_matches(' '))),
             None => (text, None),
         };
-        let day = crate::schedule::day(day).map_err(error)?;
+        let day = match crate::schedule::day(day) {
+            Ok(day) => day,
+            Err(_) if time.is_none() => return Err(error(crate::schedule::NO_DATE.to_owned())),
+            Err(why) => return Err(error(why)),
+        };
         let Some(time) = time else {
             return Ok(Self::Day(day));
         };

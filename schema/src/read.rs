@@ -26,9 +26,11 @@ mod scope;
 #[cfg(test)]
 mod tests;
 mod value;
+mod word_or;
 
 pub use at::At;
 pub use many::{Map, OneOrMany};
+pub use word_or::WordOr;
 
 /// Reads a document from the text of a file: [`yaml::parse_within`], then [`document`].
 ///

@@ -23,11 +23,11 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 pub use self::dates::Dates;
-pub(crate) use self::dates::day;
+pub(crate) use self::dates::{NO_DATE, day};
 pub use self::free::FreeDays;
-pub use self::points::{Point, Schedule};
+pub use self::points::{Every, Point, Schedule};
 pub use self::weekdays::Weekdays;
-pub use self::window::{Opening, Window, Windows};
+pub use self::window::{Days, Opening, Window, Windows};
 use crate::text::excerpt;
 
 /// How many days a search looks ahead or back.
@@ -101,6 +101,22 @@ fn clock(text: &str) -> Result<Clock, String> {
         .map_err(|_| wrong())
 }
 
+/// Whether a text begins with a year, as dates do and times do not.
+fn is_dated(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && text.get(4..).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Why there are no days where a digit comes first.
+fn days_missing(text: &str) -> String {
+    match text.split(' ').next() {
+        Some(date) if date.contains('.') || date.contains('/') => {
+            "write days of the calendar as `2026-12-23`".to_owned()
+        }
+        _ => format!("the days are missing; every day is `daily {text}`"),
+    }
+}
+
 /// Reads `7:30`; none is midnight at the end of the day, `24:00`.
 pub(crate) fn time_of_day(text: &str) -> Result<Option<Time>, String> {
     clock(text).map(|clock| match clock {
@@ -109,11 +125,22 @@ pub(crate) fn time_of_day(text: &str) -> Result<Option<Time>, String> {
     })
 }
 
-/// Parts `mon, wed 18:00` into days and times: where the first digit is.
+/// Parts `mon, wed 18:00` into days and times: where the first digit is. Of `2026-12-27 10:00`
+/// dates are the days.
 fn days_and_times(text: &str) -> (&str, &str) {
-    let at = text
-        .find(|c: char| c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let first = if is_dated(text) {
+        let colon = text.find(':').unwrap_or(text.len());
+        let before = text.get(..colon).unwrap_or_default();
+        let hour = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        if colon == text.len() {
+            None
+        } else {
+            Some(hour)
+        }
+    } else {
+        text.find(|c: char| c.is_ascii_digit())
+    };
+    let at = first.unwrap_or(text.len());
     let (days, times) = text.split_at(at);
     (days.trim(), times.trim())
 }
@@ -155,12 +182,24 @@ fn instant(day: Date, time: Time, zone: &TimeZone, which: Occurrence) -> Option<
 
 /// Serde and JSON Schema for a list that may be written as its only item.
 macro_rules! one_or_many {
-    ($many:ident, $one:ident, $description:literal) => {
+    ($many:ident, $one:ident, $example:literal, $description:literal) => {
         impl $many {
             /// Whether there is none.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
+            }
+
+            /// The same, unless there are exceptions and nothing that they are exceptions of.
+            pub(crate) fn checked(self) -> Result<Self, &'static str> {
+                if !self.is_empty() && self.iter().all($one::is_exception) {
+                    return Err(concat!(
+                        "there are only exceptions, so this is never\nput them behind what they are exceptions of, as in `[",
+                        $example,
+                        "]`"
+                    ));
+                }
+                Ok(self)
             }
 
             /// All of them, as they were written.
@@ -209,7 +248,8 @@ macro_rules! one_or_many {
                     }
 
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$many, E> {
-                        text.parse().map(|one| $many(vec![one])).map_err(E::custom)
+                        let one = text.parse().map_err(E::custom)?;
+                        $many(vec![one]).checked().map_err(E::custom)
                     }
 
                     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<$many, A::Error> {
@@ -217,7 +257,7 @@ macro_rules! one_or_many {
                         while let Some(item) = list.next_element()? {
                             items.push(item);
                         }
-                        Ok($many(items))
+                        $many(items).checked().map_err(serde::de::Error::custom)
                     }
                 }
 

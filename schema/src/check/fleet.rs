@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::Calendars;
+use super::policy::{self, Known, Policies, suspension};
+use super::{Calendars, written};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::FleetDocument;
 use crate::document::fleet::{PowerDocument, WindowsDocument};
-use crate::document::value::{Reset, ServerAddress, Zone};
-use crate::fleet::{Central, Mail, PowerBudget, WorkWindows};
+use crate::document::value::{Lessons, Reset, ServerAddress, Zone};
+use crate::fleet::{Central, Mail, PowerBudget, SINGLE_DAYS, Suspension, WorkWindows, Written};
 use crate::name::ChannelName;
-use crate::read::At;
-use crate::schedule::{FreeDays, Schedule, Window, Windows};
+use crate::policy::InUse;
+use crate::read::{At, OneOrMany};
+use crate::schedule::{Dates, FreeDays, Schedule, Window, Windows};
 use crate::text::PlainText;
 use crate::units::Rate;
 
@@ -28,9 +30,17 @@ pub(crate) struct Settings {
     /// What only the fleet as a whole has; none if it is broken.
     pub(crate) fleet: Option<Head>,
     pub(crate) time_zone: TimeZone,
+    pub(crate) calendar: Arc<FreeDays>,
+    /// Days that are free besides those of the calendar.
+    pub(crate) single: Vec<Dates>,
+    /// Both together.
     pub(crate) holidays: Arc<FreeDays>,
     pub(crate) windows: WorkWindows,
     pub(crate) power: PowerBudget,
+    pub(crate) in_use: InUse,
+    pub(crate) policies: Policies,
+    pub(crate) suspended: Option<Suspension>,
+    pub(crate) written: Written,
     pub(crate) reset: Option<Schedule>,
     /// Where the default reset is written.
     pub(crate) reset_at: Option<Span>,
@@ -71,12 +81,29 @@ pub(crate) fn resolve(
                 .with_hint("install its time zones: the package `tzdata`"),
         );
     }
+    let calendar = document
+        .and_then(|document| calendars.named(FILE, &document.calendar, found))
+        .unwrap_or_default();
+    let single = document
+        .and_then(|document| single_days(&document.holidays))
+        .unwrap_or_default();
+    let usual = Policies::default();
+    let policies = defaults.map(|defaults| {
+        policy::resolve(FILE, defaults.policies(), &usual, Known::OfNoSchool, found)
+    });
     Settings {
         fleet: document.and_then(|document| head(document, found)),
         time_zone: zone.map_or(TimeZone::UTC, |Zone(zone)| zone),
-        holidays: document
-            .and_then(|document| calendars.named(FILE, &document.calendar, found))
+        holidays: holidays(&calendar, &single),
+        calendar,
+        single,
+        in_use: defaults
+            .and_then(|defaults| defaults.in_use.get())
+            .copied()
             .unwrap_or_default(),
+        policies: policies.unwrap_or(usual),
+        suspended: document.and_then(|document| suspension(&document.suspended)),
+        written: document.map(written::fleet).unwrap_or_default(),
         windows: windows(own, lessons, &usual_windows()),
         power: power(
             defaults.and_then(|defaults| defaults.power.get()),
@@ -151,7 +178,7 @@ fn usual_windows() -> WorkWindows {
 /// The windows that a document says, the others as they are without it.
 pub(crate) fn windows(
     own: Option<&WindowsDocument>,
-    lessons: Option<&Windows>,
+    lessons: Option<&Lessons>,
     base: &WorkWindows,
 ) -> WorkWindows {
     let or = |own: Option<&Windows>, base: &Windows| own.unwrap_or(base).clone();
@@ -159,7 +186,7 @@ pub(crate) fn windows(
         download: or(own.and_then(|own| own.download.get()), &base.download),
         reset: or(own.and_then(|own| own.reset.get()), &base.reset),
         activate: or(own.and_then(|own| own.activate.get()), &base.activate),
-        lessons: or(lessons, &base.lessons),
+        lessons: lessons.map_or_else(|| base.lessons.clone(), Lessons::windows),
     }
 }
 
@@ -174,6 +201,26 @@ pub(crate) fn power(own: Option<&PowerDocument>, base: PowerBudget) -> PowerBudg
             .and_then(|own| count(&own.on_at_once))
             .unwrap_or(base.on_at_once),
     }
+}
+
+/// The single days that a document says are free; none where it says nothing.
+pub(crate) fn single_days(own: &At<OneOrMany<Dates>>) -> Option<Vec<Dates>> {
+    let days = own.get()?.iter();
+    Some(days.filter_map(At::get).copied().collect())
+}
+
+/// The days of a calendar and single ones.
+pub(crate) fn holidays(calendar: &Arc<FreeDays>, single: &[Dates]) -> Arc<FreeDays> {
+    if single.is_empty() {
+        return Arc::clone(calendar);
+    }
+    let days = calendar
+        .iter()
+        .map(|(first, last, name)| (first, last, name.to_owned()));
+    let single = single
+        .iter()
+        .map(|dates| (dates.from, dates.to, SINGLE_DAYS.to_owned()));
+    Arc::new(FreeDays::new(days.chain(single)))
 }
 
 /// The times of a reset; none if it never happens.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dangling;
+use super::policy::suspension;
 use super::version::unknown_version;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::digest::Digest;
 use crate::document::ImageDocument;
 use crate::document::image::VersionDocument;
 use crate::document::value::SiteVersion;
-use crate::fleet::{DomainJoin, Image, ImageSource, OnSiteVersion, Os, Version};
+use crate::fleet::{DomainJoin, Image, ImageSource, OnSiteVersion, Os, Suspension, Version};
 use crate::name::{ChannelName, ImageName, SchoolName, VersionName};
 use crate::read::At;
 
@@ -17,6 +18,7 @@ use crate::read::At;
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) os: Option<Os>,
+    pub(crate) suspended: Option<Suspension>,
     pub(crate) source: Source,
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn facts(
         versions,
         made_at,
         version,
+        suspended,
     } = document;
     let released = [
         ("domain_join", domain_join.span()),
@@ -85,6 +88,7 @@ pub(crate) fn facts(
     };
     Some(Facts {
         os: os.get().copied(),
+        suspended: suspension(suspended),
         source,
     })
 }
@@ -247,7 +251,7 @@ impl Facts {
         Some(Image {
             os: self.os?,
             source,
-            suspended: None,
+            suspended: self.suspended,
         })
     }
 }

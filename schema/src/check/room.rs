@@ -4,15 +4,17 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::fleet::schedule;
+use super::policy::suspension;
 use super::school::Site;
-use super::{Commons, dangling, unknown_class};
-use crate::diagnostic::Diagnostic;
+use super::{Commons, dangling, unknown_class, written};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::document::RoomDocument;
-use crate::fleet::{HardwareClass, Room, RoomHosts, RoomWindows, Written};
+use crate::document::policy::{PowerChoice, SuspensionDocument};
+use crate::document::value::Lessons;
+use crate::fleet::{HardwareClass, PowerBudget, Room, RoomHosts, RoomWindows, Suspension};
 use crate::load::SchoolFiles;
 use crate::name::{ClassName, HostName, PowerGroupName, RoomName};
-use crate::policy::InUse;
-use crate::read::{At, OneOrMany};
+use crate::read::{At, Map, OneOrMany, WordOr};
 
 /// Reads and checks all rooms of a school.
 pub(crate) fn resolve_all(
@@ -28,22 +30,34 @@ pub(crate) fn resolve_all(
             rooms.insert(name.clone(), None);
             continue;
         };
+        let written = written::room(&document);
         let RoomDocument {
             class,
             hosts,
             reset,
+            windows,
+            lessons,
+            in_use,
             power,
+            suspended,
+            suspended_hosts,
         } = document;
-        let written = !hosts.is_absent();
+        let is_listed = !hosts.is_absent();
         let hosts = listed(file.path, ("room", name.as_str()), hosts, &mut taken, found);
-        let hosts = if written {
+        let hosts = if is_listed {
             RoomHosts::Listed(hosts.into_iter().collect())
         } else {
             RoomHosts::FromDevices
         };
+        let suspended_hosts = hosts_left_alone(file.path, &suspended_hosts, &hosts, found);
         check_class(file.path, &class, site, commons, found);
-        let power = group(file.path, &power, site, found);
-        site.check_reset(file.path, &reset, found);
+        let (power_group, power) = circuit(file.path, &power, site, found);
+        let windows = RoomWindows {
+            reset: windows.into_inner().and_then(|own| own.reset.into_inner()),
+            lessons: lessons.get().map(Lessons::windows),
+        };
+        let own_window = windows.reset.as_ref().map(|window| (name, window));
+        site.check_reset(file.path, &reset, own_window, found);
         let reset = match reset.get() {
             Some(own) => schedule(own),
             None => site.reset.clone(),
@@ -53,13 +67,13 @@ pub(crate) fn resolve_all(
                 class: class.into_inner()?,
                 hosts,
                 reset,
-                windows: RoomWindows::default(),
-                in_use: InUse::default(),
-                power_group: power?,
-                power: None,
-                suspended: None,
-                suspended_hosts: BTreeMap::new(),
-                written: Written::default(),
+                windows,
+                in_use: in_use.into_inner().unwrap_or(site.in_use),
+                power_group,
+                power,
+                suspended: suspension(&suspended),
+                suspended_hosts,
+                written,
             })
         })();
         rooms.insert(name.clone(), room);
@@ -146,33 +160,97 @@ pub(crate) fn check_class<'a>(
     Some(resolved)
 }
 
-fn group(
+/// Hosts that are left alone. Complains of those that the room does not list.
+fn hosts_left_alone(
     file: &str,
-    power: &At<PowerGroupName>,
+    written: &At<Map<HostName, SuspensionDocument>>,
+    hosts: &RoomHosts,
+    found: &mut Vec<Diagnostic>,
+) -> BTreeMap<HostName, Suspension> {
+    let mut left_alone = BTreeMap::new();
+    for (host, own) in written.get().into_iter().flatten() {
+        let Some(name) = host.get() else { continue };
+        if let RoomHosts::Listed(listed) = hosts
+            && !listed.contains(name)
+        {
+            let message = format!("host `{name}` is not in this room");
+            found.push(dangling(
+                "unknown-host",
+                file,
+                host.span(),
+                message,
+                name.as_str(),
+                listed.iter().map(HostName::as_str),
+                "its hosts are",
+                || "the hosts of a room stand under `hosts`".to_owned(),
+            ));
+        }
+        left_alone.extend(suspension(own).map(|own| (name.clone(), own)));
+    }
+    left_alone
+}
+
+/// The power group of a room and what the room bears itself.
+fn circuit(
+    file: &str,
+    power: &At<PowerChoice>,
     site: &Site<'_>,
     found: &mut Vec<Diagnostic>,
-) -> Option<Option<PowerGroupName>> {
-    let Some(name) = power.get() else {
-        return power.is_absent().then_some(None);
-    };
-    if site.complete && !site.power_groups.contains_key(name) {
-        let message = format!("the school has no power group `{name}`");
-        let known = site.power_groups.keys().map(PowerGroupName::as_str);
-        found.push(dangling(
-            "unknown-power-group",
-            file,
-            power.span(),
-            message,
-            name.as_str(),
-            known,
-            "its power groups are",
-            || {
-                format!(
-                    "add it to the `power_groups` of `schools/{}/school.yaml`",
-                    site.name
-                )
-            },
-        ));
+) -> (Option<PowerGroupName>, Option<PowerBudget>) {
+    match power.get() {
+        None => (None, None),
+        Some(WordOr::Word(name)) => {
+            check_group(file, (name, power.span()), site, found);
+            (Some(name.clone()), None)
+        }
+        Some(WordOr::Parts(own)) => {
+            if let Some(name) = own.group.get() {
+                check_group(file, (name, own.group.span()), site, found);
+            }
+            let group = own.group.get();
+            let base = group.and_then(|group| site.power_groups.get(group));
+            let base = base.copied().unwrap_or(site.power);
+            let says = own.wake_per_minute.get().is_some() || own.on_at_once.get().is_some();
+            let budget = PowerBudget {
+                wake_per_minute: own
+                    .wake_per_minute
+                    .get()
+                    .map_or(base.wake_per_minute, |count| count.0),
+                on_at_once: own
+                    .on_at_once
+                    .get()
+                    .map_or(base.on_at_once, |count| count.0),
+            };
+            (group.cloned(), says.then_some(budget))
+        }
     }
-    Some(Some(name.clone()))
+}
+
+/// Complains of a power group that the school does not have.
+fn check_group(
+    file: &str,
+    (name, at): (&PowerGroupName, Option<Span>),
+    site: &Site<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    if !site.complete || site.power_groups.contains_key(name) {
+        return;
+    }
+    let message = format!("the school has no power group `{name}`");
+    let known = site.power_groups.keys().map(PowerGroupName::as_str);
+    found.push(dangling(
+        "unknown-power-group",
+        file,
+        at,
+        message,
+        name.as_str(),
+        known,
+        "its power groups are",
+        || {
+            format!(
+                "add it to the `power_groups` of `schools/{}/school.yaml`",
+                site.name
+            )
+        },
+    ));
 }

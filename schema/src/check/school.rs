@@ -2,24 +2,26 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time};
 
-use super::fleet::{FILE, power, schedule, windows};
+use super::fleet::{FILE, holidays, power, schedule, single_days, windows};
 use super::image::Source;
+use super::policy::{self, Known, check_rooms, suspension};
 use super::version::Choice;
-use super::{Commons, Images, room, test_class, unknown_image};
+use super::{Commons, Images, room, test_class, unknown_image, written};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
 use crate::document::value::Reset;
 use crate::fleet::{
-    Guard, PowerBudget, Retries, Rollout, Room, School, TestClass, WantedVersion, WorkWindows,
-    Written,
+    Exam, ExamRooms, PowerBudget, Room, School, TestClass, WantedVersion, WorkWindows,
 };
 use crate::load::SchoolFiles;
-use crate::name::{ImageName, PowerGroupName, SchoolName};
+use crate::name::{ImageName, PowerGroupName, RoomName, SchoolName};
+use crate::policy::InUse;
 use crate::read::At;
-use crate::schedule::{Schedule, Window, Windows};
+use crate::schedule::{Days, Point, Schedule, Window, Windows};
 
 /// What a school's rooms and test classes have to know of it.
 pub(crate) struct Site<'a> {
@@ -27,6 +29,7 @@ pub(crate) struct Site<'a> {
     /// Whether its own document, and with it its power groups, could be read.
     pub(crate) complete: bool,
     pub(crate) windows: WorkWindows,
+    pub(crate) in_use: InUse,
     pub(crate) power: PowerBudget,
     pub(crate) power_groups: BTreeMap<PowerGroupName, PowerBudget>,
     /// The reset of rooms that say none.
@@ -70,9 +73,30 @@ pub(crate) fn resolve(
         commons,
         found,
     );
-    let holidays = commons
+    let names: Vec<&RoomName> = files.rooms.iter().map(|(name, _)| name).collect();
+    let known = Known::Of(name, &names);
+    let policies = policy::resolve(
+        &own_path,
+        document.policies(),
+        &settings.policies,
+        known,
+        found,
+    );
+    let exams = exams(&own_path, &document, known, found);
+    let calendar = commons
         .calendars
         .named(&own_path, &document.calendar, found);
+    let single = single_days(&document.holidays);
+    let free = if calendar.is_none() && single.is_none() {
+        Arc::clone(&settings.holidays)
+    } else {
+        holidays(
+            calendar.as_ref().unwrap_or(&settings.calendar),
+            single.as_ref().unwrap_or(&settings.single),
+        )
+    };
+    let written = written::school(&document);
+    let suspended = suspension(&document.suspended);
     let zone = document.time_zone.into_inner().map(|zone| zone.0);
     Some(School {
         title: document
@@ -84,7 +108,7 @@ pub(crate) fn resolve(
         contact: document.contact.into_inner(),
         time_zone: zone.unwrap_or_else(|| settings.time_zone.clone()),
         windows: site.windows,
-        holidays: holidays.unwrap_or_else(|| settings.holidays.clone()),
+        holidays: free,
         download_rate: document
             .download_rate
             .into_inner()
@@ -94,14 +118,49 @@ pub(crate) fn resolve(
         power_groups: site.power_groups,
         rooms: whole(rooms)?,
         test_classes: whole(test_classes)?,
-        exams: Vec::new(),
-        retries: Retries::default(),
-        rollout: Rollout::default(),
-        guard: Guard::default(),
-        announce: None,
-        suspended: None,
-        written: Written::default(),
+        exams,
+        retries: policies.retries,
+        rollout: policies.rollout,
+        guard: policies.guard,
+        announce: policies.announce,
+        suspended,
+        written,
     })
+}
+
+fn exams(
+    file: &str,
+    document: &SchoolDocument,
+    known: Known<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Exam> {
+    let mut exams = Vec::new();
+    for (dates, rooms) in document.exams.get().into_iter().flatten() {
+        let Some(written) = rooms.get() else { continue };
+        let names: Vec<_> = written.iter().cloned().collect();
+        if names.is_empty() {
+            let message = "an exam without rooms";
+            found.push(
+                Diagnostic::error("empty-list", file, rooms.span(), message)
+                    .with_hint("name the rooms, or write `all`"),
+            );
+        }
+        let is_all = |room: &At<RoomName>| room.get().is_some_and(|room| room.as_str() == "all");
+        let rooms = if let [only] = names.as_slice()
+            && is_all(only)
+        {
+            ExamRooms::All
+        } else {
+            check_rooms(file, &names, known, found);
+            ExamRooms::These(names.iter().filter_map(At::get).cloned().collect())
+        };
+        exams.extend(dates.get().map(|dates| Exam {
+            dates: *dates,
+            rooms,
+        }));
+    }
+    exams.sort_by_key(|exam| exam.dates);
+    exams
 }
 
 fn whole<K: Ord, V>(parts: BTreeMap<K, Option<V>>) -> Option<BTreeMap<K, V>> {
@@ -156,6 +215,10 @@ fn site<'a>(
         name,
         complete,
         windows: windows(own_windows, lessons, &settings.windows),
+        in_use: document
+            .and_then(|document| document.in_use.get())
+            .copied()
+            .unwrap_or(settings.in_use),
         power: base,
         power_groups: groups,
         reset,
@@ -257,8 +320,26 @@ pub(crate) fn made_elsewhere<'a>(
 }
 
 impl Site<'_> {
+    /// Warns of a test class whose own reset never falls into the window of its school.
+    pub(crate) fn check_test_reset(
+        &self,
+        file: &str,
+        own: &At<Reset>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        if own.get().is_some() {
+            self.check_reset(file, own, None, found);
+        }
+    }
+
     /// Warns of a room whose reset never falls into its window; of an inherited one once.
-    pub(crate) fn check_reset(&self, file: &str, own: &At<Reset>, found: &mut Vec<Diagnostic>) {
+    pub(crate) fn check_reset(
+        &self,
+        file: &str,
+        own: &At<Reset>,
+        own_window: Option<(&RoomName, &Windows)>,
+        found: &mut Vec<Diagnostic>,
+    ) {
         let (times, (file, at)) = match own.get() {
             Some(Reset::Never) => return,
             Some(Reset::At(times)) => (times, (file, own.span())),
@@ -271,15 +352,17 @@ impl Site<'_> {
                 (times, (file.as_str(), Some(*at)))
             }
         };
-        let windows = &self.windows.reset;
+        let windows = own_window.map_or(&self.windows.reset, |(_, window)| window);
         if falls_into(times, windows) {
             return;
         }
-        if own.get().is_none() {
+        if own.get().is_none() && own_window.is_none() {
             self.told.set(true);
         }
         // What the fleet alone says is wrong once, not at each school.
-        let whose = if file == FILE && self.fleet_windows {
+        let whose = if let Some((room, _)) = own_window {
+            format!(" of room `{room}` of school `{}`", self.name)
+        } else if file == FILE && self.fleet_windows {
             String::new()
         } else {
             format!(" of school `{}`", self.name)
@@ -294,18 +377,43 @@ impl Site<'_> {
 
 /// Whether any time of a schedule falls into any window, by civil time.
 fn falls_into(times: &Schedule, windows: &Windows) -> bool {
-    use jiff::civil::Weekday;
-    let days = std::iter::successors(Some(Weekday::Monday), |day| Some(day.next())).take(7);
-    let mut points = days.flat_map(|day| {
-        let on_day = times.iter().filter(move |point| point.days.contains(day));
-        on_day.map(move |point| (day, point.at))
+    // Every weekday, and the days that are named: what is left out there is left out elsewhere, too.
+    let week = Date::new(2001, 1, 1).into_iter();
+    let week = week.flat_map(|monday| monday.series(jiff::ToSpan::day(1)).take(7));
+    let mut weekly = times.iter().filter_map(|point| match point {
+        Point::Weekly { days, at, .. } => Some((*days, *at)),
+        Point::Once { .. } | Point::Not(_) => None,
     });
-    points.any(|(day, at)| windows.iter().any(|window| holds(window, day, at)))
+    let holds = |day: Date, at: Time| {
+        let mut open = windows
+            .iter()
+            .filter(|window| holds(window, day, at))
+            .peekable();
+        open.peek().is_some() && open.all(|window| !window.denies)
+    };
+    weekly.any(|(days, at)| {
+        week.clone()
+            .any(|day| days.contains(day.weekday()) && holds(day, at))
+            || windows.iter().any(|window| match window.days {
+                Days::Dates(dates) if !window.denies => dates
+                    .from
+                    .series(jiff::ToSpan::day(1))
+                    .take_while(|day| *day <= dates.to)
+                    .any(|day| days.contains(day.weekday()) && holds(day, at)),
+                _ => false,
+            })
+    }) || times.iter().any(|point| match point {
+        Point::Once { day, at } => holds(*day, *at),
+        _ => false,
+    })
 }
 
-fn holds(window: &Window, day: jiff::civil::Weekday, at: Time) -> bool {
-    let Window { days, start, end } = *window;
+fn holds(window: &Window, day: Date, at: Time) -> bool {
+    let Window {
+        days, start, end, ..
+    } = *window;
     let over_night = end <= start;
+    let yesterday = day.yesterday();
     let today = days.contains(day) && start <= at && (over_night || at < end);
-    today || (over_night && days.contains(day.previous()) && at < end)
+    today || (over_night && yesterday.is_ok_and(|day| days.contains(day)) && at < end)
 }

@@ -8,6 +8,7 @@ use super::school::Site;
 use super::{Commons, unknown_image};
 use crate::diagnostic::Diagnostic;
 use crate::document::TestClassDocument;
+use crate::document::value::Reset;
 use crate::fleet::{TestClass, TestReset};
 use crate::load::SchoolFiles;
 use crate::name::TestClassName;
@@ -42,8 +43,10 @@ pub(crate) fn resolve_all(
             image,
             hosts,
             until,
+            reset,
             asked_by,
         } = document;
+        site.check_test_reset(path, &reset, found);
         check_class(path, &like, site, commons, found);
         if image.get().is_some_and(Map::is_empty) {
             let message = "a test class without a version of its own tests nothing";
@@ -89,7 +92,11 @@ pub(crate) fn resolve_all(
                 hosts: hosts.into_iter().collect(),
                 until: until.into_inner()?.0,
                 asked_by: At::into_inner(asked_by),
-                reset: TestReset::AsRoom,
+                reset: match reset.into_inner() {
+                    None => TestReset::AsRoom,
+                    Some(Reset::Never) => TestReset::Never,
+                    Some(Reset::At(times)) => TestReset::At(times),
+                },
             })
         })();
         classes.insert(name.clone(), class);

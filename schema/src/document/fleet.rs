@@ -3,10 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::{CalendarPath, Count, Reset, ServerAddress, Zone};
+use super::policy::{
+    AnnounceChoice, GuardDocument, RetriesDocument, RolloutChoice, SuspensionDocument,
+};
+use super::value::{CalendarPath, Count, Lessons, Reset, ServerAddress, Zone};
 use crate::name::{ChannelName, ModuleName};
+use crate::policy::InUse;
 use crate::read::{At, OneOrMany};
-use crate::schedule::Windows;
+use crate::schedule::{Dates, Windows};
 use crate::text::{MailAddress, PlainText};
 use crate::units::Rate;
 
@@ -25,12 +29,18 @@ pub struct FleetDocument {
     /// School holidays: one or several iCalendar files of this repo, as in `calendars/bw-ferien.ics`.
     #[serde(default)]
     pub calendar: At<OneOrMany<CalendarPath>>,
+    /// Single days without school, or spans of them, as in `[2026-10-30, 2026-12-23..2027-01-08]`.
+    #[serde(default)]
+    pub holidays: At<OneOrMany<Dates>>,
     /// What holds for every school that says nothing else.
     #[serde(default)]
     pub defaults: At<DefaultsDocument>,
     /// Who hears of failures. Without it nobody does.
     #[serde(default)]
     pub mail: At<MailDocument>,
+    /// Why nothing at all is done for the time being.
+    #[serde(default)]
+    pub suspended: At<SuspensionDocument>,
 }
 
 /// The central server as the schools see it.
@@ -56,8 +66,8 @@ pub struct DefaultsDocument {
     pub windows: At<WindowsDocument>,
     /// When PCs are in use and nothing touches them; `mon–fri 07:30–17:00` by default.
     #[serde(default)]
-    pub lessons: At<Windows>,
-    /// What the electrical circuit of a school bears.
+    pub lessons: At<Lessons>,
+    /// What the electrical circuit of a whole school bears.
     #[serde(default)]
     pub power: At<PowerDocument>,
     /// By when the hosts of a room are to be fresh, as in `mon, wed 18:00`; `never` by default.
@@ -69,6 +79,22 @@ pub struct DefaultsDocument {
     /// What the download of one school may take of its line; no limit by default.
     #[serde(default)]
     pub download_rate: At<Rate>,
+    /// What is done with a host that somebody uses when it is to be reset: `wait` (the default), `skip` or
+    /// `force after 2 hours`.
+    #[serde(default)]
+    pub in_use: At<InUse>,
+    /// How often a host is tried.
+    #[serde(default)]
+    pub retries: At<RetriesDocument>,
+    /// How a new version comes to the hosts of a school: in waves, or `at_once`.
+    #[serde(default)]
+    pub rollout: At<RolloutChoice>,
+    /// What nobody is to change by mistake.
+    #[serde(default)]
+    pub guard: At<GuardDocument>,
+    /// When the contact of a school gets a mail of what is to come, as in `{ days_before: 3 }`, or `never` (the default).
+    #[serde(default)]
+    pub announce: At<AnnounceChoice>,
 }
 
 /// When which work may run. Lessons go before all of them.

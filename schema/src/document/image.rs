@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::policy::SuspensionDocument;
 use super::value::SiteVersion;
 use crate::digest::Digest;
 use crate::fleet::{DomainJoin, Os};
@@ -44,6 +45,9 @@ pub struct ImageDocument {
     /// Images made on site only: `newest` (the default), or the timestamp of an `.info` to pin.
     #[serde(default)]
     pub version: At<SiteVersion>,
+    /// Why nothing is done about it for the time being.
+    #[serde(default)]
+    pub suspended: At<SuspensionDocument>,
 }
 
 /// One published version; it never changes, but it may be marked bad.

@@ -3,9 +3,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::Reset;
-use crate::name::{ClassName, HostName, PowerGroupName};
-use crate::read::{At, OneOrMany};
+use super::policy::{PowerChoice, SuspensionDocument};
+use super::value::{Lessons, Reset};
+use crate::name::{ClassName, HostName};
+use crate::policy::InUse;
+use crate::read::{At, Map, OneOrMany};
+use crate::schedule::Windows;
 
 /// A room; the file's name is its name in `devices.csv`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,7 +23,34 @@ pub struct RoomDocument {
     /// By when its hosts are to be fresh, as in `mon, wed 18:30`, or `never`; as the school says by default.
     #[serde(default)]
     pub reset: At<Reset>,
-    /// The electrical circuit that it hangs on: one of the school's `power_groups`.
+    /// When what may be done with it; as the school says by default.
     #[serde(default)]
-    pub power: At<PowerGroupName>,
+    pub windows: At<RoomWindowsDocument>,
+    /// When its PCs are in use and nothing touches them, as in `mon–fri 07:30–20:00`, or `never`; as the
+    /// school says by default.
+    #[serde(default)]
+    pub lessons: At<Lessons>,
+    /// What is done with a host that somebody uses when it is to be reset: `wait`, `skip` or
+    /// `force after 2 hours`.
+    #[serde(default)]
+    pub in_use: At<InUse>,
+    /// The fuse that it hangs on, one of the school's `power_groups`, or what it bears itself, as in
+    /// `{ group: west, on_at_once: 15 }`.
+    #[serde(default)]
+    pub power: At<PowerChoice>,
+    /// Why nothing touches it for the time being.
+    #[serde(default)]
+    pub suspended: At<SuspensionDocument>,
+    /// Hosts that nothing touches for the time being, and why.
+    #[serde(default)]
+    pub suspended_hosts: At<Map<HostName, SuspensionDocument>>,
+}
+
+/// When what may be done with a room.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomWindowsDocument {
+    /// When its hosts may be reset.
+    #[serde(default)]
+    pub reset: At<Windows>,
 }

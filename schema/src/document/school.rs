@@ -4,10 +4,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fleet::{PowerDocument, WindowsDocument};
-use super::value::{CalendarPath, Reset, Wanted, Zone};
-use crate::name::{Domain, ImageName, PowerGroupName};
+use super::policy::{
+    AnnounceChoice, GuardDocument, RetriesDocument, RolloutChoice, SuspensionDocument,
+};
+use super::value::{CalendarPath, Lessons, Reset, Wanted, Zone};
+use crate::name::{Domain, ImageName, PowerGroupName, RoomName};
+use crate::policy::InUse;
 use crate::read::{At, Map, OneOrMany};
-use crate::schedule::Windows;
+use crate::schedule::Dates;
 use crate::text::{MailAddress, PlainText};
 use crate::units::Rate;
 
@@ -34,14 +38,14 @@ pub struct SchoolDocument {
     pub windows: At<WindowsDocument>,
     /// When PCs are in use and nothing touches them.
     #[serde(default)]
-    pub lessons: At<Windows>,
+    pub lessons: At<Lessons>,
     /// By when the hosts of its rooms are to be fresh, as in `mon, wed 18:00`, or `never`.
     #[serde(default)]
     pub reset: At<Reset>,
-    /// What the electrical circuit of rooms without a power group bears.
+    /// What the electrical circuit of the whole school bears.
     #[serde(default)]
     pub power: At<PowerDocument>,
-    /// Further electrical circuits by name; what one leaves out is as under `power`.
+    /// Fuses that several rooms share, by name; what one leaves out is as under `power`.
     #[serde(default)]
     pub power_groups: At<Map<PowerGroupName, PowerDocument>>,
     /// Which channel of an image it follows, or which version it stays at, as in `ubuntu: stable`.
@@ -51,7 +55,33 @@ pub struct SchoolDocument {
     /// School holidays in place of the fleet's: one or several files, as in `calendars/bw-ferien.ics`.
     #[serde(default)]
     pub calendar: At<OneOrMany<CalendarPath>>,
+    /// Single days without school in place of the fleet's, as in `[2026-10-30, 2026-12-23..2027-01-08]`.
+    #[serde(default)]
+    pub holidays: At<OneOrMany<Dates>>,
+    /// Days of exams and the rooms in which they are, as in `2027-02-08..2027-02-12: [r201, r202]` or
+    /// `2027-03-01: all`. Nothing touches those rooms then.
+    #[serde(default)]
+    pub exams: At<Map<Dates, OneOrMany<RoomName>>>,
     /// What its downloads may take of its line, as in `100 Mbit/s`.
     #[serde(default)]
     pub download_rate: At<Rate>,
+    /// What is done with a host that somebody uses when it is to be reset: `wait`, `skip` or
+    /// `force after 2 hours`.
+    #[serde(default)]
+    pub in_use: At<InUse>,
+    /// How often a host is tried.
+    #[serde(default)]
+    pub retries: At<RetriesDocument>,
+    /// How a new version comes to its hosts: in waves, or `at_once`.
+    #[serde(default)]
+    pub rollout: At<RolloutChoice>,
+    /// What nobody is to change by mistake.
+    #[serde(default)]
+    pub guard: At<GuardDocument>,
+    /// When its contact gets a mail of what is to come, as in `{ days_before: 3 }`, or `never`.
+    #[serde(default)]
+    pub announce: At<AnnounceChoice>,
+    /// Why nothing is done for it for the time being.
+    #[serde(default)]
+    pub suspended: At<SuspensionDocument>,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::Day;
+use super::value::{Day, Reset};
 use crate::name::{ClassName, HostName, ImageName, VersionName};
 use crate::read::{At, Map, OneOrMany};
 use crate::text::PlainText;
@@ -21,6 +21,9 @@ pub struct TestClassDocument {
     pub hosts: At<OneOrMany<HostName>>,
     /// Its last day, as in `2026-12-18`; then its hosts go back.
     pub until: At<Day>,
+    /// By when its hosts are to be fresh, as in `mon, wed 18:00`, or `never`; as their rooms by default.
+    #[serde(default)]
+    pub reset: At<Reset>,
     /// Who asked for it.
     #[serde(default)]
     pub asked_by: At<PlainText>,

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 use crate::name::{Domain, VersionName};
-use crate::schedule::{Point, Schedule};
+use crate::schedule::{Point, Schedule, Window, Windows};
 use crate::text::{ImageStamp, PlainText, excerpt};
 use crate::units::Bytes;
 
@@ -323,65 +323,101 @@ value!(
     "A day, as in `2026-12-18`."
 );
 
-/// When hosts are reset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reset {
-    /// Not at all.
-    Never,
-    /// By these times.
-    At(Schedule),
-}
+/// Serde and JSON Schema for times, a list of such, or `never`.
+macro_rules! or_never {
+    ($(#[$doc:meta])* $name:ident, $many:ident, $one:ident, $expected:literal, $description:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name {
+            /// Not at all.
+            Never,
+            /// At these times.
+            At($many),
+        }
 
-impl<'de> Deserialize<'de> for Reset {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Times;
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Times;
 
-        impl<'de> Visitor<'de> for Times {
-            type Value = Reset;
+                impl<'de> Visitor<'de> for Times {
+                    type Value = $name;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("days and a time, as in `mon, wed 18:00`, a list of such, or `never`")
-            }
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Reset, E> {
-                if text == "never" {
-                    return Ok(Reset::Never);
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        if text == "never" {
+                            return Ok($name::Never);
+                        }
+                        let one: $one = text
+                            .parse()
+                            .map_err(|error| E::custom(format!("{error}, or `never`")))?;
+                        let times: $many = [one].into_iter().collect();
+                        times.checked().map($name::At).map_err(E::custom)
+                    }
+
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$name, A::Error> {
+                        let mut items = Vec::new();
+                        while let Some(item) = list.next_element::<$one>()? {
+                            items.push(item);
+                        }
+                        if items.is_empty() {
+                            return Err(A::Error::custom(
+                                "the list is empty\nwrite `never` if that is meant",
+                            ));
+                        }
+                        let times: $many = items.into_iter().collect();
+                        times.checked().map($name::At).map_err(A::Error::custom)
+                    }
                 }
-                let point: Point = text
-                    .parse()
-                    .map_err(|error| E::custom(format!("{error}, or `never`")))?;
-                Ok(Reset::At([point].into_iter().collect()))
-            }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Reset, A::Error> {
-                let mut points = Vec::new();
-                while let Some(point) = list.next_element::<Point>()? {
-                    points.push(point);
-                }
-                if points.is_empty() {
-                    return Err(A::Error::custom(
-                        "the list is empty\nwrite `never` if that is meant",
-                    ));
-                }
-                Ok(Reset::At(points.into_iter().collect()))
+                deserializer.deserialize_any(Times)
             }
         }
 
-        deserializer.deserialize_any(Times)
-    }
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let one = generator.subschema_for::<$one>();
+                json_schema!({
+                    "anyOf": [{ "const": "never" }, one, { "type": "array", "items": one, "minItems": 1 }],
+                    "description": $description
+                })
+            }
+        }
+    };
 }
 
-impl JsonSchema for Reset {
-    fn schema_name() -> Cow<'static, str> {
-        "Reset".into()
-    }
+or_never!(
+    /// When hosts are reset.
+    Reset,
+    Schedule,
+    Point,
+    "days and a time, as in `mon, wed 18:00`, a list of such, or `never`",
+    "Points in time, as in `mon, wed 18:00`, a list of such, or `never`."
+);
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let point = generator.subschema_for::<Point>();
-        json_schema!({
-            "anyOf": [{ "const": "never" }, point, { "type": "array", "items": point, "minItems": 1 }],
-            "description": "Recurring points in time, as in `mon, wed 18:00`, a list of such, or `never`."
-        })
+or_never!(
+    /// When PCs are in use.
+    Lessons,
+    Windows,
+    Window,
+    "days and two times, as in `mon–fri 07:30–17:00`, a list of such, or `never`",
+    "Recurring spans, as in `mon–fri 07:30–17:00`, a list of such, or `never`."
+);
+
+impl Lessons {
+    /// The windows; none in it if there are no lessons.
+    #[must_use]
+    pub fn windows(&self) -> Windows {
+        match self {
+            Self::Never => Windows::default(),
+            Self::At(windows) => windows.clone(),
+        }
     }
 }
 

@@ -50,6 +50,8 @@ settings! {
     WakePerMinute "power.wake_per_minute",
     /// `power.on_at_once`
     OnAtOnce "power.on_at_once",
+    /// `power_groups`
+    PowerGroups "power_groups",
     /// `retries.tries`
     Tries "retries.tries",
     /// `retries.wait`

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Visitor};
 
 use super::access::{Choice, Entries, Items};
 use super::error::{Error, Problem, listed, one_of};
-use super::{at, many, number, scope};
+use super::{at, many, number, scope, word_or};
 use crate::diagnostic::Span;
 use crate::yaml::{Entry, Key, Node, Scalar, Value, quote};
 
@@ -276,6 +276,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             }
             (many::NAME, Content::List(items)) => visitor.visit_seq(Items::of(items)),
             (many::NAME, _) => visitor.visit_seq(Items::only(self)),
+            (word_or::NAME, Content::Scalar(_)) => visitor.visit_some(self),
             _ => visitor
                 .visit_newtype_struct(self)
                 .map_err(|error: Error| error.at(self.place.span)),

@@ -37,6 +37,9 @@ const KIND: Kind = Kind {
     accepted: "a day or a span of days, as in `2026-12-23` or `2026-12-23..2026-12-27`",
 };
 
+/// Why a text alone is no day.
+pub(crate) const NO_DATE: &str = "no calendar has it";
+
 /// What is longer is a slip of the pen.
 const LONGEST_DAYS: i32 = 366;
 
@@ -73,7 +76,11 @@ impl FromStr for Dates {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        dates(text).map_err(|why| KIND.error(text, why))
+        if text.contains("..") {
+            return dates(text).map_err(|why| KIND.error(text, why));
+        }
+        let day = day(text).map_err(|_| KIND.error(text, NO_DATE))?;
+        Ok(day.into())
     }
 }
 
@@ -104,7 +111,7 @@ macro_rules! dates_pattern {
         )
     };
 }
-pub(super) use date_pattern;
+pub(super) use {date_pattern, dates_pattern};
 
 written!(
     Dates,

@@ -1,8 +1,8 @@
 //! What the realistic example resolves to: nearest wins, what is not written has its default.
 
 use schema::fleet::{
-    DefaultAction, DomainJoin, Fleet, HardwareClass, ImageSource, OnSiteVersion, ResetCommand,
-    RoomHosts, School,
+    Canary, DefaultAction, DomainJoin, Explained, Fleet, HardwareClass, ImageSource, OnSiteVersion,
+    ResetCommand, RoomHosts, School, Suspension,
 };
 use schema::load;
 use schema::tree::{Entry, Tree};
@@ -49,7 +49,7 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
         [
             "r101: ubuntu-lab, west, mon, wed 18:30, devices.csv",
             "r102: ubuntu-lab, west, mon, wed 18:00, devices.csv",
-            "w01: metall-dual, workshop, fri 18:00, devices.csv",
+            "w01: metall-dual, workshop, every 2 weeks fri 18:00 from 2026-09-11; 2026-10-02 17:45; not 2027-05-14, devices.csv",
         ]
     );
     assert_eq!(
@@ -89,7 +89,7 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
         windows(west),
         [
             usual[0],
-            "mon–thu 19:00–23:00; fri 16:00–20:00",
+            "mon–thu 19:00–23:00; fri 16:00–20:00; not wed 21:00–22:00; not 2026-12-18; 2026-12-27 10:00–16:00",
             usual[2],
             "mon–thu 07:30–18:30; fri 07:30–15:30"
         ]
@@ -119,6 +119,11 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
     assert_eq!(
         nord.holidays.holding(holiday),
         Some(("Weihnachtsferien", "2027-01-09".parse().unwrap()))
+    );
+    let free = |school: &School, day: &str| school.holidays.holding(day.parse().unwrap()).is_some();
+    assert_eq!(
+        [nord, sued].map(|school| (free(school, "2027-02-09"), free(school, "2026-12-21"))),
+        [(true, false), (false, true)]
     );
     assert_eq!(sued.time_zone.iana_name(), Some("Europe/Berlin"));
 }
@@ -250,4 +255,125 @@ fn almost_nothing_has_to_be_written() {
     );
     assert_eq!(fleet.time_zone.iana_name(), Some("Europe/Berlin"));
     assert_eq!(fleet.mail, None);
+}
+
+/// One line a setting: what it is, and where that is written.
+fn explained(fleet: &Fleet, school: &str, room: &str) -> Vec<String> {
+    let rows = fleet.explain(&school.parse().unwrap(), &room.parse().unwrap());
+    let row = |row: &Explained| format!("{}: {} [{}]", row.setting, row.value, row.origin);
+    rows.unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn every_setting_of_a_room_says_where_it_is_written() {
+    let mut text = String::new();
+    let fleet = fleet(&realistic());
+    for (school, room) in [
+        ("bs-nord", "r101"),
+        ("bs-sued", "library"),
+        ("bs-west", "r201"),
+    ] {
+        text += &format!("{school} {room}\n");
+        for row in explained(&fleet, school, room) {
+            text += &format!("  {row}\n");
+        }
+    }
+    files::compare(
+        &files::root().join("schema/tests/cases/explained.txt"),
+        &text,
+    );
+    assert_eq!(
+        fleet.explain(&"bs-ost".parse().unwrap(), &"r1".parse().unwrap()),
+        None
+    );
+}
+
+#[test]
+fn a_fleet_is_the_same_wherever_its_lines_stand() {
+    let mut tree = realistic();
+    let before = fleet(&tree);
+    for path in [
+        "fleet.yaml",
+        "schools/bs-nord/school.yaml",
+        "schools/bs-nord/rooms/r101.yaml",
+    ] {
+        let text = format!("# moved\n\n{}", tree.text(path).unwrap());
+        tree.insert(path, Entry::of(text.into()));
+    }
+    let after = fleet(&tree);
+    assert_eq!(before, after);
+    assert_ne!(
+        explained(&before, "bs-nord", "r101"),
+        explained(&after, "bs-nord", "r101")
+    );
+}
+
+#[test]
+fn what_is_left_out_is_as_in_the_document_above_key_by_key() {
+    let fleet = fleet(&realistic());
+    let [nord, west] = ["bs-nord", "bs-west"].map(|name| &fleet.schools[name]);
+    let waves = nord.rollout.waves.as_ref().unwrap();
+    assert_eq!(waves.canary, Canary::Rooms(["w01".parse().unwrap()].into()));
+    assert_eq!(
+        (waves.soak.to_string(), waves.healthy.to_string()),
+        ("2 days".to_owned(), "95 %".to_owned())
+    );
+    let budget = |school: &School, room: &str| {
+        let room = &school.rooms[room];
+        let group = room
+            .power_group
+            .as_ref()
+            .map(|group| group.as_str().to_owned());
+        let own = room.power.map(|own| (own.wake_per_minute, own.on_at_once));
+        (group, own)
+    };
+    // A room takes from its group what it does not say, or else from its school.
+    assert_eq!(
+        budget(nord, "r101"),
+        (Some("west".to_owned()), Some((4, 15)))
+    );
+    assert_eq!(budget(nord, "r102"), (Some("west".to_owned()), None));
+    assert_eq!(budget(west, "r201"), (None, Some((6, 12))));
+    let [r101, w01] = ["r101", "w01"].map(|name| name.parse().unwrap());
+    let exam = |room, day: &str| nord.exam_on(room, day.parse().unwrap()).is_some();
+    assert!(exam(&r101, "2027-02-22") && exam(&r101, "2027-02-26") && exam(&w01, "2027-03-01"));
+    assert!(!exam(&w01, "2027-02-22") && !exam(&r101, "2027-02-27"));
+    // A list that begins with waves takes what the fleet says; `at_once` in between switches them off.
+    let mut tree = realistic();
+    let text = tree.text("fleet.yaml").unwrap();
+    let line = text.lines().find(|line| line.contains("rollout:")).unwrap();
+    let text = text.replace(line, "  rollout: at_once");
+    tree.insert("fleet.yaml", Entry::of(text.into()));
+    let fleet = self::fleet(&tree);
+    assert_eq!(fleet.schools["bs-west"].rollout.waves, None);
+    let waves = fleet.schools["bs-nord"].rollout.waves.as_ref().unwrap();
+    assert_eq!(waves.then.to_string(), "25 %");
+}
+
+#[test]
+fn suspensions_stand_where_they_are_written() {
+    let mut tree = realistic();
+    let mut add = |path: &'static str, text: &str| {
+        let text = format!("{}{text}\n", tree.text(path).unwrap());
+        tree.insert(path, Entry::of(text.into()));
+    };
+    let line = "suspended: { reason: strike, by: it, until: 2026-12-01 }";
+    add("fleet.yaml", line);
+    add("schools/bs-west/school.yaml", line);
+    add("images/mint-media.yaml", line);
+    let fleet = fleet(&tree);
+    let west = &fleet.schools["bs-west"];
+    let at = "2026-12-01T22:59Z".parse().unwrap();
+    let holds = |own: &Option<Suspension>| own.as_ref().unwrap().holds(at, &west.time_zone);
+    assert!(holds(&fleet.suspended) && holds(&west.suspended));
+    assert!(holds(&fleet.images["mint-media"].suspended));
+    assert!(!holds(&west.rooms["r201"].suspended), "it ended before");
+    let rows = explained(&fleet, "bs-west", "r201");
+    let suspended = rows
+        .iter()
+        .filter(|row| row.starts_with("suspended"))
+        .count();
+    assert_eq!(suspended, 3, "{rows:#?}");
+    let hosts = &fleet.schools["bs-nord"].rooms["w01"].suspended_hosts;
+    assert_eq!(hosts["w01-pc07"].by.as_str(), "Frau Kurz");
 }

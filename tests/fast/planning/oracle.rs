@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use reconciler::linbo::devices::Device;
 use reconciler::planning::{Action, Circuit, Plan, Probe, Step};
 use schema::fleet::{DomainJoin, RoomHosts};
-use schema::schedule::Windows;
+use schema::schedule::{Window, Windows};
 
 /// Whether any window is open, by the clock on the wall. Within the hour that exists twice the wall
 /// says too little, so any minute of it counts.
@@ -19,18 +19,20 @@ pub(super) fn is_open(windows: &Windows, at: Timestamp, world: &World) -> bool {
     let span = if twice { -60..=60 } else { 0..=0 };
     span.into_iter().any(|minutes| {
         let wall = here.datetime() + SignedDuration::from_mins(minutes);
-        windows.iter().any(|window| {
+        let holds = |window: &Window| {
             let (today, before) = (wall.date(), wall.date().yesterday().unwrap());
             let over_night = window.end <= window.start;
             let end_of_day = window.end == Time::midnight();
-            let starts = window.days.contains(today.weekday()) && window.start <= wall.time();
-            let ends = window.days.contains(before.weekday()) && wall.time() < window.end;
+            let starts = window.days.contains(today) && window.start <= wall.time();
+            let ends = window.days.contains(before) && wall.time() < window.end;
             if over_night {
                 starts || (ends && !end_of_day)
             } else {
                 starts && wall.time() < window.end
             }
-        })
+        };
+        let mut held = windows.iter().filter(|window| holds(window)).peekable();
+        held.peek().is_some() && held.all(|window| !window.denies)
     })
 }
 

@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
-use schema::schedule::Windows;
+use schema::schedule::{Window, Windows};
 
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
@@ -164,17 +164,18 @@ pub(super) fn overrun(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
 /// Whether a window is open, by the clock on the wall.
 fn is_open(windows: &Windows, local: DateTime) -> bool {
     let (today, now) = (local.date(), local.time());
-    windows.iter().any(|window| {
-        let opens_on = |day: Option<jiff::civil::Date>| {
-            day.is_some_and(|day| window.days.contains(day.weekday()))
-        };
+    let holds = |window: &Window| {
+        let opens_on =
+            |day: Option<jiff::civil::Date>| day.is_some_and(|day| window.days.contains(day));
         if window.start < window.end {
             opens_on(Some(today)) && window.start <= now && now < window.end
         } else {
             (opens_on(Some(today)) && window.start <= now)
                 || (opens_on(today.yesterday().ok()) && now < window.end)
         }
-    })
+    };
+    let mut held = windows.iter().filter(|window| holds(window)).peekable();
+    held.peek().is_some() && held.all(|window| !window.denies)
 }
 
 /// Whether clocks change within hours: then the clock on the wall does not tell.

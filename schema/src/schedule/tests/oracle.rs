@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::ToSpan;
+use jiff::civil::Weekday::Monday;
 use jiff::civil::{Date, DateTime, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
-use crate::schedule::{FreeDays, Opening, Point, Schedule, Window, Windows};
+use crate::schedule::{Dates, Every, FreeDays, Opening, Point, Schedule, Window, Windows};
 
 const AROUND: i32 = 32;
 const CASES: u32 = 24;
@@ -84,12 +85,10 @@ impl Table {
 
     fn open(&self, windows: &Windows) -> Vec<bool> {
         let mut open = vec![false; self.minutes.len()];
-        for window in windows.iter() {
-            for day in self
-                .days
-                .iter()
-                .filter(|day| window.days.contains(day.weekday()))
-            {
+        let mut in_order: Vec<&Window> = windows.iter().collect();
+        in_order.sort_by_key(|window| window.denies);
+        for window in in_order {
+            for day in self.days.iter().filter(|day| window.days.contains(**day)) {
                 let last = if window.end <= window.start {
                     day.tomorrow().unwrap()
                 } else {
@@ -98,7 +97,7 @@ impl Table {
                 let from = self.find(day.to_datetime(window.start)).0;
                 let to = self.find(last.to_datetime(window.end)).1;
                 if from < to {
-                    open[from..to].fill(true);
+                    open[from..to].fill(!window.denies);
                 }
             }
         }
@@ -117,12 +116,32 @@ impl Table {
 
     fn occurrences(&self, schedule: &Schedule, free: &FreeDays) -> Vec<usize> {
         let mut found = Vec::new();
-        for point in schedule.iter() {
-            let days = self
-                .days
+        let left_out = |day: Date| {
+            schedule
                 .iter()
-                .filter(|day| point.days.contains(day.weekday()) && free.holding(**day).is_none());
-            found.extend(days.map(|day| self.find(day.to_datetime(point.at)).0));
+                .any(|point| matches!(point, Point::Not(dates) if dates.contains(day)))
+        };
+        for day in self.days.iter().copied() {
+            if left_out(day) || free.holding(day).is_some() {
+                continue;
+            }
+            let times = schedule.iter().filter_map(|point| match *point {
+                Point::Weekly { days, at, every } => {
+                    let week = every.is_none_or(|Every { weeks, from }| {
+                        // Mondays, counted one by one.
+                        let mondays = from
+                            .series(1.day())
+                            .take_while(|counted| *counted <= day)
+                            .filter(|counted| *counted != from && counted.weekday() == Monday)
+                            .count();
+                        from <= day && mondays % usize::from(weeks) == 0
+                    });
+                    (week && days.contains(day.weekday())).then_some(at)
+                }
+                Point::Once { day: once, at } => (once == day).then_some(at),
+                Point::Not(_) => None,
+            });
+            found.extend(times.map(|at| self.find(day.to_datetime(at)).0));
         }
         found.retain(|at| *at < self.minutes.len());
         found.sort_unstable();
@@ -156,22 +175,55 @@ fn time() -> impl Strategy<Value = String> {
         .prop_map(|(hour, minute)| format!("{hour:02}:{minute:02}"))
 }
 
-fn windows() -> impl Strategy<Value = Windows> {
-    let window = (
-        days(),
-        time(),
-        prop_oneof![time(), Just("24:00".to_owned())],
-    )
-        .prop_filter_map("a window has a length", |(days, start, end)| {
-            format!("{days} {start}–{end}").parse::<Window>().ok()
-        });
-    prop::collection::vec(window, 1..4).prop_map(|windows| windows.into_iter().collect())
+/// Days of the calendar, near the change of the clock.
+fn dates(table: usize) -> impl Strategy<Value = Dates> {
+    let change = TABLES[table]
+        .zone
+        .to_datetime(TABLES[table].minutes[TABLES[table].change]);
+    (-6..6_i32, 0..4_i32).prop_map(move |(first, more)| {
+        let from = change.date() + first.days();
+        Dates {
+            from,
+            to: from + more.days(),
+        }
+    })
 }
 
-fn schedule() -> impl Strategy<Value = Schedule> {
-    let point = (days(), time())
-        .prop_map(|(days, time)| format!("{days} {time}").parse::<Point>().unwrap());
-    prop::collection::vec(point, 1..4).prop_map(|points| points.into_iter().collect())
+fn window(table: usize) -> impl Strategy<Value = Window> {
+    let days = prop_oneof![3 => days(), 1 => dates(table).prop_map(|dates| dates.to_string())];
+    let end = prop_oneof![time(), Just("24:00".to_owned())];
+    (days, time(), end).prop_filter_map("a window has a length", |(days, start, end)| {
+        format!("{days} {start}–{end}").parse().ok()
+    })
+}
+
+fn windows(table: usize) -> impl Strategy<Value = Windows> {
+    let exception = prop_oneof![
+        window(table).prop_map(|window| Window {
+            denies: true,
+            ..window
+        }),
+        dates(table).prop_map(|dates| format!("not {dates}").parse().unwrap()),
+    ];
+    let exceptions = prop_oneof![
+        Just(Vec::new()),
+        prop::collection::vec(exception, 1..4).boxed()
+    ];
+    (prop::collection::vec(window(table), 1..4), exceptions)
+        .prop_map(|(windows, exceptions)| windows.into_iter().chain(exceptions).collect())
+}
+
+fn schedule(table: usize) -> impl Strategy<Value = Schedule> {
+    let point = prop_oneof![
+        3 => (days(), time()).prop_map(|(days, time)| format!("{days} {time}")),
+        1 => (days(), time(), 2..4_u8, dates(table)).prop_map(|(days, time, weeks, dates)| {
+            format!("every {weeks} weeks {days} {time} from {}", dates.from)
+        }),
+        1 => (dates(table), time()).prop_map(|(dates, time)| format!("{} {time}", dates.from)),
+        1 => dates(table).prop_map(|dates| format!("not {dates}")),
+    ];
+    let point = point.prop_map(|text| text.parse::<Point>().unwrap());
+    prop::collection::vec(point, 1..5).prop_map(|points| points.into_iter().collect())
 }
 
 fn samples() -> impl Strategy<Value = Vec<Index>> {
@@ -234,16 +286,18 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
 
     #[test]
-    fn openings_are_those_of_the_minutes(windows in windows(), samples in samples(), table in 0..TABLES.len()) {
+    fn openings_are_those_of_the_minutes(
+        (table, windows) in (0..TABLES.len()).prop_flat_map(|table| (Just(table), windows(table))),
+        samples in samples(),
+    ) {
         agree(&windows, &TABLES[table], &samples)?;
     }
 
     #[test]
     fn occurrences_are_those_of_the_minutes(
-        schedule in schedule(),
+        (table, schedule) in (0..TABLES.len()).prop_flat_map(|table| (Just(table), schedule(table))),
         samples in samples(),
         spans in prop::collection::vec((0..64_usize, 0..9_usize), 0..4),
-        table in 0..TABLES.len(),
     ) {
         let table = &TABLES[table];
         let day = |number: usize| table.days[number.min(table.days.len() - 1)];
