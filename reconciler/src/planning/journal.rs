@@ -238,7 +238,7 @@ impl fmt::Display for HostOutcome {
             Self::Applied { file, stamp: None } => write!(f, "applied {file}"),
             Self::Failed { why, .. } => write!(f, "failed: {why}"),
             Self::Unreachable { why } => write!(f, "unreachable: {why}"),
-            Self::Unknown { why } => write!(f, "outcome unknown: {why}"),
+            Self::Unknown { why, .. } => write!(f, "outcome unknown: {why}"),
         }
     }
 }
