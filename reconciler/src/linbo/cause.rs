@@ -253,7 +253,7 @@ impl Cause {
             .into_iter()
             .find(|cause| why.starts_with(cause.meaning()));
         let lines = || {
-            [why.as_str()]
+            [why]
                 .into_iter()
                 .chain(outcome.evidence().iter().map(String::as_str))
         };
