@@ -21,6 +21,8 @@ mod fleet;
 mod git;
 #[path = "lab/journey.rs"]
 mod journey;
+#[path = "lab/ledger.rs"]
+mod ledger;
 #[path = "lab/one_school.rs"]
 mod one_school;
 #[path = "lab/pitfalls.rs"]

@@ -320,7 +320,15 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 .collect::<Vec<_>>()
             {
                 let why = "nothing was heard of it".to_owned();
-                self.host(&step.id, room, &wake.host, &HostOutcome::Unknown { why });
+                self.host(
+                    &step.id,
+                    room,
+                    &wake.host,
+                    &HostOutcome::Unknown {
+                        why,
+                        evidence: Vec::new(),
+                    },
+                );
             }
         }
         if result == StepResult::Done {

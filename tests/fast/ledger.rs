@@ -101,6 +101,7 @@ fn of_all_kinds() -> World {
     tried(w, "r101-pc03", DUE, at("2026-11-23T18:12"), unreachable());
     let hung = HostOutcome::Unknown {
         why: "`sync:1` was still running after 2 hours".to_owned(),
+        evidence: vec!["Starting torrent download for ubuntu.qdiff.".to_owned()],
     };
     tried(w, "r101-pc04", DUE, at("2026-11-23T18:40"), hung);
     world.observed.busy = Probe::Seen([(name("r101-pc05"), Busy::Session)].into());

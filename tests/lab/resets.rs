@@ -8,7 +8,7 @@ use harness::lab::{Fault, Host, Login, Room, State};
 use crate::fleet::{Fleet, Run, ask, history, image, last, pass};
 
 #[derive(Clone, Copy, PartialEq)]
-enum Driver {
+pub(crate) enum Driver {
     Wrapper,
     LinboRemote,
 }
@@ -24,7 +24,7 @@ impl Driver {
 }
 
 /// A school whose one room is due on Wednesday at 18:00, with everything but its hosts in place.
-fn school(pcs: u8, driver: Driver) -> Fleet {
+pub(crate) fn school(pcs: u8, driver: Driver) -> Fleet {
     let fleet = Fleet::small([Room::new("r101", pcs)], &image()).expect("fleet");
     fleet
         .edit("fleet.yaml", |text| {
@@ -40,7 +40,7 @@ fn school(pcs: u8, driver: Driver) -> Fleet {
 }
 
 impl Fleet {
-    fn pc(&self, number: usize) -> Host {
+    pub(crate) fn pc(&self, number: usize) -> Host {
         self.lab.host(&format!("r101-pc{number:02}"))
     }
 }
@@ -54,14 +54,17 @@ fn ran(host: &Host) -> Vec<String> {
 fn check_all(driver: Driver) {
     use Driver::Wrapper;
     const APPLIED: &str = "applied";
+    const NOT_WRITTEN: &str = "failed: the image could not be written to the partition of the host";
+    const NOT_MOUNTED: &str = "failed: the image could not be mounted on the host";
+    const NOT_LOADED: &str = "failed: the host could not download the image";
     let late = Fault::WakesLate(Duration::from_secs(60));
     #[rustfmt::skip]
     let cases: [(Option<Fault>, &str, &str); 13] = [
         (None, APPLIED, APPLIED),
         (Some(Fault::Offline), "unreachable: it was woken, but LINBO did not answer within 8 seconds", "unreachable: it was woken, but LINBO was not online"),
         (Some(late), "unreachable: it was woken, but LINBO did not answer within 8 seconds", "unreachable: it was woken, but LINBO was not online"),
-        (Some(Fault::SyncFails), "failed: LINBO says: ", "failed: LINBO says: "),
-        (Some(Fault::MountFails), "failed: LINBO says: Mounting /dev/nbd0 failed!", "failed: LINBO says: Mounting /dev/nbd0 failed!"),
+        (Some(Fault::SyncFails), NOT_WRITTEN, NOT_WRITTEN),
+        (Some(Fault::MountFails), NOT_MOUNTED, NOT_MOUNTED),
         (Some(Fault::InUse), "in use: somebody is logged in", "in use: somebody is logged in"),
         (Some(Fault::HangsInSync), "unknown: `sync:1` was still running after 25 seconds", "unknown: its session was still there after 25 seconds"),
         (Some(Fault::LinkCut), "unknown: ", "unknown: "),
@@ -69,7 +72,7 @@ fn check_all(driver: Driver) {
         (Some(Fault::StatusMissing), APPLIED, APPLIED),
         (Some(Fault::LogTruncated), APPLIED, APPLIED),
         (Some(Fault::NoReverseName), APPLIED, APPLIED),
-        (Some(Fault::DownloadFails), "failed: ", "failed: "),
+        (Some(Fault::DownloadFails), NOT_LOADED, NOT_LOADED),
     ];
     let fleet = school(13, driver);
     let nord = fleet.nord();

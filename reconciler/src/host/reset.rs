@@ -308,7 +308,10 @@ fn badness(outcome: &HostOutcome) -> u8 {
 }
 
 fn unknown(why: impl Into<String>) -> HostOutcome {
-    HostOutcome::Unknown { why: why.into() }
+    HostOutcome::Unknown {
+        why: why.into(),
+        evidence: Vec::new(),
+    }
 }
 
 fn unreachable(why: impl Into<String>) -> HostOutcome {

@@ -37,6 +37,8 @@ pub enum Cause {
     Refused,
     /// The torrent could not be loaded.
     TorrentFailed,
+    /// Nobody seeds the torrent, so that the host waits for ever.
+    NoSeed,
     /// No multicast was offered.
     NoMulticast,
     /// An image could not be downloaded.
@@ -85,7 +87,7 @@ pub enum Cause {
 
 /// The first that any line fits counts, so what tells most comes first. The words of LINBO, of what
 /// it runs and of SSH come before those with which a driver sums a host up.
-const PATTERNS: [(Cause, Phrase); 59] = [
+const PATTERNS: [(Cause, Phrase); 60] = [
     (Cause::ImageTooBig, Holds("is bigger than partition")),
     (
         Cause::PartitionFull,
@@ -106,6 +108,7 @@ const PATTERNS: [(Cause, Phrase); 59] = [
     (Cause::NoNetwork, Holds("in data send/receive (code 30)")),
     (Cause::NoNetwork, Holds("daemon connection (code 35)")),
     (Cause::Refused, Holds("@ERROR")),
+    (Cause::NoSeed, Around("[#", " SD:0 ")),
     (
         Cause::TorrentFailed,
         Around(".torrent", "could not be downloaded"),
@@ -186,7 +189,7 @@ const HARMLESS: &str = "zero.tmp";
 
 impl Cause {
     /// All of them, in the order of their kinds.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::ImageTooBig,
         Self::PartitionFull,
         Self::CacheFull,
@@ -197,6 +200,7 @@ impl Cause {
         Self::NoNetwork,
         Self::Refused,
         Self::TorrentFailed,
+        Self::NoSeed,
         Self::NoMulticast,
         Self::DownloadFailed,
         Self::NotMountable,
@@ -244,18 +248,17 @@ impl Cause {
     /// The cause of an outcome; none when it went well.
     #[must_use]
     pub fn of(outcome: &HostOutcome) -> Option<Self> {
-        let (why, evidence): (_, &[String]) = match outcome {
-            HostOutcome::Applied { .. } | HostOutcome::InUse { .. } => return None,
-            HostOutcome::Failed { why, evidence } => (why, evidence),
-            HostOutcome::Unreachable { why } | HostOutcome::Unknown { why } => (why, &[]),
-        };
+        if matches!(outcome, HostOutcome::InUse { .. }) {
+            return None;
+        }
+        let why = outcome.why()?;
         let named = Self::ALL
             .into_iter()
             .find(|cause| why.starts_with(cause.meaning()));
         let lines = || {
-            [why.as_str()]
+            [why]
                 .into_iter()
-                .chain(evidence.iter().map(String::as_str))
+                .chain(outcome.evidence().iter().map(String::as_str))
         };
         named
             .or_else(|| Self::recognise(lines()))
@@ -276,6 +279,7 @@ impl Cause {
             Self::NoNetwork => "LINBO on the host did not reach the server",
             Self::Refused => "the server refused to send a file to the host",
             Self::TorrentFailed => "the host could not load the image by torrent",
+            Self::NoSeed => "nobody seeds the torrent that the host waits for",
             Self::NoMulticast => "the server offered no multicast for the image",
             Self::DownloadFailed => "the host could not download the image",
             Self::NotMountable => "the image could not be mounted on the host",
@@ -332,6 +336,9 @@ impl Cause {
             }
             Self::TorrentFailed => {
                 "check that the torrent is seeded (`linbo-torrent status`), and that its .torrent and .hash are of the image that lies there"
+            }
+            Self::NoSeed => {
+                "check that the seeder runs on the server (`linbo-torrent status`) and that the tracker knows the torrent; restart it with `linbo-torrent restart`"
             }
             Self::NoMulticast => {
                 "start linbo-multicast on the server, or set another download type"

@@ -77,7 +77,33 @@ pub enum HostOutcome {
     Unknown {
         /// What is missing.
         why: String,
+        /// The last lines that it printed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<String>,
     },
+}
+
+impl HostOutcome {
+    /// Why it did not go well; none when it did.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Applied { .. } => None,
+            Self::Failed { why, .. }
+            | Self::InUse { why }
+            | Self::Unreachable { why }
+            | Self::Unknown { why, .. } => Some(why),
+        }
+    }
+
+    /// The lines that it printed and that show why it did not go well.
+    #[must_use]
+    pub fn evidence(&self) -> &[String] {
+        match self {
+            Self::Failed { evidence, .. } | Self::Unknown { evidence, .. } => evidence,
+            Self::Applied { .. } | Self::InUse { .. } | Self::Unreachable { .. } => &[],
+        }
+    }
 }
 
 /// Judges one host's sync.
@@ -110,6 +136,7 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
             match said.or_else(|| evidence.fresh_status()) {
                 Some(report) => evidence.compare(report),
                 None => unknown(
+                    &log,
                     "LINBO returned 0, but the host did not report that it applied the image",
                 ),
             }
@@ -129,9 +156,10 @@ fn cause_told(output: &[u8]) -> Option<Cause> {
     Cause::recognise(tail(output, usize::MAX).iter().map(String::as_str))
 }
 
-fn unknown(why: &str) -> HostOutcome {
+fn unknown(log: &SessionLog, why: &str) -> HostOutcome {
     HostOutcome::Unknown {
         why: why.to_owned(),
+        evidence: log.tail(TAIL),
     }
 }
 
@@ -154,10 +182,11 @@ impl Evidence<'_> {
             .collect();
         match said.iter().rfind(|applied| log.proves(applied)) {
             Some(applied) => self.compare(&applied.report),
-            None if said.is_empty() => unknown(why),
-            None => unknown(&format!(
-                "{why}, although the host reported that it applied the image"
-            )),
+            None if said.is_empty() => unknown(log, why),
+            None => unknown(
+                log,
+                &format!("{why}, although the host reported that it applied the image"),
+            ),
         }
     }
 
@@ -206,6 +235,7 @@ impl Evidence<'_> {
                     "the host applied {file}, but did not say whether it is that of {}",
                     wanted.as_str()
                 ),
+                evidence: Vec::new(),
             },
             _ => HostOutcome::Applied {
                 file: file.clone(),

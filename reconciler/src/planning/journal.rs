@@ -298,7 +298,7 @@ impl fmt::Display for HostOutcome {
             Self::Failed { why, .. } => write!(f, "failed: {why}"),
             Self::InUse { why } => write!(f, "in use: {why}"),
             Self::Unreachable { why } => write!(f, "unreachable: {why}"),
-            Self::Unknown { why } => write!(f, "outcome unknown: {why}"),
+            Self::Unknown { why, .. } => write!(f, "outcome unknown: {why}"),
         }
     }
 }

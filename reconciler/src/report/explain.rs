@@ -6,7 +6,6 @@ use schema::name::{HostName, RoomName};
 use serde_json::{Value, json};
 
 use crate::linbo::cause::Cause;
-use crate::linbo::verdict::HostOutcome;
 use crate::planning::journal::Attempt;
 use crate::planning::ledger::{HostEntry, HostState, RoomEntry, Runs};
 use crate::planning::{Action, Gate, Goal, Hold, Ledger, Plan, Step};
@@ -225,10 +224,8 @@ fn attempts(text: &mut String, entry: &HostEntry<'_>, clock: Clock<'_>) {
             clock.show(*at),
             due.unwrap_or_default()
         );
-        if let HostOutcome::Failed { evidence, .. } = outcome {
-            for raw in evidence {
-                _ = writeln!(text, "      {raw}");
-            }
+        for raw in outcome.evidence() {
+            _ = writeln!(text, "      {raw}");
         }
     }
 }

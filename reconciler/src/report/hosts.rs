@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use schema::name::{HostName, RoomName};
 use serde_json::{Value, json};
 
-use crate::linbo::verdict::HostOutcome;
 use crate::planning::Ledger;
 use crate::planning::journal::Attempt;
 use crate::planning::ledger::{Applied, HostEntry, HostState, RoomEntry, Runs};
@@ -192,19 +191,11 @@ fn row(
 
 /// Why a host stands as it does, in plain words where its cause is known.
 pub(super) fn why(entry: &HostEntry<'_>) -> String {
-    let said = match entry.last().map(|attempt| &attempt.outcome) {
-        Some(
-            HostOutcome::Failed { why, .. }
-            | HostOutcome::InUse { why }
-            | HostOutcome::Unreachable { why }
-            | HostOutcome::Unknown { why },
-        ) => why,
-        Some(HostOutcome::Applied { .. }) | None => "",
-    };
+    let said = entry.last().and_then(|attempt| attempt.outcome.why());
     match (entry.cause(), entry.state) {
         (Some(cause), _) => cause.meaning().to_owned(),
         (None, HostState::Applied | HostState::Busy) => String::new(),
-        (None, _) => said.to_owned(),
+        (None, _) => said.unwrap_or_default().to_owned(),
     }
 }
 

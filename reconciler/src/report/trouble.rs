@@ -166,28 +166,29 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
             _ => false,
         })
     };
+    let trouble = || {
+        let advice =
+            Cause::of(&last.outcome).map(|cause| format!("what to do: {}", cause.advice()));
+        Some(Trouble {
+            title: format!("host {host}{room} {}", last.outcome),
+            details: last
+                .outcome
+                .evidence()
+                .iter()
+                .cloned()
+                .chain(advice)
+                .collect(),
+        })
+    };
     match &last.outcome {
         HostOutcome::Applied { .. } => None,
-        HostOutcome::Failed { why, evidence } => {
-            let advice =
-                Cause::of(&last.outcome).map(|cause| format!("what to do: {}", cause.advice()));
-            Some(Trouble {
-                title: format!("host {host}{room} failed: {why}"),
-                details: evidence.iter().cloned().chain(advice).collect(),
-            })
-        }
+        HostOutcome::Failed { .. } => trouble(),
         // A host that is off now and then is no news until all tries were in vain.
-        outcome @ (HostOutcome::InUse { .. }
+        HostOutcome::InUse { .. }
         | HostOutcome::Unreachable { .. }
-        | HostOutcome::Unknown { .. }) => {
+        | HostOutcome::Unknown { .. } => {
             let told = observed.journal.told().contains_key(&host_key(host));
-            (told || gave_up()).then(|| Trouble {
-                title: format!("host {host}{room} {outcome}"),
-                details: Cause::of(outcome)
-                    .map(|cause| format!("what to do: {}", cause.advice()))
-                    .into_iter()
-                    .collect(),
-            })
+            (told || gave_up()).then(trouble).flatten()
         }
     }
 }

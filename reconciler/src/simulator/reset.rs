@@ -218,6 +218,7 @@ impl Port {
         let zone = school.zone.clone();
         let unknown = |why: &str| HostOutcome::Unknown {
             why: why.to_owned(),
+            evidence: Vec::new(),
         };
         let Some(pc) = school.pcs.get_mut(host) else {
             return unknown("the host is gone");

@@ -82,6 +82,8 @@ pub enum Fault {
     InUse,
     /// The base image cannot be downloaded: exit 1 and no log is sent.
     DownloadFails,
+    /// The cache partition runs full while an image is downloaded.
+    CacheFull,
     /// The restore fails: failure strings in the log, exit 1, no status.
     SyncFails,
     /// The image cannot be mounted, and the client reports `applied` and exit 0 all the same.
@@ -103,10 +105,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    const PLAIN: [(Self, &'static str); 12] = [
+    const PLAIN: [(Self, &'static str); 13] = [
         (Self::Offline, "offline"),
         (Self::InUse, "in-use"),
         (Self::DownloadFails, "download-fails"),
+        (Self::CacheFull, "cache-full"),
         (Self::SyncFails, "sync-fails"),
         (Self::MountFails, "mount-fails"),
         (Self::HangsInSync, "hangs-in-sync"),

@@ -242,6 +242,7 @@ fn past(world: &mut World, dice: &mut Dice) {
                 2 => unreachable(),
                 _ => HostOutcome::Unknown {
                     why: "the connection broke".to_owned(),
+                    evidence: Vec::new(),
                 },
             };
             let minutes = dice.pick(&[-1, -5, -15, -60, -1500, -6000, 3, 500_000]);

@@ -134,7 +134,14 @@ mod tests {
 
     fn host(day: i64, name: &str) -> Record {
         let why = day.to_string();
-        outcome(day, name, HostOutcome::Unknown { why })
+        outcome(
+            day,
+            name,
+            HostOutcome::Unknown {
+                why,
+                evidence: Vec::new(),
+            },
+        )
     }
 
     fn applied(day: i64, name: &str, file: &str) -> Record {

@@ -205,7 +205,7 @@ async fn batch(
             let is_new = written(&log).is_some_and(|at| logs.get(host) != Some(&Some(at)));
             let output = read_end(&log).filter(|_| is_new).unwrap_or_default();
             let mut outcome = desk.judge(host, End::Lost, &output, started);
-            if let HostOutcome::Unknown { why } = &mut outcome {
+            if let HostOutcome::Unknown { why, .. } = &mut outcome {
                 if !by_itself {
                     *why = format!("its session was still there after {}", lasting(patience));
                     if let Some(error) = &blind {

@@ -260,10 +260,10 @@ async fn run(desk: &Desk<'_>, host: &HostName, log: &File) -> anyhow::Result<Hos
     let output = read_end(&host_log(desk.config, host)).unwrap_or_default();
     let outcome = desk.judge(host, end, &output, started);
     Ok(match (outcome, overdue) {
-        (HostOutcome::Unknown { .. }, Some(command)) => unknown(format!(
-            "`{command}` was still running after {}",
-            lasting(patience)
-        )),
+        (HostOutcome::Unknown { evidence, .. }, Some(command)) => HostOutcome::Unknown {
+            why: format!("`{command}` was still running after {}", lasting(patience)),
+            evidence,
+        },
         (outcome, _) => outcome,
     })
 }

@@ -212,11 +212,22 @@ fn what_the_drivers_say_has_a_cause() {
     ] {
         let why = why.to_owned();
         assert_eq!(
-            Cause::of(&HostOutcome::Unknown { why: why.clone() }),
+            Cause::of(&unknown(why.clone(), &["Syncing ..."])),
             Some(cause),
             "{why}"
         );
     }
+    let readout = "[#8d56a8 0B/12GiB(0%) CN:0 SD:0 DL:0B]";
+    let hung = unknown(
+        "`sync:1` was still running after 2 hours".to_owned(),
+        &[readout],
+    );
+    assert_eq!(Cause::of(&hung), Some(Cause::NoSeed));
+}
+
+fn unknown(why: String, evidence: &[&str]) -> HostOutcome {
+    let evidence = evidence.iter().map(ToString::to_string).collect();
+    HostOutcome::Unknown { why, evidence }
 }
 
 #[test]

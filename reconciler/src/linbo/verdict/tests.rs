@@ -63,7 +63,7 @@ fn check(case: Case, wanted: &str) {
         HostOutcome::Failed { why, .. } => format!("failed: {why}"),
         HostOutcome::InUse { why } => format!("in use: {why}"),
         HostOutcome::Unreachable { why } => format!("unreachable: {why}"),
-        HostOutcome::Unknown { why } => format!("unknown: {why}"),
+        HostOutcome::Unknown { why, .. } => format!("unknown: {why}"),
     };
     assert!(said.starts_with(wanted), "{said}");
     let json = serde_json::to_string(&outcome).unwrap();

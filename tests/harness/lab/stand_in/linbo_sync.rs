@@ -107,6 +107,12 @@ fn fetch(linbo: &Linbo, stem: &str, file: &str) -> Step {
     if !stale && known == info && have.is_some_and(|have| have.size == size) {
         return linbo.say(&format!("{file} has not changed, nothing to do."));
     }
+    if linbo.host.has(&Fault::CacheFull)? {
+        linbo.say(&format!(
+            "Failed to write into the file /cache/{file}, cause: No space left on device"
+        ))?;
+        return fails(linbo, file);
+    }
     if linbo.host.has(&Fault::DownloadFails)? {
         return fails(linbo, file);
     }
