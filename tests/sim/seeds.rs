@@ -11,9 +11,11 @@ use crate::shrink;
 use crate::worlds::world;
 
 const SIZE: Size = Size {
-    schools: 3,
-    rooms: 3,
+    schools: 20,
+    rooms: 2,
 };
+const HOSTS_PER_ROOM: usize = 6;
+const DAYS: i64 = 30;
 
 fn env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -35,13 +37,14 @@ fn of(seed: u64) -> Script {
         seed,
         profile,
         size,
-        env("HOSTS").unwrap_or(4) as usize,
-        env("DAYS").unwrap_or(30) as i64,
+        env("HOSTS").map_or(HOSTS_PER_ROOM, |hosts| hosts as usize),
+        env("DAYS").map_or(DAYS, |days| days as i64),
     )
 }
 
-fn judge(seed: u64) -> Option<String> {
+fn judge(seed: u64, passes: &AtomicU64) -> Option<String> {
     let outcome = simulate(&of(seed));
+    passes.fetch_add(outcome.account.passes, Ordering::Relaxed);
     let broken = outcome.broken.first()?;
     let (small, outcome) = shrink::shrink(of(seed), broken);
     Some(shrink::tell(&small, &outcome, seed))
@@ -51,25 +54,28 @@ fn judge(seed: u64) -> Option<String> {
 #[test]
 fn no_promise_is_broken_in_any_world() {
     let began = Instant::now();
-    let seeds = env("SEEDS").unwrap_or(60);
+    let seeds = env("SEEDS").unwrap_or(1000);
     let first = env("FIRST").unwrap_or(1);
     let next = AtomicU64::new(first);
+    let passes = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        for _ in 0..cores {
             scope.spawn(|| {
                 while let seed = next.fetch_add(1, Ordering::Relaxed)
                     && seed < first + seeds
                     && found.lock().unwrap().len() < 3
                 {
-                    if let Some(text) = judge(seed) {
+                    if let Some(text) = judge(seed, &passes) {
                         found.lock().unwrap().push(text);
                     }
                 }
             });
         }
     });
-    println!("{seeds} worlds in {:.1?}", began.elapsed());
+    let passes = passes.into_inner();
+    println!("{seeds} worlds, {passes} passes in {:.1?}", began.elapsed());
     let found = found.into_inner().unwrap();
     assert!(found.is_empty(), "{}", found.join("\n----\n"));
 }
@@ -91,7 +97,7 @@ fn one_seed() {
             )
         );
     }
-    if let Some(text) = judge(seed) {
+    if let Some(text) = judge(seed, &AtomicU64::new(0)) {
         panic!("{text}");
     }
 }

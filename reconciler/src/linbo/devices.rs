@@ -250,8 +250,7 @@ impl Devices {
         let Table { rows, by_host, .. } = &*self.0;
         let index = match by_host.get(host) {
             Some(index) => index,
-            None => by_host
-                .get(host.as_str().to_ascii_lowercase().as_str())?,
+            None => by_host.get(host.as_str().to_ascii_lowercase().as_str())?,
         };
         rows.get(*index)
     }

@@ -44,7 +44,8 @@ impl Rest {
     pub(super) fn planned(&self, now: Moment, wake: Moment, plan: &Plan) -> bool {
         let idle = self.idle.take() == Some(self.stirs.get()) && now < self.wake.get();
         // What waits for a step of the same plan learns only when that runs how long it takes.
-        self.wake.set(if plan.steps.is_empty() { wake } else { now });
+        self.wake
+            .set(if plan.steps.is_empty() { wake } else { now });
         !idle || plan.steps.is_empty()
     }
 }

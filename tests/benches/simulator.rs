@@ -1,0 +1,60 @@
+//! How many days of PCs are simulated in a second on one core, faults, people and promises included.
+//!
+//! `cargo bench -p fleet-tests --bench simulator`. The best of several runs counts.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark may print and panic"
+)]
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use reconciler::simulator::{Profile, simulate};
+
+use crate::fleets::Size;
+
+#[path = "../sim/fleets.rs"]
+mod fleets;
+#[path = "../sim/worlds.rs"]
+mod worlds;
+
+const DAYS: u32 = 30;
+const RUNS: u32 = 3;
+/// Schools, rooms of each, hosts of each room.
+const SIZES: [(u32, u32, u32); 3] = [(20, 2, 6), (20, 3, 20), (5, 50, 20)];
+
+fn main() {
+    // Cargo's own argument; a test run of all targets does not measure.
+    if !env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    for (schools, rooms, hosts) in SIZES {
+        for profile in [Profile::None, Profile::Light, Profile::Heavy] {
+            let size = Size {
+                schools: schools as usize,
+                rooms: rooms as usize,
+            };
+            let least = (1..=RUNS).map(|seed| run(seed.into(), profile, size, hosts));
+            let least = least.min().unwrap_or(Duration::MAX).as_secs_f64();
+            let school_days = f64::from(schools * DAYS);
+            let pcs = f64::from(rooms * hosts);
+            let name = format!("{schools} schools, {pcs} PCs each, {profile:?}");
+            println!(
+                "{name:32} {:9.0} PC-days/s {:9.3} ms for a school's day",
+                school_days * pcs / least,
+                least * 1000.0 / school_days
+            );
+        }
+    }
+}
+
+fn run(seed: u64, profile: Profile, size: Size, hosts: u32) -> Duration {
+    let script = worlds::world(seed, profile, size, hosts as usize, DAYS.into());
+    let began = Instant::now();
+    let outcome = simulate(&script);
+    let took = began.elapsed();
+    assert_eq!(outcome.broken, [], "seed {seed}");
+    took
+}
