@@ -41,8 +41,11 @@ pub enum Kind {
     GitDown,
     /// Another program has filled the disk.
     DiskFull,
-    /// The journal's disk takes nothing, and the first record is cut off in the middle with a crash.
+    /// The power goes while a record of the journal is written, once: a part of its line is there.
     TornRecord,
+    /// `reconcile` is killed as soon as the next record of the journal is written, once: between that
+    /// and whatever it is about.
+    KilledAtRecord,
     /// Journal records cannot be written.
     JournalFull,
     /// rsync stops in the middle of a file.
@@ -98,6 +101,9 @@ impl fmt::Display for Kind {
             Self::GitDown => f.write_str("the Git remote does not answer"),
             Self::DiskFull => f.write_str("the disk is full"),
             Self::TornRecord => f.write_str("a record of the journal is cut off in the middle"),
+            Self::KilledAtRecord => {
+                f.write_str("reconcile is killed after a record of the journal")
+            }
             Self::JournalFull => f.write_str("the journal cannot be written"),
             Self::RsyncStops => f.write_str("rsync stops in the middle"),
             Self::Garbled => f.write_str("what is downloaded arrives garbled"),
@@ -151,10 +157,13 @@ struct Rate {
 const RATES: &[Rate] = &[
     Rate {
         light: 30,
-        heavy: 800,
-        longest: SECOND,
-        draw: |c| Kind::Crash {
-            after: c.below(60) as u32,
+        heavy: 400,
+        longest: DAY,
+        // Most passes go on a few times only, some a thousand times.
+        draw: |c| {
+            let bound = 2 << c.below(10);
+            let after = c.below(bound) as u32;
+            Kind::Crash { after }
         },
     },
     Rate {
@@ -190,8 +199,14 @@ const RATES: &[Rate] = &[
     Rate {
         light: 3,
         heavy: 60,
-        longest: SECOND,
+        longest: DAY,
         draw: |_| Kind::TornRecord,
+    },
+    Rate {
+        light: 10,
+        heavy: 150,
+        longest: DAY,
+        draw: |_| Kind::KilledAtRecord,
     },
     Rate {
         light: 3,

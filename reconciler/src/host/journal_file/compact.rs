@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
 
-use super::Line;
+use crate::planning::journal::lines::Line;
 use crate::planning::{Entry, Journal, Record};
 
 /// The lines without old ones that nothing depends on; none when it would not be much shorter.
