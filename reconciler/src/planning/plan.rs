@@ -145,6 +145,16 @@ impl<'a> Ledger<'a> {
                 }
             }
         }
+        // Hosts of an earlier pass, or of whoever else, draw current too.
+        for (host, _) in observed.busy.seen().into_iter().flatten() {
+            let device = observed
+                .devices
+                .seen()
+                .and_then(|devices| devices.get(host));
+            if let Some(room) = device.and_then(|device| desired.rooms.get(&device.room)) {
+                ledger.take(Resource::Power(room.power.clone()), Share::Units(1));
+            }
+        }
         ledger
     }
 
