@@ -8,11 +8,12 @@ use std::rc::Rc;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use reconciler::config::Driver;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::StepResult;
 use reconciler::simulator::time::{DAY, Moment};
 use reconciler::simulator::{
-    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
+    Commit, Edit, Fault, Kind, Lie, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
 };
 use schema::fleet::Fleet;
 use schema::schedule::FreeDays;
@@ -59,6 +60,7 @@ struct Scene {
     hosts: usize,
     start: Start,
     signers: bool,
+    driver: Driver,
     commits: Vec<Commit>,
     turns: Vec<(Moment, Turn)>,
     faults: Vec<Fault>,
@@ -81,6 +83,7 @@ fn play(text: &str) -> String {
         hosts: 3,
         start: Start::Converged,
         signers: false,
+        driver: Driver::Wrapper,
         commits: Vec::new(),
         turns: Vec::new(),
         faults: Vec::new(),
@@ -122,6 +125,7 @@ fn play(text: &str) -> String {
     script.quiet_from = script.until;
     script.start = scene.start;
     script.signers = scene.signers;
+    script.driver = scene.driver;
     script.commits.extend(scene.commits);
     for (number, commit) in script.commits.iter_mut().enumerate() {
         // Those that do not say otherwise build on the one before.
@@ -137,8 +141,11 @@ fn play(text: &str) -> String {
 }
 
 impl Scene {
-    fn school(&mut self, change: impl FnOnce(&mut schema::fleet::School, &TimeZone)) {
-        change(self.fleet.schools.values_mut().next().unwrap(), &self.zone);
+    /// Changes all schools alike.
+    fn school(&mut self, mut change: impl FnMut(&mut schema::fleet::School, &TimeZone)) {
+        for school in self.fleet.schools.values_mut() {
+            change(school, &self.zone);
+        }
     }
 
     fn set(&mut self, key: &str, value: &str) {
@@ -146,6 +153,27 @@ impl Scene {
             "from" => self.from = Some(self.moment(value)),
             "days" => self.days = value.parse().unwrap(),
             "hosts" => self.hosts = value.parse().unwrap(),
+            "schools" => {
+                let school = self.fleet.schools.values().next().unwrap().clone();
+                let schools = 1..=value.parse().unwrap();
+                self.fleet.schools = schools
+                    .map(|number: usize| (read(&format!("bs-{number:02}")), school.clone()))
+                    .collect();
+            }
+            "uplink" => self.fleet.central.uplink = Some(read(value)),
+            "class" => self.school(|school, _| {
+                for room in school.rooms.values_mut() {
+                    room.class = read(value);
+                }
+                let tools = school.images["ubuntu"].clone();
+                school.images.insert(read("tools"), tools);
+            }),
+            "driver" => {
+                self.driver = match value {
+                    "linbo-remote" => Driver::LinboRemote,
+                    _ => Driver::Wrapper,
+                }
+            }
             "signers" => self.signers = value == "known",
             "begins" => {
                 self.start = if value == "empty" {
@@ -169,7 +197,7 @@ impl Scene {
             "holidays" => {
                 let (first, last) = value.split_once(" to ").unwrap();
                 let days = FreeDays::new([(read(first), read(last), "Christmas".to_owned())]);
-                self.school(|school, _| school.holidays = days.into());
+                self.school(|school, _| school.holidays = days.clone().into());
             }
             other => panic!("`{other}` is no setting"),
         }
@@ -257,6 +285,9 @@ impl Scene {
             ["replace", "start.conf"] => self
                 .turns
                 .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Foreign))),
+            ["lose", "the", "torrent"] => {
+                self.turns.push((at, Turn::TorrentLost(0, read("ubuntu"))));
+            }
             ["backup"] => self.turns.push((at, Turn::Backup(0))),
             ["restore"] => self.turns.push((at, Turn::Restore(0))),
             ["reconcile"] => self.turns.push((at, Turn::Pass(0))),
@@ -274,6 +305,7 @@ fn kind(what: &str) -> Kind {
         ["disk", "full"] => Kind::DiskFull,
         ["mail", "down"] => Kind::MailDown,
         ["killed"] => Kind::Crash { after: 12 },
+        ["killed", "soon"] => Kind::Crash { after: 1 },
         ["rsync", "stops"] => Kind::RsyncStops,
         ["garbled"] => Kind::Garbled,
         ["activation", "fails"] => Kind::ActivateFails,
@@ -281,6 +313,13 @@ fn kind(what: &str) -> Kind {
         ["clock", seconds] => Kind::Clock(seconds.parse().unwrap()),
         ["busy", "unseen"] => Kind::Blind(Sense::Busy),
         [host, "does", "not", "wake"] => Kind::DeadWake(read(host)),
+        [host, "reports", "falsely"] => Kind::Lies(read(host), Lie::Mount),
+        [host, "is", "skipped"] => Kind::Lies(read(host), Lie::Skipped),
+        [host, "does", "nothing"] => Kind::Lies(read(host), Lie::Zero),
+        ["journal", "full"] => Kind::JournalFull,
+        ["power", "cut"] => Kind::TornRecord,
+        ["killed", "at", "a", "record"] => Kind::KilledAtRecord,
+        ["torrents", "fail"] => Kind::SeedFails,
         [host, "fails"] => Kind::SyncFails(read(host)),
         _ => panic!("`{what}` is nothing that goes wrong"),
     }
@@ -324,8 +363,12 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
             writeln!(text, "{today}").unwrap();
             day = today;
         }
+        let school = match event.site {
+            Some(site) if outcome.wanting.len() > 1 => format!("school {}  ", site + 1),
+            _ => String::new(),
+        };
         let what = event.what.to_string().replace(&" ".repeat(41), "      ");
-        writeln!(text, "  {}  {what}", at.strftime("%H:%M")).unwrap();
+        writeln!(text, "  {}  {school}{what}", at.strftime("%H:%M")).unwrap();
     }
     for broken in &outcome.broken {
         writeln!(text, "{broken}").unwrap();

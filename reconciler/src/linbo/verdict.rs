@@ -70,6 +70,19 @@ pub enum HostOutcome {
     },
 }
 
+impl HostOutcome {
+    /// How bad it is: of several images on one host, the worst outcome is the host's.
+    #[must_use]
+    pub const fn badness(&self) -> u8 {
+        match self {
+            Self::Applied { .. } => 0,
+            Self::Unknown { .. } => 1,
+            Self::Unreachable { .. } => 2,
+            Self::Failed { .. } => 3,
+        }
+    }
+}
+
 /// Judges one host's sync.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {

@@ -8,6 +8,7 @@ use std::fmt;
 use schema::name::HostName;
 
 use super::chance::Chance;
+use super::pc::Lie;
 use super::time::{DAY, HOUR, MINUTE, Moment, SECOND};
 
 /// Something that goes wrong for a while.
@@ -66,6 +67,8 @@ pub enum Kind {
     SyncFails(HostName),
     /// A host switches itself off in the middle.
     Flaps(HostName),
+    /// Nothing is restored on a host, and what is said of it says otherwise.
+    Lies(HostName, Lie),
     /// Something cannot be seen.
     Blind(Sense),
     /// The mail relay takes nothing.
@@ -114,6 +117,14 @@ impl fmt::Display for Kind {
             Self::DeadWake(host) => write!(f, "{host} does not wake"),
             Self::SyncFails(host) => write!(f, "the sync of {host} fails"),
             Self::Flaps(host) => write!(f, "{host} switches itself off in the middle"),
+            Self::Lies(host, lie) => {
+                let how = match lie {
+                    Lie::Mount => "cannot mount its image and reports that it applied it",
+                    Lie::Skipped => "is skipped, and its old log stays",
+                    Lie::Zero => "does nothing and returns 0",
+                };
+                write!(f, "{host} {how}")
+            }
             Self::Blind(sense) => write!(f, "not to be seen: {sense}"),
             Self::MailDown => f.write_str("the mail relay takes nothing"),
             Self::Clock(seconds) => write!(f, "the clock is wrong by {seconds} s"),
@@ -282,6 +293,9 @@ const HOST_RATES: &[HostRate] = &[
     (300, 1500, 3 * DAY, Kind::DeadWake),
     (200, 1500, 2 * DAY, Kind::SyncFails),
     (50, 1000, DAY, Kind::Flaps),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Mount)),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Skipped)),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Zero)),
 ];
 
 /// Everything that goes wrong at one school between two moments, in the order of the beginnings.

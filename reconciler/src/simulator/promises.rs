@@ -72,6 +72,8 @@ impl Scene<'_> {
 struct Book {
     /// When a host was known to be back at its image, by the server's clock, if that was recorded.
     fresh: BTreeMap<HostName, Timestamp>,
+    /// When a host was told to put back which images, and nothing was heard of it since.
+    orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
     /// When hosts on a circuit were woken.
     wakes: BTreeMap<PowerGroupName, Vec<Moment>>,
     /// Images that have had a base.
@@ -134,10 +136,17 @@ impl Promises {
                 found.extend(work::overrun(step, scene));
                 found.extend(safety::failed_activation(step, result, scene, book));
             }
-            What::Host(host, outcome) => work::learn(host, outcome, scene, book),
+            What::Host(host, outcome) => {
+                work::learn(host, outcome, scene, book);
+                found.extend(work::believed(host, outcome, scene, book));
+            }
             What::Woke(host) => found.extend(work::power(host, scene, book)),
             What::Moving => found.extend(work::uplink(scene)),
-            What::Reads(host, images) => found.extend(safety::foreign_image(host, images, scene)),
+            What::Reads(host, images) => {
+                found.extend(safety::foreign_image(host, images, scene));
+                let images = images.iter().map(|(image, _)| image.clone()).collect();
+                book.orders.insert(host.clone(), (scene.now, images));
+            }
             What::Changed(_) => found.extend(safety::torn(scene, book)),
             What::Commit(number) => found.extend(safety::not_a_descendant(*number, scene, book)),
             What::Ran(words) => found.extend(safety::shell(words)),

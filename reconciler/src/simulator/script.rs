@@ -11,6 +11,7 @@ use super::bug::Bug;
 use super::fault::Fault;
 use super::remote::{Commit, Signer};
 use super::time::{MINUTE, Moment};
+use crate::config::Driver;
 use crate::linbo::devices::Devices;
 use crate::manifest::{Manifest, ManifestFile};
 
@@ -41,6 +42,8 @@ pub struct Script {
     pub quiet_from: Moment,
     /// Whether people use PCs in lessons, and now and then in the evening.
     pub people: bool,
+    /// How hosts are told what to do, and so what is left behind of it.
+    pub driver: Driver,
     /// A fault of the reconciler, made on purpose.
     pub bug: Option<Bug>,
     /// Whether the whole account is kept, or its end only.
@@ -157,6 +160,7 @@ impl Script {
             tick: 5 * MINUTE,
             quiet_from: from,
             people: false,
+            driver: Driver::Wrapper,
             bug: None,
             keep_all: true,
         }

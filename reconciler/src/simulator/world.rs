@@ -21,6 +21,7 @@ use super::script::{Script, Turn};
 use super::time::{DAY, Due, MINUTE, Moment, Time};
 use super::truth::{Disk, School};
 use super::uplink::Uplink;
+use crate::config::Driver;
 use crate::manifest::Manifest;
 use crate::planning::{Desired, Plan, Server, Step};
 
@@ -54,6 +55,7 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) bug: Option<Bug>,
     pub(super) tick: i64,
+    pub(super) driver: Driver,
     people: bool,
     quiet_from: Moment,
     pub(super) time: Rc<Time>,
@@ -109,6 +111,7 @@ impl World {
             seed: script.seed,
             bug: script.bug,
             tick: script.tick,
+            driver: script.driver,
             people: script.people,
             quiet_from: script.quiet_from,
             time: Rc::new(Time::new(script.from)),

@@ -102,6 +102,31 @@ pub(super) fn learn(host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>, b
     }
 }
 
+/// Promise 2: no host counts as fresh that was not put back since it was told to.
+pub(super) fn believed(
+    host: &HostName,
+    outcome: &HostOutcome,
+    scene: &Scene<'_>,
+    book: &mut Book,
+) -> Vec<Found> {
+    let told = book.orders.remove(host);
+    if !matches!(outcome, HostOutcome::Applied { .. }) {
+        return Vec::new();
+    }
+    let holds = scene.school.pcs.get(host).map(|pc| &pc.holds);
+    let restored = told.is_some_and(|(at, images)| {
+        images.iter().all(|image| {
+            holds
+                .and_then(|holds| holds.get(image))
+                .is_some_and(|(_, since)| *since >= at)
+        })
+    });
+    if restored {
+        return Vec::new();
+    }
+    vec![(2, format!("{host} counts as fresh and was not put back"))]
+}
+
 /// Promise 4: nothing begins outside its window, within lessons, in holidays or before it is due.
 pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
     let Some(desired) = scene.desired else {
