@@ -11,7 +11,7 @@ use crate::fleets::{self, Size};
 use crate::worlds::{QUIET_DAYS, world};
 
 /// A month in which enough happens that each bug has its chance, and no promise is broken without one.
-fn month() -> Script {
+pub(crate) fn month() -> Script {
     let mut script = world(
         4,
         Profile::None,
@@ -117,6 +117,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::TakesAnySignature, 8),
         (Bug::Shell, 9),
         (Bug::ForgetsLetters, 10),
+        (Bug::TellsNobody, 10),
     ] {
         let mut script = month();
         script.bug = Some(bug);

@@ -2,6 +2,7 @@
 //!
 //! Settings are `key: value`, what people do stands at a time, what goes wrong between two.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -288,6 +289,7 @@ impl Scene {
             ["lose", "the", "torrent"] => {
                 self.turns.push((at, Turn::TorrentLost(0, read("ubuntu"))));
             }
+            ["stop"] => self.turns.push((at, Turn::Stop(0))),
             ["backup"] => self.turns.push((at, Turn::Backup(0))),
             ["restore"] => self.turns.push((at, Turn::Restore(0))),
             ["reconcile"] => self.turns.push((at, Turn::Pass(0))),
@@ -305,7 +307,6 @@ fn kind(what: &str) -> Kind {
         ["disk", "full"] => Kind::DiskFull,
         ["mail", "down"] => Kind::MailDown,
         ["killed"] => Kind::Crash { after: 12 },
-        ["killed", "soon"] => Kind::Crash { after: 1 },
         ["rsync", "stops"] => Kind::RsyncStops,
         ["garbled"] => Kind::Garbled,
         ["activation", "fails"] => Kind::ActivateFails,
@@ -330,9 +331,10 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
     let mut text = String::new();
     let mut applied = 0;
     let mut unsent = false;
-    let mut last = String::new();
-    let mut problem = String::new();
-    let mut commit = None;
+    // What each school said last of these is not said again.
+    let mut last = BTreeMap::new();
+    let mut problem = BTreeMap::new();
+    let mut commit = BTreeMap::new();
     let mut day = String::new();
     for event in &outcome.account.events {
         match &event.what {
@@ -340,19 +342,24 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
                 applied += 1;
                 continue;
             }
-            What::Commit(number) if commit.replace(*number) == Some(*number) => continue,
-            What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => {
+            What::Commit(number) if commit.insert(event.site, *number).as_ref() == Some(number) => {
+                continue;
+            }
+            What::Problem(text)
+                if problem.insert(event.site, text.clone()).as_ref() == Some(text) =>
+            {
                 continue;
             }
             What::Ended { summary, .. }
-                if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 =>
+                if last.insert(event.site, summary.clone()).as_ref() == Some(summary)
+                    && applied == 0 =>
             {
                 continue;
             }
             What::NoLetter if std::mem::replace(&mut unsent, true) => continue,
             What::Letter(_) => unsent = false,
             What::Ended { .. } => applied = 0,
-            What::Began(_) => last.clear(),
+            What::Began(_) => drop(last.remove(&event.site)),
             What::Finished(_, StepResult::Done) | What::Changed(_) => continue,
             _ if event.is_news() => {}
             _ => continue,

@@ -123,6 +123,7 @@ fn people(script: &mut Script, chance: &mut Chance, profile: Profile) {
                 2 => Turn::TorrentLost(site, fleets::read("ubuntu")),
                 3 => Turn::Backup(site),
                 4 => Turn::Restore(site),
+                5 => Turn::Stop(site),
                 _ => Turn::Pass(site),
             };
             script.turns.push((at, turn));

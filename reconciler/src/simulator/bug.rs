@@ -36,4 +36,6 @@ pub enum Bug {
     Shell,
     /// The journal forgets what people were told. Breaks promise 10.
     ForgetsLetters,
+    /// Letters are taken for sent that were not. Breaks promise 10.
+    TellsNobody,
 }

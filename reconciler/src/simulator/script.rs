@@ -74,6 +74,8 @@ pub enum Turn {
     Restore(usize),
     /// Somebody runs `reconcile` at a school.
     Pass(usize),
+    /// What runs at a school is asked to end, as by an upgrade of the package.
+    Stop(usize),
 }
 
 /// What an operator does to a file.
@@ -97,7 +99,8 @@ impl Turn {
             | Self::TorrentLost(site, _)
             | Self::Backup(site)
             | Self::Restore(site)
-            | Self::Pass(site) => Some(*site),
+            | Self::Pass(site)
+            | Self::Stop(site) => Some(*site),
         }
     }
 
@@ -111,6 +114,7 @@ impl Turn {
             Self::Backup(_) => Self::Backup(site),
             Self::Restore(_) => Self::Restore(site),
             Self::Pass(_) => Self::Pass(site),
+            Self::Stop(_) => Self::Stop(site),
         }
     }
 }

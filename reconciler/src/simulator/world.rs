@@ -40,6 +40,8 @@ pub(super) struct Site {
     crash: Cell<Option<u32>>,
     /// Whether the pass is to be killed before it goes on again.
     pub(super) dying: Cell<bool>,
+    /// Whether the pass was asked to end.
+    pub(super) stop: Cell<bool>,
     /// When it looks next.
     next: Cell<Option<Moment>>,
     /// How often something befell the school or people did something there.
@@ -90,6 +92,7 @@ impl World {
             life: Cell::new(0),
             crash: Cell::new(None),
             dying: Cell::new(false),
+            stop: Cell::new(false),
             next: Cell::new(None),
             changes: Cell::new(0),
             saved: RefCell::default(),
@@ -177,6 +180,7 @@ impl World {
             return;
         }
         here.next.set(None);
+        here.stop.set(false);
         here.life.set(here.life.get() + 1);
         self.happened(Some(site), What::Pass);
         passes[site] = Some(super::pass::begin(self, site, here.life.get()));
@@ -337,6 +341,15 @@ impl World {
                     What::Befell(format!("the torrent of {image} is lost")),
                 );
                 self.poke(*site, self.time.now());
+            }
+            Turn::Stop(site) => {
+                if passes[*site].is_some() {
+                    let text = "reconcile is asked to end".to_owned();
+                    self.happened(Some(*site), What::Befell(text));
+                    self.sites[*site].stop.set(true);
+                    self.go_on(*site, passes);
+                    self.poke(*site, self.time.now() + 1);
+                }
             }
             Turn::Pass(site) if passes[*site].is_some() => {
                 self.happened(Some(*site), What::Refused);

@@ -290,7 +290,7 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> V
     let (stale, all_due) = stale_hosts(scene, desired, quiet_from);
     left.extend(stale);
     if left.is_empty() {
-        let told = book.told.iter().filter(|_| all_due);
+        let told = book.news.told.iter().filter(|_| all_due);
         let told = told.map(|title| (10, format!("nobody was told that it is over: {title}")));
         return told.collect();
     }
