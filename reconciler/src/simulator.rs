@@ -12,7 +12,8 @@
 //!
 //! # Still missing
 //!
-//! Proxmox VMs, since no action needs them yet; the central server's own work; `linbo-remote` as a driver.
+//! Proxmox VMs, since no action needs them yet; the central server's own work. Of
+//! `linbo-remote` only what it leaves behind is simulated, not that it takes all hosts of a call at once.
 
 mod account;
 mod begin;
@@ -34,12 +35,14 @@ pub mod script;
 pub mod time;
 pub mod truth;
 mod uplink;
+mod word;
 mod world;
 
 pub use account::{Account, Peak};
 pub use bug::Bug;
 pub use event::{Event, What};
 pub use fault::{Fault, Kind, Profile, Sense};
+pub use pc::Lie;
 pub use promises::Broken;
 pub use rehearsal::{Options, Rehearsal, rehearse};
 pub use remote::{Commit, Signer};

@@ -3,13 +3,15 @@
 use std::rc::Rc;
 
 use reconciler::simulator::time::{DAY, HOUR};
-use reconciler::simulator::{Bug, Commit, Fault, Kind, Profile, Script, Signer, Turn, simulate};
+use reconciler::simulator::{
+    Bug, Commit, Fault, Kind, Lie, Profile, Script, Signer, Turn, simulate,
+};
 
 use crate::fleets::{self, Size};
 use crate::worlds::{QUIET_DAYS, world};
 
 /// A month in which enough happens that each bug has its chance, and no promise is broken without one.
-fn month() -> Script {
+pub(crate) fn month() -> Script {
     let mut script = world(
         4,
         Profile::None,
@@ -63,10 +65,11 @@ fn month() -> Script {
         fleet: Ok(fleet),
     });
     script.turns.push((strange + HOUR, Turn::Merge(3)));
-    let host = fleets::hosts(&script, 0)[0].clone();
+    let [host, liar] = [0, 1].map(|number| fleets::hosts(&script, 0)[number].clone());
     for (kind, from, until) in [
         (Kind::Garbled, 0, 12 * HOUR),
         (Kind::DeadWake(host), 0, 8 * DAY),
+        (Kind::Lies(liar, Lie::Mount), 0, 8 * DAY),
         (Kind::ImportFails, 0, DAY),
         (Kind::SeedFails, 4 * DAY, 6 * DAY),
     ] {
@@ -100,6 +103,7 @@ fn each_bug_is_noticed_by_its_promise() {
     for (bug, promise) in [
         (Bug::Restless, 1),
         (Bug::ForgetsHosts, 2),
+        (Bug::BelievesZero, 2),
         (Bug::NeverDownloads, 2),
         (Bug::DryRunWrites, 3),
         (Bug::Fickle, 3),
@@ -113,6 +117,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::TakesAnySignature, 8),
         (Bug::Shell, 9),
         (Bug::ForgetsLetters, 10),
+        (Bug::TellsNobody, 10),
     ] {
         let mut script = month();
         script.bug = Some(bug);

@@ -2,17 +2,19 @@
 //!
 //! Settings are `key: value`, what people do stands at a time, what goes wrong between two.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use reconciler::config::Driver;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::StepResult;
 use reconciler::simulator::time::{DAY, Moment};
 use reconciler::simulator::{
-    Commit, Edit, Fault, Kind, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
+    Commit, Edit, Fault, Kind, Lie, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
 };
 use schema::fleet::Fleet;
 use schema::schedule::FreeDays;
@@ -59,6 +61,7 @@ struct Scene {
     hosts: usize,
     start: Start,
     signers: bool,
+    driver: Driver,
     commits: Vec<Commit>,
     turns: Vec<(Moment, Turn)>,
     faults: Vec<Fault>,
@@ -81,6 +84,7 @@ fn play(text: &str) -> String {
         hosts: 3,
         start: Start::Converged,
         signers: false,
+        driver: Driver::Wrapper,
         commits: Vec::new(),
         turns: Vec::new(),
         faults: Vec::new(),
@@ -122,6 +126,7 @@ fn play(text: &str) -> String {
     script.quiet_from = script.until;
     script.start = scene.start;
     script.signers = scene.signers;
+    script.driver = scene.driver;
     script.commits.extend(scene.commits);
     for (number, commit) in script.commits.iter_mut().enumerate() {
         // Those that do not say otherwise build on the one before.
@@ -137,8 +142,11 @@ fn play(text: &str) -> String {
 }
 
 impl Scene {
-    fn school(&mut self, change: impl FnOnce(&mut schema::fleet::School, &TimeZone)) {
-        change(self.fleet.schools.values_mut().next().unwrap(), &self.zone);
+    /// Changes all schools alike.
+    fn school(&mut self, mut change: impl FnMut(&mut schema::fleet::School, &TimeZone)) {
+        for school in self.fleet.schools.values_mut() {
+            change(school, &self.zone);
+        }
     }
 
     fn set(&mut self, key: &str, value: &str) {
@@ -146,6 +154,27 @@ impl Scene {
             "from" => self.from = Some(self.moment(value)),
             "days" => self.days = value.parse().unwrap(),
             "hosts" => self.hosts = value.parse().unwrap(),
+            "schools" => {
+                let school = self.fleet.schools.values().next().unwrap().clone();
+                let schools = 1..=value.parse().unwrap();
+                self.fleet.schools = schools
+                    .map(|number: usize| (read(&format!("bs-{number:02}")), school.clone()))
+                    .collect();
+            }
+            "uplink" => self.fleet.central.uplink = Some(read(value)),
+            "class" => self.school(|school, _| {
+                for room in school.rooms.values_mut() {
+                    room.class = read(value);
+                }
+                let tools = school.images["ubuntu"].clone();
+                school.images.insert(read("tools"), tools);
+            }),
+            "driver" => {
+                self.driver = match value {
+                    "linbo-remote" => Driver::LinboRemote,
+                    _ => Driver::Wrapper,
+                }
+            }
             "signers" => self.signers = value == "known",
             "begins" => {
                 self.start = if value == "empty" {
@@ -169,7 +198,7 @@ impl Scene {
             "holidays" => {
                 let (first, last) = value.split_once(" to ").unwrap();
                 let days = FreeDays::new([(read(first), read(last), "Christmas".to_owned())]);
-                self.school(|school, _| school.holidays = days.into());
+                self.school(|school, _| school.holidays = days.clone().into());
             }
             other => panic!("`{other}` is no setting"),
         }
@@ -257,6 +286,10 @@ impl Scene {
             ["replace", "start.conf"] => self
                 .turns
                 .push((at, Turn::Edit(0, read("ubuntu-lab"), Edit::Foreign))),
+            ["lose", "the", "torrent"] => {
+                self.turns.push((at, Turn::TorrentLost(0, read("ubuntu"))));
+            }
+            ["stop"] => self.turns.push((at, Turn::Stop(0))),
             ["backup"] => self.turns.push((at, Turn::Backup(0))),
             ["restore"] => self.turns.push((at, Turn::Restore(0))),
             ["reconcile"] => self.turns.push((at, Turn::Pass(0))),
@@ -281,6 +314,13 @@ fn kind(what: &str) -> Kind {
         ["clock", seconds] => Kind::Clock(seconds.parse().unwrap()),
         ["busy", "unseen"] => Kind::Blind(Sense::Busy),
         [host, "does", "not", "wake"] => Kind::DeadWake(read(host)),
+        [host, "reports", "falsely"] => Kind::Lies(read(host), Lie::Mount),
+        [host, "is", "skipped"] => Kind::Lies(read(host), Lie::Skipped),
+        [host, "does", "nothing"] => Kind::Lies(read(host), Lie::Zero),
+        ["journal", "full"] => Kind::JournalFull,
+        ["power", "cut"] => Kind::TornRecord,
+        ["killed", "at", "a", "record"] => Kind::KilledAtRecord,
+        ["torrents", "fail"] => Kind::SeedFails,
         [host, "fails"] => Kind::SyncFails(read(host)),
         _ => panic!("`{what}` is nothing that goes wrong"),
     }
@@ -291,9 +331,10 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
     let mut text = String::new();
     let mut applied = 0;
     let mut unsent = false;
-    let mut last = String::new();
-    let mut problem = String::new();
-    let mut commit = None;
+    // What each school said last of these is not said again.
+    let mut last = BTreeMap::new();
+    let mut problem = BTreeMap::new();
+    let mut commit = BTreeMap::new();
     let mut day = String::new();
     for event in &outcome.account.events {
         match &event.what {
@@ -301,19 +342,24 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
                 applied += 1;
                 continue;
             }
-            What::Commit(number) if commit.replace(*number) == Some(*number) => continue,
-            What::Problem(text) if std::mem::replace(&mut problem, text.clone()) == *text => {
+            What::Commit(number) if commit.insert(event.site, *number).as_ref() == Some(number) => {
+                continue;
+            }
+            What::Problem(text)
+                if problem.insert(event.site, text.clone()).as_ref() == Some(text) =>
+            {
                 continue;
             }
             What::Ended { summary, .. }
-                if std::mem::replace(&mut last, summary.clone()) == *summary && applied == 0 =>
+                if last.insert(event.site, summary.clone()).as_ref() == Some(summary)
+                    && applied == 0 =>
             {
                 continue;
             }
             What::NoLetter if std::mem::replace(&mut unsent, true) => continue,
             What::Letter(_) => unsent = false,
             What::Ended { .. } => applied = 0,
-            What::Began(_) => last.clear(),
+            What::Began(_) => drop(last.remove(&event.site)),
             What::Finished(_, StepResult::Done) | What::Changed(_) => continue,
             _ if event.is_news() => {}
             _ => continue,
@@ -324,8 +370,12 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
             writeln!(text, "{today}").unwrap();
             day = today;
         }
+        let school = match event.site {
+            Some(site) if outcome.wanting.len() > 1 => format!("school {}  ", site + 1),
+            _ => String::new(),
+        };
         let what = event.what.to_string().replace(&" ".repeat(41), "      ");
-        writeln!(text, "  {}  {what}", at.strftime("%H:%M")).unwrap();
+        writeln!(text, "  {}  {school}{what}", at.strftime("%H:%M")).unwrap();
     }
     for broken in &outcome.broken {
         writeln!(text, "{broken}").unwrap();

@@ -1,6 +1,7 @@
 //! A world that breaks a promise, made small: whatever can be left out is left out.
 
-use reconciler::simulator::{Broken, Outcome, Script, simulate};
+use reconciler::simulator::time::DAY;
+use reconciler::simulator::{Broken, Outcome, Script, Turn, simulate};
 
 /// The smallest world found that breaks the same promise, and its outcome.
 pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
@@ -33,6 +34,7 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
             _ = keep(without_school(&small, &name), &mut small);
         }
     }
+    shorter(&mut small, &mut keep);
     for chunk in [64, 16, 4, 1] {
         let mut at = 0;
         while at < small.faults.len() {
@@ -55,7 +57,75 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
             }
         }
     }
+    let mut last = small.commits.len();
+    while last > 1 {
+        last -= 1;
+        if let Some(candidate) = without_commit(&small, last) {
+            _ = keep(candidate, &mut small);
+        }
+    }
+    shorter(&mut small, &mut keep);
     (small, outcome)
+}
+
+/// Days at the end go, then days at the beginning.
+fn shorter(small: &mut Script, keep: &mut impl FnMut(Script, &mut Script) -> bool) {
+    for days in [16, 8, 4, 2, 1] {
+        while small.until - small.from > days * DAY {
+            let mut candidate = small.clone();
+            candidate.until = candidate.until + -days * DAY;
+            // What is judged at the end is judged after as long a time without faults.
+            candidate.quiet_from = candidate.quiet_from + -days * DAY;
+            let quiet = candidate.quiet_from;
+            candidate.faults.retain_mut(|fault| {
+                fault.until = fault.until.min(quiet);
+                fault.from < fault.until
+            });
+            for (at, _) in &mut candidate.turns {
+                *at = (*at).min(quiet);
+            }
+            candidate.turns.dedup();
+            if candidate.quiet_from <= candidate.from || !keep(candidate, small) {
+                break;
+            }
+        }
+        while small.quiet_from - small.from > days * DAY {
+            let mut candidate = small.clone();
+            candidate.from = candidate.from + days * DAY;
+            let from = candidate.from;
+            candidate.faults.retain(|fault| fault.from >= from);
+            candidate.turns.retain(|(at, _)| *at >= from);
+            // The first commit is what the servers have at the beginning.
+            for commit in &mut candidate.commits {
+                commit.at = commit.at.max(from);
+            }
+            if !keep(candidate, small) {
+                break;
+            }
+        }
+    }
+}
+
+/// The script without a commit, which nobody may set the branch to; its children build on its parent.
+fn without_commit(script: &Script, gone: usize) -> Option<Script> {
+    let mut script = script.clone();
+    let parent = script.commits.get(gone)?.parent;
+    script.commits.remove(gone);
+    let moved = |number: usize| number - usize::from(number > gone);
+    for commit in &mut script.commits {
+        let known = commit.parent.filter(|number| *number != gone);
+        let none = commit.parent.is_none();
+        commit.parent = if none { None } else { known.or(parent) }.map(moved);
+    }
+    script.turns.retain_mut(|(_, turn)| match turn {
+        Turn::Merge(number) if *number == gone => false,
+        Turn::Merge(number) => {
+            *number = moved(*number);
+            true
+        }
+        _ => true,
+    });
+    Some(script)
 }
 
 fn without_school(script: &Script, name: &schema::name::SchoolName) -> Script {
@@ -98,6 +168,9 @@ pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
             fault.from, fault.until, fault.kind
         );
     }
+    for commit in &script.commits {
+        text += &format!("  {}  commit: {}\n", commit.at, commit.subject);
+    }
     for (at, turn) in &script.turns {
         text += &format!("  {at}  {turn:?}\n");
     }
@@ -117,4 +190,16 @@ pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
     text + &format!(
         "\nto see it again: SEED={seed} cargo test -p fleet-tests --test sim one_seed -- --nocapture\n"
     )
+}
+
+#[test]
+fn a_broken_world_is_made_small() {
+    let mut script = crate::bugs::month();
+    script.bug = Some(reconciler::simulator::Bug::AcceptsAnyCommit);
+    let (whole, broken) = (script.clone(), simulate(&script).broken);
+    let (small, outcome) = shrink(script, &broken[0]);
+    assert_eq!(outcome.broken[0].promise, 8);
+    assert!(small.faults.is_empty(), "{:?}", small.faults);
+    assert_eq!((small.schools.len(), small.commits.len()), (1, 2));
+    assert!(small.until - small.from < (whole.until - whole.from) / 2);
 }

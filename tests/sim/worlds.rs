@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use reconciler::config::Driver;
 use reconciler::simulator::chance::Chance;
 use reconciler::simulator::time::{DAY, HOUR, MINUTE, Moment};
 use reconciler::simulator::{Commit, Edit, Profile, Script, Signer, Start, Turn, fault};
@@ -30,6 +31,9 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
         .pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 7 * MINUTE])
         .unwrap();
     script.start = *chance.pick(&[Start::Empty, Start::Converged]).unwrap();
+    script.driver = *chance
+        .pick(&[Driver::Wrapper, Driver::LinboRemote])
+        .unwrap();
     script.signers = seed.is_multiple_of(2);
     history(&mut script, &mut chance.part(1));
     people(&mut script, &mut chance.part(2), profile);
@@ -119,6 +123,7 @@ fn people(script: &mut Script, chance: &mut Chance, profile: Profile) {
                 2 => Turn::TorrentLost(site, fleets::read("ubuntu")),
                 3 => Turn::Backup(site),
                 4 => Turn::Restore(site),
+                5 => Turn::Stop(site),
                 _ => Turn::Pass(site),
             };
             script.turns.push((at, turn));

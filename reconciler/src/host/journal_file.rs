@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 use super::{files, state_file};
-use crate::planning::{Entry, Record};
+use crate::planning::Record;
+use crate::planning::journal::lines::Contents;
 
 mod compact;
 
@@ -238,63 +238,6 @@ impl End {
         }
         Ok(())
     }
-}
-
-/// One whole line of a journal.
-#[derive(Debug, Clone)]
-struct Line<'a> {
-    text: &'a [u8],
-    record: Record,
-}
-
-/// What the bytes of a journal hold.
-struct Contents<'a> {
-    lines: Vec<Line<'a>>,
-    /// Lines that are no records, counted from 1.
-    corrupt: Vec<usize>,
-    /// Bytes at the end that belong to no whole line.
-    torn: usize,
-}
-
-impl<'a> Contents<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        let mut contents = Self {
-            lines: Vec::new(),
-            corrupt: Vec::new(),
-            torn: 0,
-        };
-        for (index, text) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            let (text, ended) = match text.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (text, false),
-            };
-            match record(text) {
-                Some(record) => contents.lines.push(Line { text, record }),
-                None if ended => contents.corrupt.push(index + 1),
-                None => contents.torn = text.len(),
-            }
-        }
-        contents
-    }
-}
-
-/// The record of a line. An event whose name or shape is not known to this version is an unknown one.
-fn record(text: &[u8]) -> Option<Record> {
-    #[derive(Deserialize)]
-    struct Head {
-        at: Timestamp,
-        pass: Timestamp,
-        #[serde(rename = "event")]
-        _event: String,
-    }
-    serde_json::from_slice(text).ok().or_else(|| {
-        let Head { at, pass, .. } = serde_json::from_slice(text).ok()?;
-        Some(Record {
-            at,
-            pass,
-            entry: Entry::Unknown,
-        })
-    })
 }
 
 fn torn_warning(path: &Path, torn: usize) -> String {

@@ -294,16 +294,9 @@ impl<'a> Desk<'a> {
         };
         let images = self.reset.images.iter();
         let outcomes = images.map(|image| judge(self.reset.expected.get(image)));
-        outcomes.max_by_key(badness).unwrap_or_else(|| judge(None))
-    }
-}
-
-fn badness(outcome: &HostOutcome) -> u8 {
-    match outcome {
-        HostOutcome::Applied { .. } => 0,
-        HostOutcome::Unknown { .. } => 1,
-        HostOutcome::Unreachable { .. } | HostOutcome::InUse { .. } => 2,
-        HostOutcome::Failed { .. } => 3,
+        outcomes
+            .max_by_key(HostOutcome::badness)
+            .unwrap_or_else(|| judge(None))
     }
 }
 

@@ -104,6 +104,17 @@ impl HostOutcome {
             Self::Applied { .. } | Self::InUse { .. } | Self::Unreachable { .. } => &[],
         }
     }
+
+    /// How bad it is: of several images on one host, the worst outcome is the host's.
+    #[must_use]
+    pub const fn badness(&self) -> u8 {
+        match self {
+            Self::Applied { .. } => 0,
+            Self::Unknown { .. } => 1,
+            Self::Unreachable { .. } | Self::InUse { .. } => 2,
+            Self::Failed { .. } => 3,
+        }
+    }
 }
 
 /// Judges one host's sync.

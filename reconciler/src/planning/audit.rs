@@ -346,8 +346,15 @@ impl Court<'_> {
                 ),
             );
         }
+        let strangers = self.observed.busy.seen().into_iter().flatten();
+        let strangers = strangers.filter(|(host, _)| {
+            let device = self.devices().and_then(|devices| devices.get(host));
+            let room = device.and_then(|device| self.desired.rooms.get(&device.room));
+            room.is_some_and(|room| Circuit::Group(Desired::circuit_of(room)) == *circuit)
+        });
+        let on: u64 = load.values().map(|(on, _)| on).sum();
         (
-            load.values().map(|(on, _)| on).sum(),
+            on + strangers.count() as u64,
             load.values().filter(|(_, waking)| *waking).count(),
         )
     }

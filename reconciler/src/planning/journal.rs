@@ -8,6 +8,8 @@
 //! Records are lines of JSON. A newer reconciler reads older records. An older one skips events that it
 //! does not know, and keeps them. The folded journal is never written.
 
+pub mod lines;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;

@@ -183,6 +183,16 @@ impl<'a> Claims<'a> {
                 }
             }
         }
+        // Hosts of an earlier pass, or of whoever else, draw current too.
+        for (host, _) in observed.busy.seen().into_iter().flatten() {
+            let device = observed
+                .devices
+                .seen()
+                .and_then(|devices| devices.get(host));
+            if let Some(room) = device.and_then(|device| desired.rooms.get(&device.room)) {
+                claims.take(Resource::Power(Circuit::Group(Desired::circuit_of(room))), Share::Units(1));
+            }
+        }
         claims
     }
 

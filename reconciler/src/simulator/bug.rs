@@ -8,6 +8,8 @@ pub enum Bug {
     Restless,
     /// The journal forgets what became of hosts. Breaks promise 2: hosts are reset again.
     ForgetsHosts,
+    /// Exit status 0 is taken for success. Breaks promise 2: what was not reset counts as fresh.
+    BelievesZero,
     /// Downloads end well and leave nothing. Breaks promise 2: it never converges.
     NeverDownloads,
     /// A dry run writes a file. Breaks promise 3.
@@ -34,4 +36,6 @@ pub enum Bug {
     Shell,
     /// The journal forgets what people were told. Breaks promise 10.
     ForgetsLetters,
+    /// Letters are taken for sent that were not. Breaks promise 10.
+    TellsNobody,
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use schema::name::HostName;
 
 use super::chance::Chance;
+use super::pc::Lie;
 use super::time::{DAY, HOUR, MINUTE, Moment, SECOND};
 
 /// Something that goes wrong for a while.
@@ -41,8 +42,11 @@ pub enum Kind {
     GitDown,
     /// Another program has filled the disk.
     DiskFull,
-    /// The journal's disk takes nothing, and the first record is cut off in the middle with a crash.
+    /// The power goes while a record of the journal is written, once: a part of its line is there.
     TornRecord,
+    /// `reconcile` is killed as soon as the next record of the journal is written, once: between that
+    /// and whatever it is about.
+    KilledAtRecord,
     /// Journal records cannot be written.
     JournalFull,
     /// rsync stops in the middle of a file.
@@ -63,6 +67,8 @@ pub enum Kind {
     SyncFails(HostName),
     /// A host switches itself off in the middle.
     Flaps(HostName),
+    /// Nothing is restored on a host, and what is said of it says otherwise.
+    Lies(HostName, Lie),
     /// Something cannot be seen.
     Blind(Sense),
     /// The mail relay takes nothing.
@@ -98,6 +104,9 @@ impl fmt::Display for Kind {
             Self::GitDown => f.write_str("the Git remote does not answer"),
             Self::DiskFull => f.write_str("the disk is full"),
             Self::TornRecord => f.write_str("a record of the journal is cut off in the middle"),
+            Self::KilledAtRecord => {
+                f.write_str("reconcile is killed after a record of the journal")
+            }
             Self::JournalFull => f.write_str("the journal cannot be written"),
             Self::RsyncStops => f.write_str("rsync stops in the middle"),
             Self::Garbled => f.write_str("what is downloaded arrives garbled"),
@@ -108,6 +117,14 @@ impl fmt::Display for Kind {
             Self::DeadWake(host) => write!(f, "{host} does not wake"),
             Self::SyncFails(host) => write!(f, "the sync of {host} fails"),
             Self::Flaps(host) => write!(f, "{host} switches itself off in the middle"),
+            Self::Lies(host, lie) => {
+                let how = match lie {
+                    Lie::Mount => "cannot mount its image and reports that it applied it",
+                    Lie::Skipped => "is skipped, and its old log stays",
+                    Lie::Zero => "does nothing and returns 0",
+                };
+                write!(f, "{host} {how}")
+            }
             Self::Blind(sense) => write!(f, "not to be seen: {sense}"),
             Self::MailDown => f.write_str("the mail relay takes nothing"),
             Self::Clock(seconds) => write!(f, "the clock is wrong by {seconds} s"),
@@ -151,10 +168,13 @@ struct Rate {
 const RATES: &[Rate] = &[
     Rate {
         light: 30,
-        heavy: 800,
-        longest: SECOND,
-        draw: |c| Kind::Crash {
-            after: c.below(60) as u32,
+        heavy: 400,
+        longest: DAY,
+        // Most passes go on a few times only, some a thousand times.
+        draw: |c| {
+            let bound = 2 << c.below(10);
+            let after = c.below(bound) as u32;
+            Kind::Crash { after }
         },
     },
     Rate {
@@ -190,8 +210,14 @@ const RATES: &[Rate] = &[
     Rate {
         light: 3,
         heavy: 60,
-        longest: SECOND,
+        longest: DAY,
         draw: |_| Kind::TornRecord,
+    },
+    Rate {
+        light: 10,
+        heavy: 150,
+        longest: DAY,
+        draw: |_| Kind::KilledAtRecord,
     },
     Rate {
         light: 3,
@@ -267,6 +293,9 @@ const HOST_RATES: &[HostRate] = &[
     (300, 1500, 3 * DAY, Kind::DeadWake),
     (200, 1500, 2 * DAY, Kind::SyncFails),
     (50, 1000, DAY, Kind::Flaps),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Mount)),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Skipped)),
+    (20, 300, DAY, |host| Kind::Lies(host, Lie::Zero)),
 ];
 
 /// Everything that goes wrong at one school between two moments, in the order of the beginnings.

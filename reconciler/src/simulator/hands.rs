@@ -11,7 +11,7 @@ use super::event::What;
 use super::fault::Kind;
 use super::port::Port;
 use super::time::{HOUR, MINUTE, Moment, SECOND};
-use super::truth::File;
+use super::truth::{File, Live};
 use super::uplink::Stream;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::planning::{Action, Step};
@@ -190,7 +190,6 @@ impl Port {
             percent,
         );
         self.happened(What::Moving);
-        let mut garbled = false;
         let mut done = begun;
         while done < file.size {
             // The window is kept by the server's own clock, however wrong it is.
@@ -200,9 +199,11 @@ impl Port {
             stream.more(file.size - begun, latest).await;
             let (moved, per_second) = stream.progress();
             done = (begun + moved).min(file.size);
-            garbled |= self.is(|kind| matches!(kind, Kind::Garbled));
             {
                 let mut school = self.school().borrow_mut();
+                if school.suffers(|kind| matches!(kind, Kind::Garbled)) {
+                    school.disk.store.garbled.insert(file.sha256);
+                }
                 let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
                 let before = school
                     .disk
@@ -242,6 +243,13 @@ impl Port {
         self.happened(What::Moving);
         let hashing = i64::try_from(file.size / HASHED).unwrap_or(HOUR);
         self.nap(hashing.max(10)).await;
+        let garbled = self
+            .school()
+            .borrow_mut()
+            .disk
+            .store
+            .garbled
+            .remove(&file.sha256);
         let content = if garbled {
             Digest::new([0xbb; 32])
         } else {
@@ -275,10 +283,9 @@ impl Port {
         Ok(())
     }
 
-    /// Torrents stopped and removed, then base and diff exchanged such that at no time a diff lies
-    /// beside a base that it was not made for.
+    /// The new set is built aside, the old files' seeders are stopped, then both sets change places in
+    /// one step. What fails before that leaves the old set, which is seeded again.
     async fn activate(&self, image: &ImageName, digest: &Digest) -> Result<(), Failure> {
-        let before = self.school().borrow().disk.live.get(image).cloned();
         let manifest = self
             .school()
             .borrow()
@@ -290,79 +297,110 @@ impl Port {
         let Some(manifest) = manifest else {
             return Err(failed("the version is not in the store", "no manifest"));
         };
+        let new = self.staged(image, &manifest).await?;
+        let torrents = |live: Option<&Live>| {
+            let of = |file: &Option<File>| file.as_ref().and_then(|file| file.torrent);
+            live.map_or((None, None), |live| (of(&live.base), of(&live.diff)))
+        };
+        let (base, diff) = torrents(self.school().borrow().disk.live.get(image));
         self.run(&["linbo-torrent", "stop", image.as_str()]);
-        let result = self.exchange(image, &manifest).await;
-        if result.is_err() {
-            // The old set goes back into service.
-            let mut school = self.school().borrow_mut();
-            match before {
-                Some(before) => school.disk.live.insert(image.clone(), before),
-                None => school.disk.live.remove(image),
-            };
-            drop(school);
-            self.happened(What::Changed(format!(
-                "the files of {image} are as they were before"
-            )));
+        let stop = self.exchange_part(image, "torrents stopped", |live| {
+            live.files_mut().for_each(|file| file.torrent = None);
+        });
+        stop.await?;
+        let exchanged = self.exchange(image, new).await;
+        if exchanged.is_err() {
+            if let Some(live) = self.school().borrow_mut().disk.live.get_mut(image) {
+                live.base.iter_mut().for_each(|file| file.torrent = base);
+                live.diff.iter_mut().for_each(|file| file.torrent = diff);
+            }
+            self.happened(What::Changed(format!("the old {image} is seeded again")));
         }
-        result
+        exchanged
     }
 
-    async fn exchange(&self, image: &ImageName, manifest: &Manifest) -> Result<(), Failure> {
-        let file = |wanted: &ManifestFile, backing| {
-            let school = self.school().borrow();
-            let (content, size) = school.disk.store.objects.get(&wanted.sha256).copied()?;
-            Some(File {
-                size,
-                content,
-                backing,
-                torrent: None,
-            })
-        };
+    /// The new set, a file at a time.
+    async fn staged(&self, image: &ImageName, manifest: &Manifest) -> Result<Live, Failure> {
         let missing = || failed("a file of the version is not in the store", "no object");
-        let base = file(manifest.base(), None).ok_or_else(missing)?;
-        let diff = match manifest.diff() {
-            Some(wanted) => Some(file(wanted, Some(base.content)).ok_or_else(missing)?),
-            None => None,
-        };
-        type Part = Box<dyn FnOnce(&mut super::truth::Live)>;
-        let mut parts: Vec<(&str, Part)> = vec![(
-            "torrents removed",
-            Box::new(|live| {
-                live.base
-                    .iter_mut()
-                    .chain(&mut live.diff)
-                    .for_each(|file| file.torrent = None);
-            }),
-        )];
-        if !self.has(Bug::ForeignDiff) {
-            parts.push(("old diff away", Box::new(|live| live.diff = None)));
-        }
-        if self.has(Bug::BaseRemovedFirst) {
-            parts.push(("old base away", Box::new(|live| live.base = None)));
-        }
-        parts.push(("new base in place", Box::new(|live| live.base = Some(base))));
-        parts.push(("new diff in place", Box::new(|live| live.diff = diff)));
-        for (what, part) in parts {
+        let mut staged = Live::default();
+        for wanted in manifest.files() {
             self.nap(300).await;
-            if self.is(|kind| matches!(kind, Kind::ActivateFails)) {
+            if self.is(|kind| matches!(kind, Kind::DiskFull)) {
                 return Err(failed(
-                    &format!("cannot exchange the files of {image}"),
-                    "input/output error",
+                    &format!("cannot build the new set of {image}"),
+                    "no space left on device",
                 ));
             }
-            let now = self.true_now();
-            {
-                let mut school = self.school().borrow_mut();
-                // PCs that were done by now read the old files.
-                school.settle(now);
-                part(school.disk.live.entry(image.clone()).or_default());
+            let school = self.school().borrow();
+            let object = school.disk.store.objects.get(&wanted.sha256).copied();
+            let (content, size) = object.ok_or_else(missing)?;
+            let is_diff = Some(wanted) == manifest.diff();
+            let file = File {
+                size,
+                content,
+                backing: is_diff.then(|| manifest.base().sha256),
+                torrent: None,
+            };
+            if is_diff {
+                staged.diff = Some(file);
+            } else if wanted == manifest.base() {
+                staged.base = Some(file);
             }
-            self.happened(What::Changed(format!("{image}: {what}")));
         }
+        Ok(staged)
+    }
+
+    async fn exchange(&self, image: &ImageName, new: Live) -> Result<(), Failure> {
+        if self.has(Bug::ForeignDiff) {
+            let (base, diff) = (new.base.clone(), new.diff.clone());
+            self.exchange_part(image, "new base in place", |live| live.base = base)
+                .await?;
+            return self
+                .exchange_part(image, "new diff in place", |live| live.diff = diff)
+                .await;
+        }
+        if self.has(Bug::BaseRemovedFirst) {
+            self.exchange_part(image, "the old set is away", |live| {
+                (live.base, live.diff) = (None, None);
+            })
+            .await?;
+        }
+        self.exchange_part(image, "the new set is in place", |live| {
+            (live.base, live.diff) = (new.base, new.diff);
+        })
+        .await?;
+        // The old set goes to where it is kept.
+        self.nap(300).await;
+        Ok(())
+    }
+
+    /// One step of an activation, which happens or not.
+    async fn exchange_part(
+        &self,
+        image: &ImageName,
+        what: &str,
+        part: impl FnOnce(&mut Live),
+    ) -> Result<(), Failure> {
+        self.nap(300).await;
+        if self.is(|kind| matches!(kind, Kind::ActivateFails)) {
+            return Err(failed(
+                &format!("cannot exchange the files of {image}"),
+                "input/output error",
+            ));
+        }
+        let now = self.true_now();
+        {
+            let mut school = self.school().borrow_mut();
+            // PCs that were done by now read the old files.
+            school.settle(now);
+            part(school.disk.live.entry(image.clone()).or_default());
+        }
+        self.happened(What::Changed(format!("{image}: {what}")));
         Ok(())
     }
 
     async fn seed(&self, image: &ImageName, file: &FileName) -> Result<(), Failure> {
+        self.torrent(image, file, "has no torrent now", |_| None);
         self.run(&["linbo-torrent", "create", file.as_str()]);
         self.nap(
             self.world
@@ -375,6 +413,17 @@ impl Port {
                 "ctorrent: no tracker",
             ));
         }
+        self.torrent(image, file, "is seeded", |file| Some(file.content));
+        Ok(())
+    }
+
+    fn torrent(
+        &self,
+        image: &ImageName,
+        file: &FileName,
+        what: &str,
+        made_of: impl FnOnce(&File) -> Option<Digest>,
+    ) {
         if let Some(live) = self.school().borrow_mut().disk.live.get_mut(image) {
             let found = if file.as_str().ends_with(".qdiff") {
                 &mut live.diff
@@ -382,11 +431,10 @@ impl Port {
                 &mut live.base
             };
             if let Some(found) = found {
-                found.torrent = Some(found.content);
+                found.torrent = made_of(found);
             }
         }
-        self.happened(What::Changed(format!("{file} is seeded")));
-        Ok(())
+        self.happened(What::Changed(format!("{file} {what}")));
     }
 
     /// A number that belongs to this host and this instant.

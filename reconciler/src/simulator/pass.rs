@@ -1,8 +1,9 @@
 //! One pass of one server: the production loop and the production end of a pass.
 
-use std::future::{Future, pending};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::event::What;
@@ -35,7 +36,15 @@ pub(super) fn begin(
     };
     Box::pin(async move {
         let began = port.now();
-        let ended = converge(&port, began, rhythm, pending(), &mut |told| {
+        // Whoever asks for the end sees to it that the pass goes on.
+        let stop = poll_fn(|_| {
+            if port.world.sites[port.site].stop.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        let ended = converge(&port, began, rhythm, stop, &mut |told| {
             port.hear(&told);
         })
         .await;
@@ -81,6 +90,7 @@ fn next(port: &Port, ended: &Summary, mailed: bool) -> Moment {
     let mut next = now + DAY;
     let mut at_latest = |at: Moment| next = next.min(at.max(now + 1));
     if !mailed
+        || ended.stopped
         || ended.journal.is_some()
         || !ended.violations.is_empty()
         || !ended.problems.is_empty()

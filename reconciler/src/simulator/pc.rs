@@ -7,6 +7,7 @@ use schema::name::ImageName;
 
 use super::time::Moment;
 use super::truth::Contents;
+use super::word;
 use crate::linbo::status::{HostReport, ImageEvent};
 
 /// A PC of a school.
@@ -52,6 +53,19 @@ pub enum End {
     Failed,
     /// It goes off in the middle.
     Died,
+    /// It failed, and what is said of it says otherwise.
+    Lied(Lie),
+}
+
+/// How LINBO and `linbo-remote` say less than the truth: each returns 0, and nothing was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lie {
+    /// The partition could not be mounted; the host reports that it applied the image all the same.
+    Mount,
+    /// `linbo-remote` skipped the host, whose session was still there; the log before stays.
+    Skipped,
+    /// The command did nothing; the status line of an older run stays.
+    Zero,
 }
 
 impl Pc {
@@ -60,20 +74,22 @@ impl Pc {
         match &self.phase {
             Phase::Booting(answers) if *answers <= now => self.phase = Phase::Linbo,
             Phase::Syncing { ends, end, reads } if *ends <= now => {
-                if *end == End::Restored {
-                    self.report = reads.last().and_then(|(image, (_, diff))| {
-                        let ending = if diff.is_some() { "qdiff" } else { "qcow2" };
+                if matches!(end, End::Restored | End::Lied(Lie::Mount)) {
+                    let report = reads.last().and_then(|(image, contents)| {
+                        let (file, stamp) = word::expected(image, *contents)?;
                         let at = zone.to_datetime(ends.timestamp());
                         // LINBO writes no seconds.
                         let at = at.with().second(0).subsec_nanosecond(0).build().ok()?;
-                        let file = format!("{image}.{ending}").parse().ok()?;
                         Some(HostReport {
                             at,
                             event: ImageEvent::Applied,
                             file,
-                            stamp: None,
+                            stamp: Some(stamp),
                         })
                     });
+                    self.report = report.or(self.report.take());
+                }
+                if *end == End::Restored {
                     for (image, contents) in reads {
                         self.holds.insert(image.clone(), (*contents, *ends));
                     }

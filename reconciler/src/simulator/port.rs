@@ -16,6 +16,7 @@ use super::time::{DAY, Moment, Until};
 use super::truth::School;
 use super::world::World;
 use crate::engine::Event as Told;
+use crate::planning::journal::lines::Contents;
 use crate::planning::{
     Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, preview,
 };
@@ -153,6 +154,20 @@ impl Senses for Port {
 }
 
 impl Port {
+    /// Leaves what a power cut left of a record's line, as the production reader finds it.
+    fn tear(&self, school: &mut School, record: &Record) {
+        let Ok(line) = serde_json::to_vec(record) else {
+            return;
+        };
+        let last = i64::try_from(line.len()).unwrap_or(0);
+        let cut = self.luck("torn", self.true_now()).between(0, last);
+        let left = line.get(..usize::try_from(cut).unwrap_or(0));
+        for line in Contents::of(left.unwrap_or_default()).lines {
+            // It lacked nothing but its end.
+            school.disk.journal.fold(&line.record);
+        }
+    }
+
     /// What a dry run does, at the very instant at which a pass looks too.
     fn dry_run(&self, desired: &Desired) {
         let before = self.school().borrow().disk.clone();
@@ -290,6 +305,10 @@ fn probe<T>(blind: Option<String>, seen: impl FnOnce() -> T) -> Probe<T> {
 
 impl Hands for Port {
     async fn perform(&self, step: &Step, tell: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+        if self.world.sites[self.site].dying.get() {
+            // Killed between the record and the step: nothing of it happens.
+            return std::future::pending().await;
+        }
         let foretold = self.foretell(step);
         let mut hosts = Vec::new();
         let mut listen = |progress: Progress| {
@@ -311,17 +330,18 @@ impl Hands for Port {
             bail!("cannot write the journal: the process is being killed");
         }
         let mut school = site.school.borrow_mut();
-        let torn = school
-            .faults
-            .iter()
-            .find(|(_, kind)| matches!(kind, Kind::TornRecord))
-            .map(|(number, _)| *number);
-        if let Some(torn) = torn {
-            // Once: the next start finds half a line and sets it aside.
-            school.faults.remove(&torn);
+        // Each of these befalls one record.
+        let mut once = |wanted: &Kind| {
+            let found = school.faults.iter().find(|(_, kind)| *kind == wanted);
+            let found = found.map(|(number, _)| *number);
+            found.and_then(|number| school.faults.remove(&number))
+        };
+        if once(&Kind::TornRecord).is_some() {
+            self.tear(&mut school, record);
             site.dying.set(true);
             bail!("cannot write the journal: cut off in the middle");
         }
+        let killed = once(&Kind::KilledAtRecord).is_some();
         if school.suffers(|kind| matches!(kind, Kind::JournalFull)) {
             return Err(anyhow!("cannot write the journal: no space left on device"));
         }
@@ -340,6 +360,9 @@ impl Hands for Port {
                 self.happened(What::Commit(number));
             }
         }
+        if killed {
+            site.dying.set(true);
+        }
         Ok(())
     }
 
@@ -354,7 +377,9 @@ impl Hands for Port {
             self.happened(What::NoLetter);
             bail!("the relay does not answer");
         }
-        self.happened(What::Letter(letter.clone()));
+        if !self.has(Bug::TellsNobody) {
+            self.happened(What::Letter(letter.clone()));
+        }
         Ok(())
     }
 }

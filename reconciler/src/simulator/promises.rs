@@ -5,6 +5,7 @@
 //! The checks look at the truth and at events, never at observations or plans (but for the third, which
 //! is about plans). A window is looked up minute by minute here, not by the search that the planner has.
 
+mod news;
 mod safety;
 mod work;
 
@@ -72,6 +73,8 @@ impl Scene<'_> {
 struct Book {
     /// When a host was known to be back at its image, by the server's clock, if that was recorded.
     fresh: BTreeMap<HostName, Timestamp>,
+    /// When a host was told to put back which images, and nothing was heard of it since.
+    orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
     /// When hosts on a circuit were woken.
     wakes: BTreeMap<PowerGroupName, Vec<Moment>>,
     /// Images that have had a base.
@@ -81,10 +84,7 @@ struct Book {
     /// What an image held before it was activated anew.
     before: BTreeMap<ImageName, Contents>,
     commit: Option<usize>,
-    /// Troubles that people were told of.
-    told: BTreeSet<String>,
-    /// The same, with the letter of this pass.
-    telling: Option<BTreeSet<String>>,
+    news: news::News,
 }
 
 /// The watch over the promises.
@@ -112,7 +112,10 @@ impl Promises {
 
     /// A server was put back to a backup: what it knew since is gone.
     pub(super) fn restored(&mut self, site: usize) {
-        self.books[site] = Book::default();
+        self.books[site] = Book {
+            news: news::News::lost(),
+            ..Book::default()
+        };
     }
 
     /// An operator changed files: what they were before is no matter of ours.
@@ -131,23 +134,31 @@ impl Promises {
                 safety::remember(step, scene, book);
             }
             What::Finished(step, result) => {
+                book.news.finished(step, result, scene);
                 found.extend(work::overrun(step, scene));
                 found.extend(safety::failed_activation(step, result, scene, book));
             }
-            What::Host(host, outcome) => work::learn(host, outcome, scene, book),
+            What::Host(host, outcome) => {
+                book.news.host(host, outcome, scene);
+                work::learn(host, outcome, scene, book);
+                found.extend(work::believed(host, outcome, scene, book));
+            }
             What::Woke(host) => found.extend(work::power(host, scene, book)),
             What::Moving => found.extend(work::uplink(scene)),
-            What::Reads(host, images) => found.extend(safety::foreign_image(host, images, scene)),
+            What::Reads(host, images) => {
+                found.extend(safety::foreign_image(host, images, scene));
+                let images = images.iter().map(|(image, _)| image.clone()).collect();
+                book.orders.insert(host.clone(), (scene.now, images));
+            }
             What::Changed(_) => found.extend(safety::torn(scene, book)),
             What::Commit(number) => found.extend(safety::not_a_descendant(*number, scene, book)),
             What::Ran(words) => found.extend(safety::shell(words)),
-            What::Letter(letter) => found.extend(safety::told_twice(letter, book)),
-            What::Killed => book.telling = None,
-            What::Ended { .. } => {
-                if let Some(told) = book.telling.take().filter(|_| scene.records) {
-                    book.told = told;
-                }
-            }
+            What::Pass => book.news.begin(),
+            What::Waits(_, text) => book.news.waits(text),
+            What::Letter(letter) => found.extend(news::letter(letter, book)),
+            What::NoLetter => book.news.not_sent(),
+            What::Killed => book.news.killed(),
+            What::Ended { .. } => found.extend(news::ended(scene, book)),
             _ => {}
         }
         let (at, site) = (scene.now, scene.site);

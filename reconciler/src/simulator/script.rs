@@ -11,6 +11,7 @@ use super::bug::Bug;
 use super::fault::Fault;
 use super::remote::{Commit, Signer};
 use super::time::{MINUTE, Moment};
+use crate::config::Driver;
 use crate::linbo::devices::Devices;
 use crate::manifest::{Manifest, ManifestFile};
 
@@ -41,6 +42,8 @@ pub struct Script {
     pub quiet_from: Moment,
     /// Whether people use PCs in lessons, and now and then in the evening.
     pub people: bool,
+    /// How hosts are told what to do, and so what is left behind of it.
+    pub driver: Driver,
     /// A fault of the reconciler, made on purpose.
     pub bug: Option<Bug>,
     /// Whether the whole account is kept, or its end only.
@@ -71,6 +74,8 @@ pub enum Turn {
     Restore(usize),
     /// Somebody runs `reconcile` at a school.
     Pass(usize),
+    /// What runs at a school is asked to end, as by an upgrade of the package.
+    Stop(usize),
 }
 
 /// What an operator does to a file.
@@ -94,7 +99,8 @@ impl Turn {
             | Self::TorrentLost(site, _)
             | Self::Backup(site)
             | Self::Restore(site)
-            | Self::Pass(site) => Some(*site),
+            | Self::Pass(site)
+            | Self::Stop(site) => Some(*site),
         }
     }
 
@@ -108,6 +114,7 @@ impl Turn {
             Self::Backup(_) => Self::Backup(site),
             Self::Restore(_) => Self::Restore(site),
             Self::Pass(_) => Self::Pass(site),
+            Self::Stop(_) => Self::Stop(site),
         }
     }
 }
@@ -157,6 +164,7 @@ impl Script {
             tick: 5 * MINUTE,
             quiet_from: from,
             people: false,
+            driver: Driver::Wrapper,
             bug: None,
             keep_all: true,
         }

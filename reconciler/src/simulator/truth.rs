@@ -1,6 +1,6 @@
 //! What is true at one school, whatever its server believes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
@@ -97,6 +97,11 @@ pub struct Live {
 pub type Contents = (Option<Digest>, Option<Digest>);
 
 impl Live {
+    /// Its files.
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut File> {
+        self.base.iter_mut().chain(&mut self.diff)
+    }
+
     /// What its files hold.
     #[must_use]
     pub fn contents(&self) -> Contents {
@@ -154,6 +159,8 @@ pub struct Depot {
     pub objects: BTreeMap<Digest, (Digest, u64)>,
     /// Bytes of files that are not there to their end.
     pub partial: BTreeMap<Digest, u64>,
+    /// Those of them that did not arrive as they were sent.
+    pub garbled: BTreeSet<Digest>,
     /// The size of its file system.
     pub capacity: u64,
 }

@@ -23,6 +23,7 @@ use super::script::{Script, Turn};
 use super::time::{DAY, Due, MINUTE, Moment, Time};
 use super::truth::{Disk, School};
 use super::uplink::Uplink;
+use crate::config::Driver;
 use crate::manifest::Manifest;
 use crate::planning::{Desired, Plan, Server, Step};
 
@@ -41,6 +42,8 @@ pub(super) struct Site {
     crash: Cell<Option<u32>>,
     /// Whether the pass is to be killed before it goes on again.
     pub(super) dying: Cell<bool>,
+    /// Whether the pass was asked to end.
+    pub(super) stop: Cell<bool>,
     /// When it looks next.
     next: Cell<Option<Moment>>,
     /// How often something befell the school or people did something there.
@@ -57,6 +60,7 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) bug: Option<Bug>,
     pub(super) tick: i64,
+    pub(super) driver: Driver,
     people: bool,
     quiet_from: Moment,
     pub(super) time: Rc<Time>,
@@ -91,6 +95,7 @@ impl World {
             life: Cell::new(0),
             crash: Cell::new(None),
             dying: Cell::new(false),
+            stop: Cell::new(false),
             next: Cell::new(None),
             changes: Cell::new(0),
             rest: Rest::default(),
@@ -113,6 +118,7 @@ impl World {
             seed: script.seed,
             bug: script.bug,
             tick: script.tick,
+            driver: script.driver,
             people: script.people,
             quiet_from: script.quiet_from,
             time: Rc::new(Time::new(script.from)),
@@ -178,6 +184,7 @@ impl World {
             return;
         }
         here.next.set(None);
+        here.stop.set(false);
         here.life.set(here.life.get() + 1);
         self.happened(Some(site), What::Pass);
         passes[site] = Some(super::pass::begin(self, site, here.life.get()));
@@ -338,6 +345,15 @@ impl World {
                     What::Befell(format!("the torrent of {image} is lost")),
                 );
                 self.poke(*site, self.time.now());
+            }
+            Turn::Stop(site) => {
+                if passes[*site].is_some() {
+                    let text = "reconcile is asked to end".to_owned();
+                    self.happened(Some(*site), What::Befell(text));
+                    self.sites[*site].stop.set(true);
+                    self.go_on(*site, passes);
+                    self.poke(*site, self.time.now() + 1);
+                }
             }
             Turn::Pass(site) if passes[*site].is_some() => {
                 self.happened(Some(*site), What::Refused);

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{FileName, HostName, ImageName};
 
-use super::Line;
 use crate::linbo::verdict::HostOutcome;
+use crate::planning::journal::lines::Line;
 use crate::planning::{Entry, Journal, Record, StepResult};
 
 /// The lines without old ones that nothing depends on; none when it would not be much shorter.

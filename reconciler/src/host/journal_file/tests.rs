@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::{Action, Journal, StepResult};
+use crate::planning::{Action, Entry, Journal, StepResult};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

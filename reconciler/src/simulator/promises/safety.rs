@@ -1,4 +1,4 @@
-//! Promises about what must never be: foreign images, lost files, foreign commits, shells, letters twice.
+//! Promises about what must never be: foreign images, lost files, foreign commits, shells.
 
 use schema::fleet::DomainJoin;
 use schema::name::{HostName, ImageName};
@@ -7,7 +7,6 @@ use super::{Book, Found, Scene};
 use crate::planning::{Action, Step, StepResult};
 use crate::simulator::pc::Phase;
 use crate::simulator::truth::{Contents, Live};
-use crate::world::Letter;
 
 /// Promise 6: what a client reads is a version that Git names, byte for byte, and of no foreign domain.
 pub(super) fn foreign_image(
@@ -188,24 +187,4 @@ pub(super) fn shell(words: &[String]) -> Vec<Found> {
         )];
     }
     Vec::new()
-}
-
-/// Promise 10: no trouble is told twice, and none is over that was not told.
-pub(super) fn told_twice(letter: &Letter, book: &mut Book) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut told = book.told.clone();
-    let mut over = false;
-    for line in letter.body.lines() {
-        if let Some(title) = line.strip_prefix("! ") {
-            if !told.insert(title.to_owned()) {
-                found.push((10, format!("people are told twice: {title}")));
-            }
-        } else if line.ends_with("good again:") {
-            over = true;
-        } else if let Some(title) = line.strip_prefix("  ").filter(|_| over) {
-            told.remove(title);
-        }
-    }
-    book.telling = Some(told);
-    found
 }

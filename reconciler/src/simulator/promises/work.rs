@@ -102,6 +102,31 @@ pub(super) fn learn(host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>, b
     }
 }
 
+/// Promise 2: no host counts as fresh that was not put back since it was told to.
+pub(super) fn believed(
+    host: &HostName,
+    outcome: &HostOutcome,
+    scene: &Scene<'_>,
+    book: &mut Book,
+) -> Vec<Found> {
+    let told = book.orders.remove(host);
+    if !matches!(outcome, HostOutcome::Applied { .. }) {
+        return Vec::new();
+    }
+    let holds = scene.school.pcs.get(host).map(|pc| &pc.holds);
+    let restored = told.is_some_and(|(at, images)| {
+        images.iter().all(|image| {
+            holds
+                .and_then(|holds| holds.get(image))
+                .is_some_and(|(_, since)| *since >= at)
+        })
+    });
+    if restored {
+        return Vec::new();
+    }
+    vec![(2, format!("{host} counts as fresh and was not put back"))]
+}
+
 /// Promise 4: nothing begins outside its window, within lessons, in holidays or before it is due.
 pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
     let Some(desired) = scene.desired else {
@@ -266,7 +291,7 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> V
     let (stale, all_due) = stale_hosts(scene, desired, quiet_from);
     left.extend(stale);
     if left.is_empty() {
-        let told = book.told.iter().filter(|_| all_due);
+        let told = book.news.told.iter().filter(|_| all_due);
         let told = told.map(|title| (10, format!("nobody was told that it is over: {title}")));
         return told.collect();
     }

@@ -1,0 +1,150 @@
+//! Promise 10: each failure is told once, each recovery once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::name::HostName;
+
+use super::{Book, Found, Scene};
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::{Action, Step, StepId, StepResult};
+use crate::simulator::fault::Kind;
+use crate::world::Letter;
+
+/// What people know, and what this pass has for them.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Troubles that people were told of.
+    pub(super) told: BTreeSet<String>,
+    /// The same, with the letter of this pass.
+    telling: Option<BTreeSet<String>>,
+    /// What a pass told that was killed before its end: who knows whether it noted that.
+    unsure: BTreeSet<String>,
+    /// Whether the journal was put back to an older one, which knows less or more.
+    lost: bool,
+    /// Words by which a letter names each step that failed in this pass and did not go well since.
+    failed: BTreeMap<StepId, Vec<String>>,
+    /// Hosts that failed in this pass.
+    hosts: BTreeSet<HostName>,
+    /// What waits at the end of the pass.
+    waits: Vec<String>,
+    /// Whether something kept people from being told in this pass.
+    hindered: bool,
+}
+
+impl News {
+    /// After a backup was put back.
+    pub(super) fn lost() -> Self {
+        Self {
+            lost: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.failed.clear();
+        self.hosts.clear();
+        self.waits.clear();
+        self.hindered = false;
+    }
+
+    pub(super) fn not_sent(&mut self) {
+        self.hindered = true;
+    }
+
+    pub(super) fn killed(&mut self) {
+        self.unsure.extend(self.telling.take().unwrap_or_default());
+    }
+
+    pub(super) fn waits(&mut self, text: &str) {
+        self.waits.push(text.to_owned());
+    }
+
+    pub(super) fn finished(&mut self, step: &Step, result: &StepResult, scene: &Scene<'_>) {
+        self.hindered |= !scene.records;
+        match result {
+            StepResult::Failed { .. } => self.failed.insert(step.id.clone(), words(&step.action)),
+            StepResult::Done | StepResult::Paused => self.failed.remove(&step.id),
+        };
+    }
+
+    pub(super) fn host(&mut self, host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>) {
+        self.hindered |= !scene.records;
+        if matches!(outcome, HostOutcome::Failed { .. }) {
+            self.hosts.insert(host.clone());
+        } else {
+            self.hosts.remove(host);
+        }
+    }
+}
+
+/// How a letter names what a step does.
+fn words(action: &Action) -> Vec<String> {
+    match action {
+        Action::WriteStartConf { class, .. } => vec![format!("class {class}:")],
+        Action::ImportDevices { .. } => vec!["linuxmuster-import-devices".to_owned()],
+        Action::Download { image, .. } => vec![format!("image {image}:"), "download".to_owned()],
+        Action::Activate { image, .. } => vec![format!("image {image}:"), "activate".to_owned()],
+        Action::Seed { file, .. } => vec![file.to_string(), "seed".to_owned()],
+        Action::ResetRoom { room, .. } => vec![format!("room {room}:")],
+    }
+}
+
+/// No trouble is told twice, and nothing is over that was not told.
+pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
+    let news = &mut book.news;
+    let mut found = Vec::new();
+    let mut told = news.told.clone();
+    let mut over = false;
+    for line in letter.body.lines() {
+        if let Some(title) = line.strip_prefix("! ") {
+            if !told.insert(title.to_owned()) {
+                found.push((10, format!("people are told twice: {title}")));
+            }
+        } else if line.ends_with("good again:") {
+            over = true;
+        } else if let Some(title) = line.strip_prefix("  ").filter(|_| over) {
+            let known = told.remove(title) || news.unsure.remove(title) || news.lost;
+            if !known {
+                found.push((
+                    10,
+                    format!("told to be over, and nobody knew of it: {title}"),
+                ));
+            }
+        }
+    }
+    news.telling = Some(told);
+    found
+}
+
+/// At the end of a pass people know of all that failed in it and is still wanted.
+pub(super) fn ended(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let news = &mut book.news;
+    if let Some(told) = news.telling.take().filter(|_| scene.records) {
+        news.told = told;
+    }
+    let blind = scene
+        .school
+        .suffers(|kind| matches!(kind, Kind::Blind(_) | Kind::JournalFull));
+    if news.hindered || news.lost || blind {
+        return Vec::new();
+    }
+    let known = |words: &[String]| {
+        let mut all = news.told.iter().chain(&news.unsure);
+        all.any(|title| words.iter().all(|word| title.contains(word.as_str())))
+    };
+    let waits = |words: &[String]| {
+        let mut all = news.waits.iter();
+        all.any(|text| words.iter().all(|word| text.contains(word.as_str())))
+    };
+    let steps = news
+        .failed
+        .iter()
+        .filter(|(_, words)| waits(words) && !known(words))
+        .map(|(step, _)| (10, format!("step {step} failed, and nobody was told")));
+    let hosts = news
+        .hosts
+        .iter()
+        .filter(|host| !known(&[format!("host {host} ")]))
+        .map(|host| (10, format!("host {host} failed, and nobody was told")));
+    steps.chain(hosts).collect()
+}
