@@ -236,6 +236,9 @@ impl BigFleet {
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),
             busy: Probe::Seen(BTreeMap::new()),
+            left_on: Probe::Seen(BTreeSet::new()),
+            onboot: Probe::Seen(BTreeMap::new()),
+            seeded: Probe::Seen(BTreeSet::new()),
             journal: Journal::default(),
             running: Vec::new(),
         })
@@ -266,6 +269,7 @@ impl BigFleet {
             note(Entry::Started {
                 step: step.clone(),
                 title: "sync 20 hosts of room r01 to ubuntu".to_owned(),
+                hosts: Vec::new(),
             });
             for host in &hosts {
                 let outcome = HostOutcome::Applied {

@@ -262,6 +262,9 @@ impl World {
             }),
             reports: BTreeMap::new(),
             busy: Probe::Seen(BTreeMap::new()),
+            left_on: Probe::Seen(BTreeSet::new()),
+            onboot: Probe::Seen(BTreeMap::new()),
+            seeded: Probe::Seen(BTreeSet::new()),
             journal: Journal::default(),
             running: Vec::new(),
         };

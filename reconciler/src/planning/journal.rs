@@ -8,7 +8,7 @@
 //! Records are lines of JSON. A newer reconciler reads older records. An older one skips events that it
 //! does not know, and keeps them. The folded journal is never written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +49,9 @@ pub enum Entry {
         step: StepId,
         /// What it does, for people.
         title: String,
+        /// The hosts that it may switch on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<HostName>,
     },
     /// The outcome of one host within a step.
     Host {
@@ -107,6 +110,7 @@ pub enum StepResult {
 pub struct Journal {
     steps: BTreeMap<StepId, Failures>,
     hosts: BTreeMap<HostName, Vec<Attempt>>,
+    begun: BTreeMap<HostName, Timestamp>,
     told: BTreeMap<String, String>,
 }
 
@@ -137,7 +141,12 @@ impl Journal {
     /// Takes one more record in.
     pub fn fold(&mut self, record: &Record) {
         match &record.entry {
+            Entry::Started { hosts, .. } => {
+                let begun = hosts.iter().map(|host| (host.clone(), record.at));
+                self.begun.extend(begun);
+            }
             Entry::Host { host, outcome, .. } => {
+                self.begun.remove(host);
                 let attempts = self.hosts.entry(host.clone()).or_default();
                 if attempts.len() == Self::ATTEMPTS_KEPT {
                     attempts.remove(0);
@@ -171,7 +180,6 @@ impl Journal {
             }
             Entry::PassStarted
             | Entry::Commit { .. }
-            | Entry::Started { .. }
             | Entry::PassFinished { .. }
             | Entry::Unknown => {}
         }
@@ -187,6 +195,24 @@ impl Journal {
     #[must_use]
     pub const fn told(&self) -> &BTreeMap<String, String> {
         &self.told
+    }
+
+    /// Hosts that may be on since that time: what was begun there was cut off, or did not end with a host
+    /// that is back at its image and off.
+    #[must_use]
+    pub fn may_be_on(&self, since: Timestamp) -> BTreeSet<HostName> {
+        let begun = self.begun.iter().filter(|(_, at)| **at >= since);
+        let tried = self.hosts.iter().filter(|(_, attempts)| {
+            attempts.last().is_some_and(|last| {
+                let is_over = matches!(
+                    last.outcome,
+                    HostOutcome::Applied { .. } | HostOutcome::InUse { .. }
+                );
+                last.at >= since && !is_over
+            })
+        });
+        let (begun, tried) = (begun.map(|(host, _)| host), tried.map(|(host, _)| host));
+        begun.chain(tried).cloned().collect()
     }
 
     /// The attempts to reset a host, oldest first.

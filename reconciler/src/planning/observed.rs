@@ -67,6 +67,14 @@ pub struct Observed {
     pub reports: BTreeMap<HostName, Probe<Option<HostReport>>>,
     /// Hosts on which something runs that this pass did not start.
     pub busy: Probe<BTreeMap<HostName, Busy>>,
+    /// Hosts that this server woke or worked on lately, and that are still on: LINBO answers, and nothing
+    /// is known to run there.
+    pub left_on: Probe<BTreeSet<HostName>>,
+    /// What waits for hosts of wanted rooms when LINBO comes up there, as somebody else wrote it, without
+    /// passwords: the reconciler writes no such file.
+    pub onboot: Probe<BTreeMap<HostName, String>>,
+    /// The image files that are really seeded: by a process, not by a session alone.
+    pub seeded: Probe<BTreeSet<FileName>>,
     /// What was done before.
     pub journal: Journal,
     /// What this pass is doing.
@@ -225,7 +233,14 @@ impl Observed {
     /// Everything that could not be seen, by name and cause. Not empty means: incomplete, exit 1.
     #[must_use]
     pub fn blind_spots(&self) -> Vec<String> {
-        let single = [self.devices.cause(), self.store.cause(), self.busy.cause()];
+        let single = [
+            self.devices.cause(),
+            self.store.cause(),
+            self.busy.cause(),
+            self.left_on.cause(),
+            self.onboot.cause(),
+            self.seeded.cause(),
+        ];
         let classes = self.classes.values().map(Probe::cause);
         let live = self.live.values().map(Probe::cause);
         let reports = self.reports.values().map(Probe::cause);

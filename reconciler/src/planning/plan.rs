@@ -50,6 +50,8 @@ pub enum Goal {
     Seeded(FileName),
     /// So many hosts of a room back at their image.
     Fresh(RoomName, usize),
+    /// So many hosts off that were left on.
+    Off(usize),
     /// A room whose hosts cannot all be reset.
     Room(RoomName),
 }
@@ -65,6 +67,7 @@ impl From<&Action> for Goal {
             Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
             Action::Seed { file, .. } => Self::Seeded(file.clone()),
             Action::ResetRoom { room, hosts, .. } => Self::Fresh(room.clone(), hosts.len()),
+            Action::SwitchOff { hosts } => Self::Off(hosts.len()),
         }
     }
 }
@@ -91,6 +94,11 @@ impl Drafts<'_> {
     /// Notes that `goal` is wanted and has to wait.
     pub(super) fn hold(&mut self, goal: Goal, gate: Gate, wake: Option<Timestamp>) {
         self.plan.holds.push(Hold { goal, gate, wake });
+    }
+
+    /// What was written so far.
+    pub(super) const fn so_far(&self) -> &Plan {
+        &self.plan
     }
 
     /// Proposes a step whose gates are all open but for those that every step has: it is not running
