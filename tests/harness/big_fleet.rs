@@ -236,9 +236,9 @@ impl BigFleet {
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),
             busy: Probe::Seen(BTreeMap::new()),
-            left_on: Probe::Seen(BTreeSet::new()),
+            left_on: Probe::Seen(std::collections::BTreeSet::new()),
             onboot: Probe::Seen(BTreeMap::new()),
-            seeded: Probe::Seen(BTreeSet::new()),
+            seeded: Probe::Seen(std::collections::BTreeSet::new()),
             journal: Journal::default(),
             running: Vec::new(),
         })

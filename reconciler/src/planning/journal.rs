@@ -300,6 +300,35 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_be_on_until_its_end_is_known() {
+        let host = |name: &str| name.parse::<HostName>().unwrap();
+        let step = crate::planning::Action::SwitchOff { hosts: Vec::new() }.id();
+        let begun = Entry::Started {
+            step: step.clone(),
+            title: String::new(),
+            hosts: ["pc1", "pc2", "pc3", "pc4"].map(host).to_vec(),
+        };
+        let outcome = |name, outcome| Entry::Host {
+            step: step.clone(),
+            host: host(name),
+            outcome,
+        };
+        let (file, stamp, why) = ("u.qcow2".parse().unwrap(), None, String::new());
+        let unreachable = HostOutcome::Unreachable { why: why.clone() };
+        let records = [
+            record(100, begun),
+            record(200, outcome("pc2", HostOutcome::Applied { file, stamp })),
+            record(200, outcome("pc3", unreachable)),
+            record(200, outcome("pc4", HostOutcome::InUse { why })),
+        ];
+        let journal: Journal = records.iter().collect();
+        let since = |second| journal.may_be_on(Timestamp::from_second(second).unwrap());
+        assert_eq!(since(50), ["pc1", "pc3"].map(host).into());
+        assert_eq!(since(150), [host("pc3")].into());
+        assert_eq!(since(250), BTreeSet::new());
+    }
+
+    #[test]
     fn waiting_doubles_and_is_bounded() {
         let minutes = |n| backoff(n).as_mins();
         assert_eq!(
