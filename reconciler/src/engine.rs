@@ -252,6 +252,12 @@ impl<W: Senses + Hands> Pass<'_, W> {
             if self.record(Entry::Started {
                 step: step.id.clone(),
                 title: title::of_step(&step),
+                hosts: match &step.action {
+                    Action::ResetRoom { hosts, .. } => {
+                        hosts.iter().map(|wake| wake.host.clone()).collect()
+                    }
+                    _ => Vec::new(),
+                },
             }) {
                 if let Action::ResetRoom { hosts, .. } = &step.action {
                     hosts

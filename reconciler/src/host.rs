@@ -255,6 +255,7 @@ impl Hands for Host {
                 activate::activate(&place, image, version, manifest).await
             }
             Action::Seed { image, file } => torrent::seed(paths, commands, image, file).await,
+            Action::SwitchOff { hosts } => reset::switch_off(&self.config, hosts).await,
             Action::ResetRoom { images, .. } => {
                 let expected = self.expected(images);
                 match RoomReset::of(&step.action, &expected) {

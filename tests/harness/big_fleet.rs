@@ -237,6 +237,9 @@ impl BigFleet {
             store: Probe::Seen(store),
             busy: Probe::Seen(BTreeMap::new()),
             orders: Probe::Seen(Orders::default()),
+            left_on: Probe::Seen(std::collections::BTreeSet::new()),
+            onboot: Probe::Seen(BTreeMap::new()),
+            seeded: Probe::Seen(std::collections::BTreeSet::new()),
             journal: Journal::default(),
             running: Vec::new(),
         })
@@ -267,6 +270,7 @@ impl BigFleet {
             note(Entry::Started {
                 step: step.clone(),
                 title: "sync 20 hosts of room r01 to ubuntu".to_owned(),
+                hosts: Vec::new(),
             });
             for host in &hosts {
                 let outcome = HostOutcome::Applied {

@@ -267,6 +267,9 @@ impl World {
             reports: BTreeMap::new(),
             busy: Probe::Seen(BTreeMap::new()),
             orders: Probe::Seen(Orders::default()),
+            left_on: Probe::Seen(BTreeSet::new()),
+            onboot: Probe::Seen(BTreeMap::new()),
+            seeded: Probe::Seen(BTreeSet::new()),
             journal: Journal::default(),
             running: Vec::new(),
         };

@@ -78,7 +78,7 @@ fn fold(records: &[Record]) -> Vec<Past> {
         };
         match &record.entry {
             Entry::Commit { id, .. } => past.commit = Some(id.clone()),
-            Entry::Started { step, title } => {
+            Entry::Started { step, title, .. } => {
                 past.steps.push(PastStep {
                     title: title.clone(),
                     id: step.to_string(),

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
-use schema::name::{HostName, ImageName};
+use schema::name::{FileName, HostName, ImageName};
 
 use crate::config::Config;
+use crate::host::tmux::Tmux;
 use crate::linbo::devices::Devices;
 use crate::planning::{Action, Desired, Journal, Observed, Probe, Running};
 
@@ -23,7 +24,10 @@ use read::{Links, read};
 mod classes;
 mod hosts;
 mod images;
+mod left_on;
+mod onboot;
 mod read;
+mod seeds;
 mod store;
 
 /// `devices.csv` of the largest school has some hundred kilobytes.
@@ -53,17 +57,32 @@ pub async fn observe(
             images::look(&paths.linbo, image, asked).await,
         )
     });
-    let (classes, live, store, busy, (devices, reports)) = tokio::join!(
+    let (classes, live, store, busy, seeded, (devices, reports, onboot)) = tokio::join!(
         join_all(classes),
         join_all(live),
         store::look(&paths.store, digests),
-        hosts::busy(&config.commands.tmux, &paths.run, at_work),
+        hosts::busy(&config.commands.tmux, &paths.run, at_work.clone()),
+        seeds::look(Tmux::new(&config.commands.tmux), image_files(&images)),
         async {
             let devices = devices(&paths.devices).await;
             let hosts = hosts::of_rooms(desired, devices.seen());
-            (devices, hosts::reports(&paths.linbo_log, hosts).await)
+            let onboot = onboot::look(&paths.linbo, &hosts, devices.seen()).await;
+            (
+                devices,
+                hosts::reports(&paths.linbo_log, hosts).await,
+                onboot,
+            )
         },
     );
+    let left_on = match &busy {
+        Probe::Seen(busy) => {
+            let mut asked = journal.may_be_on(at - left_on::LATE);
+            asked.retain(|host| !busy.contains_key(host) && !at_work.contains(host));
+            left_on::look(config, asked, devices.seen()).await
+        }
+        // What may be busy is not to be switched off, and that it cannot be seen is said already.
+        Probe::Unseen(_) => Probe::Seen(BTreeSet::new()),
+    };
     Observed {
         at,
         devices,
@@ -73,6 +92,9 @@ pub async fn observe(
         reports,
         busy,
         orders: orders::look(&paths.state),
+        left_on,
+        onboot,
+        seeded,
         journal: journal.clone(),
         running: running.to_vec(),
     }
@@ -88,15 +110,28 @@ fn images(desired: &Desired) -> BTreeSet<ImageName> {
     of_classes.chain(released).cloned().collect()
 }
 
+/// The files that an image may have.
+fn image_files(images: &BTreeSet<ImageName>) -> BTreeSet<FileName> {
+    let endings = ["qcow2", "qdiff"];
+    let names = images
+        .iter()
+        .flat_map(|image| endings.map(|ending| format!("{image}.{ending}")));
+    names.filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The hosts on which this pass itself works.
 fn at_work(running: &[Running]) -> BTreeSet<HostName> {
-    let resets = running
-        .iter()
-        .filter_map(|running| match &running.step.action {
-            Action::ResetRoom { hosts, .. } => Some(hosts),
-            _ => None,
-        });
-    resets.flatten().map(|wake| wake.host.clone()).collect()
+    let mut all = BTreeSet::new();
+    for running in running {
+        match &running.step.action {
+            Action::ResetRoom { hosts, .. } => {
+                all.extend(hosts.iter().map(|wake| wake.host.clone()));
+            }
+            Action::SwitchOff { hosts } => all.extend(hosts.iter().cloned()),
+            _ => {}
+        }
+    }
+    all
 }
 
 async fn devices(path: &Path) -> Probe<Devices> {

@@ -21,7 +21,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::name::{FileName, HostName, ImageName, RoomName};
@@ -134,6 +136,62 @@ pub async fn reset_room(
         desk.tell(&wake.host, unknown("nothing was heard of it"));
     }
     Ok(())
+}
+
+/// Whether LINBO answers on a host.
+///
+/// # Errors
+///
+/// When SSH could not be started at all.
+pub async fn is_in_linbo(config: &Config, host: &HostName) -> anyhow::Result<bool> {
+    Ok(probe::linbo(config, host).await? == probe::Answer::Linbo)
+}
+
+/// Switches off those of the hosts that are in LINBO and on which nothing runs.
+///
+/// # Errors
+///
+/// When one of them is on all the same.
+pub async fn switch_off(config: &Config, hosts: &[HostName]) -> Result<(), Failure> {
+    let all = stream::iter(hosts).map(async |host| {
+        if !is_in_linbo(config, host).await? {
+            return Ok(None);
+        }
+        let log = locked_output(&host_log(config, host)).context("its log cannot be locked")?;
+        if log.is_none() || session(config, host).await.is_some() {
+            return Ok(Some(format!("{host} is busy")));
+        }
+        let is_off = wrapper::halt(config, host).await;
+        Ok((!is_off).then(|| format!("{host} is still on after it was told to go off")))
+    });
+    let all: Vec<anyhow::Result<Option<String>>> = all.buffered(wrapper::LOOKS).collect().await;
+    let mut still_on = Vec::new();
+    for result in all {
+        still_on.extend(result?);
+    }
+    if still_on.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed {
+        error: anyhow!(
+            "{} of {} hosts could not be switched off",
+            still_on.len(),
+            hosts.len()
+        ),
+        evidence: still_on,
+    })
+}
+
+/// Why no command may be sent to a host because of a session of `linbo-remote`; none when one may.
+async fn session(config: &Config, host: &HostName) -> Option<String> {
+    match Tmux::new(&config.commands.tmux).sessions().await {
+        Ok(sessions) if sessions.contains(&session_name(host)) => Some(SESSION.to_owned()),
+        Ok(_) => None,
+        Err(error) => Some(format!(
+            "it could not be found out whether a session of linbo-remote has it: {:#}",
+            anyhow::Error::from(error)
+        )),
+    }
 }
 
 /// What both drivers work with.
@@ -256,18 +314,6 @@ impl<'a> Desk<'a> {
             return Ok(None);
         }
         Ok(Some(presence))
-    }
-
-    /// Why no command may be sent to a host because of a session of `linbo-remote`; none when one may.
-    async fn session(&self, host: &HostName) -> Option<String> {
-        match Tmux::new(&self.config.commands.tmux).sessions().await {
-            Ok(sessions) if sessions.contains(&session_name(host)) => Some(SESSION.to_owned()),
-            Ok(_) => None,
-            Err(error) => Some(format!(
-                "it could not be found out whether a session of linbo-remote has it: {:#}",
-                anyhow::Error::from(error)
-            )),
-        }
     }
 
     /// What became of a host: of several images the worst, otherwise the last.

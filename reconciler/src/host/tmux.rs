@@ -1,6 +1,6 @@
 //! The tmux sessions of this machine: those of `linbo-remote` show which hosts are busy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub enum TmuxError {
 
 /// What tmux says when it is asked for its sessions.
 enum Answer {
-    Listed(BTreeSet<String>),
+    Listed(Vec<u8>),
     NoServer,
     /// The server's last session has just ended, and so does the server.
     Ending,
@@ -79,11 +79,35 @@ impl<'a> Tmux<'a> {
     ///
     /// When that cannot be found out; it is not to be taken for none.
     pub async fn sessions(&self) -> Result<BTreeSet<String>, TmuxError> {
+        let list = self.list(&["list-sessions", "-F", "#{session_name}"]);
+        Ok(sessions(&list.await?))
+    }
+
+    /// The first processes of all sessions. No server means no session.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out; it is not to be taken for none.
+    pub async fn panes(&self) -> Result<BTreeMap<String, Vec<u32>>, TmuxError> {
+        let list = self.list(&["list-panes", "-a", "-F", "#{pane_pid} #{session_name}"]);
+        let list = list.await?;
+        let mut panes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for line in String::from_utf8_lossy(&list).lines() {
+            if let Some((id, session)) = line.split_once(' ')
+                && let Ok(id) = id.parse()
+            {
+                panes.entry(session.to_owned()).or_default().push(id);
+            }
+        }
+        Ok(panes)
+    }
+
+    async fn list(&self, arguments: &[&str]) -> Result<Vec<u8>, TmuxError> {
         let asked = async {
             loop {
-                match self.ask().await? {
-                    Answer::Listed(names) => return Ok(names),
-                    Answer::NoServer => return Ok(BTreeSet::new()),
+                match self.ask(arguments).await? {
+                    Answer::Listed(list) => return Ok(list),
+                    Answer::NoServer => return Ok(Vec::new()),
                     Answer::Ending => tokio::time::sleep(PAUSE).await,
                 }
             }
@@ -125,12 +149,11 @@ impl<'a> Tmux<'a> {
         }
     }
 
-    async fn ask(&self) -> Result<Answer, TmuxError> {
-        let program = self.program(&["list-sessions", "-F", "#{session_name}"]);
-        let list = program.run().await;
+    async fn ask(&self, arguments: &[&str]) -> Result<Answer, TmuxError> {
+        let list = self.program(arguments).run().await;
         let list = list.map_err(|source| TmuxError::Program { what: LIST, source })?;
         if list.is_success() && list.stdout_is_whole {
-            return Ok(Answer::Listed(sessions(&list.stdout)));
+            return Ok(Answer::Listed(list.stdout));
         }
         let said = list.last_lines(1).pop().unwrap_or_else(|| list.how());
         // The socket was never there, or was left behind by a server that is gone. Any other trouble

@@ -86,6 +86,11 @@ pub enum Action {
         /// From when on hosts in use are reset all the same; none when they never are.
         force_from: Option<Timestamp>,
     },
+    /// Switch hosts off that were left on in LINBO.
+    SwitchOff {
+        /// The hosts.
+        hosts: Vec<HostName>,
+    },
 }
 
 /// A host and how to wake it.
@@ -209,6 +214,8 @@ pub enum Reason {
     Resumed,
     /// It is older than the image file that it belongs to.
     Outdated,
+    /// Hosts came up too late, or what worked on them was cut off.
+    LeftOn,
     /// Hosts were last put back before the schedule's latest occurrence.
     Stale {
         /// The occurrence.
@@ -269,6 +276,10 @@ impl Action {
             }
             Self::Seed { file, .. } => format!("seed/{file}"),
             Self::ResetRoom { room, due, .. } => format!("reset/{room}/{due}"),
+            Self::SwitchOff { hosts } => {
+                let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+                format!("switch-off/{}", hosts.join(","))
+            }
         })
     }
 
@@ -294,6 +305,7 @@ impl Action {
             Self::Activate { image, .. } | Self::Seed { image, .. } => {
                 vec![(Resource::Image(image.clone()), Share::Whole)]
             }
+            Self::SwitchOff { .. } => Vec::new(),
             Self::ResetRoom {
                 room,
                 hosts,

@@ -230,6 +230,17 @@ impl Court<'_> {
                 );
             }
             Action::ResetRoom { .. } => self.hear_reset(action, check),
+            Action::SwitchOff { hosts } => {
+                let left_on = observed.left_on.seen();
+                check(
+                    left_on.is_some_and(|left| hosts.iter().all(|host| left.contains(host))),
+                    "switches off what is not known to be left on",
+                );
+                check(
+                    !self.is_open(&desired.windows.lessons),
+                    "would switch hosts off within lessons",
+                );
+            }
         }
     }
 

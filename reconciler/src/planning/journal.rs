@@ -53,6 +53,9 @@ pub enum Entry {
         step: StepId,
         /// What it does, for people.
         title: String,
+        /// The hosts that it may switch on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<HostName>,
     },
     /// The outcome of one host within a step.
     Host {
@@ -128,6 +131,8 @@ pub struct Journal {
 /// What is remembered of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct HostMemory {
+    /// When something was last begun on it whose end is not known.
+    begun: Option<Timestamp>,
     attempts: Vec<Attempt>,
     /// Of each file, when it was last applied, as far as that is no longer among the attempts.
     applied: BTreeMap<FileName, Attempt>,
@@ -174,6 +179,13 @@ impl Journal {
     /// Takes one more record in.
     pub fn fold(&mut self, record: &Record) {
         match &record.entry {
+            Entry::Started { hosts, .. } if !hosts.is_empty() => {
+                let memories = Arc::make_mut(&mut self.hosts);
+                for host in hosts {
+                    let memory = memories.entry(host.clone()).or_default();
+                    Arc::make_mut(memory).begun = Some(record.at);
+                }
+            }
             Entry::Host {
                 step,
                 host,
@@ -182,6 +194,7 @@ impl Journal {
             } => {
                 let hosts = Arc::make_mut(&mut self.hosts);
                 let memory = Arc::make_mut(hosts.entry(host.clone()).or_default());
+                memory.begun = None;
                 if let HostOutcome::Applied { file, stamp } = outcome
                     && memory
                         .runs
@@ -257,6 +270,25 @@ impl Journal {
     #[must_use]
     pub const fn announced(&self) -> &BTreeSet<String> {
         &self.announced
+    }
+
+    /// Hosts that may be on since that time: what was begun there was cut off, or did not end with a host
+    /// that is back at its image and off.
+    #[must_use]
+    pub fn may_be_on(&self, since: Timestamp) -> BTreeSet<HostName> {
+        let may = |memory: &HostMemory| {
+            let begun = memory.begun.is_some_and(|at| at >= since);
+            begun
+                || memory.attempts.last().is_some_and(|last| {
+                    let is_over = matches!(
+                        last.outcome,
+                        HostOutcome::Applied { .. } | HostOutcome::InUse { .. }
+                    );
+                    last.at >= since && !is_over
+                })
+        };
+        let hosts = self.hosts.iter().filter(|(_, memory)| may(memory));
+        hosts.map(|(host, _)| host.clone()).collect()
     }
 
     /// The attempts to reset a host, oldest first.
@@ -415,6 +447,36 @@ mod tests {
         let record: Record = serde_json::from_str(line).unwrap();
         assert!(matches!(record.entry, Entry::Host { version: None, .. }));
         assert_eq!(serde_json::to_string(&record).unwrap(), line);
+    }
+
+    #[test]
+    fn a_host_may_be_on_until_its_end_is_known() {
+        let host = |name: &str| name.parse::<HostName>().unwrap();
+        let step = crate::planning::Action::SwitchOff { hosts: Vec::new() }.id();
+        let begun = Entry::Started {
+            step: step.clone(),
+            title: String::new(),
+            hosts: ["pc1", "pc2", "pc3", "pc4"].map(host).to_vec(),
+        };
+        let outcome = |name, outcome| Entry::Host {
+            step: step.clone(),
+            host: host(name),
+            outcome,
+            version: None,
+        };
+        let (file, stamp, why) = ("u.qcow2".parse().unwrap(), None, String::new());
+        let unreachable = HostOutcome::Unreachable { why: why.clone() };
+        let records = [
+            record(100, begun),
+            record(200, outcome("pc2", HostOutcome::Applied { file, stamp })),
+            record(200, outcome("pc3", unreachable)),
+            record(200, outcome("pc4", HostOutcome::InUse { why })),
+        ];
+        let journal: Journal = records.iter().collect();
+        let since = |second| journal.may_be_on(Timestamp::from_second(second).unwrap());
+        assert_eq!(since(50), ["pc1", "pc3"].map(host).into());
+        assert_eq!(since(150), [host("pc3")].into());
+        assert_eq!(since(250), BTreeSet::new());
     }
 
     #[test]

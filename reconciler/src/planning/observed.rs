@@ -70,6 +70,14 @@ pub struct Observed {
     pub busy: Probe<BTreeMap<HostName, Busy>>,
     /// What people ordered on this server.
     pub orders: Probe<Orders>,
+    /// Hosts that this server woke or worked on lately, and that are still on: LINBO answers, and nothing
+    /// is known to run there.
+    pub left_on: Probe<BTreeSet<HostName>>,
+    /// What waits for hosts of wanted rooms when LINBO comes up there, as somebody else wrote it, without
+    /// passwords: the reconciler writes no such file.
+    pub onboot: Probe<BTreeMap<HostName, String>>,
+    /// The image files that are really seeded: by a process, not by a session alone.
+    pub seeded: Probe<BTreeSet<FileName>>,
     /// What was done before.
     pub journal: Journal,
     /// What this pass is doing.
@@ -233,6 +241,9 @@ impl Observed {
             self.store.cause(),
             self.busy.cause(),
             self.orders.cause(),
+            self.left_on.cause(),
+            self.onboot.cause(),
+            self.seeded.cause(),
         ];
         let classes = self.classes.values().map(Probe::cause);
         let live = self.live.values().map(Probe::cause);

@@ -51,6 +51,8 @@ pub enum Goal {
     Seeded(FileName),
     /// So many hosts of a room back at their image.
     Fresh(RoomName, usize),
+    /// So many hosts off that were left on.
+    Off(usize),
     /// A room whose hosts cannot all be reset.
     Room(RoomName),
 }
@@ -66,6 +68,7 @@ impl From<&Action> for Goal {
             Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
             Action::Seed { file, .. } => Self::Seeded(file.clone()),
             Action::ResetRoom { room, hosts, .. } => Self::Fresh(room.clone(), hosts.len()),
+            Action::SwitchOff { hosts } => Self::Off(hosts.len()),
         }
     }
 }
@@ -92,6 +95,11 @@ impl Drafts<'_> {
     /// Notes that `goal` is wanted and has to wait.
     pub(super) fn hold(&mut self, goal: Goal, gate: Gate, wake: Option<Timestamp>) {
         self.plan.holds.push(Hold { goal, gate, wake });
+    }
+
+    /// What was written so far.
+    pub(super) const fn so_far(&self) -> &Plan {
+        &self.plan
     }
 
     /// Proposes a step whose gates are all open but for those that every step has: it is not running
@@ -144,7 +152,10 @@ fn suspension(observed: &Observed, action: &Action) -> Result<(), Closed> {
             Some(Subject::Image(image.clone()))
         }
         Action::ResetRoom { room, .. } => Some(Subject::Room(room.clone())),
-        Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Seed { .. } => None,
+        Action::WriteStartConf { .. }
+        | Action::ImportDevices { .. }
+        | Action::Seed { .. }
+        | Action::SwitchOff { .. } => None,
     };
     let found = of_action.iter().chain([&Subject::Server]).find_map(|what| {
         let suspended = orders.suspension(what, observed.at)?;
@@ -190,7 +201,10 @@ impl<'a> Claims<'a> {
                 .seen()
                 .and_then(|devices| devices.get(host));
             if let Some(room) = device.and_then(|device| desired.rooms.get(&device.room)) {
-                claims.take(Resource::Power(Circuit::Group(Desired::circuit_of(room))), Share::Units(1));
+                claims.take(
+                    Resource::Power(Circuit::Group(Desired::circuit_of(room))),
+                    Share::Units(1),
+                );
             }
         }
         claims

@@ -87,6 +87,11 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                 }
             }
         }
+        Action::SwitchOff { hosts } => {
+            if let Probe::Seen(left_on) = &mut observed.left_on {
+                left_on.retain(|host| !hosts.contains(host));
+            }
+        }
         Action::ResetRoom { hosts, images, .. } => {
             let Some(file) = images
                 .first()

@@ -4,6 +4,7 @@
 
 mod classes;
 mod images;
+mod leftovers;
 mod rooms;
 
 use crate::planning::desired::Desired;
@@ -14,4 +15,9 @@ use crate::planning::plan::Drafts;
 pub(super) type Topic = fn(&Desired, &Observed, &mut Drafts<'_>);
 
 /// All topics.
-pub(super) const ALL: &[Topic] = &[classes::propose, images::propose, rooms::propose];
+pub(super) const ALL: &[Topic] = &[
+    classes::propose,
+    images::propose,
+    rooms::propose,
+    leftovers::propose,
+];

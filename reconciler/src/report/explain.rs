@@ -94,6 +94,7 @@ impl<'a> Concern<'a> {
                 stem == Some(image.as_str())
             }),
             Goal::Import => true,
+            Goal::Off(_) => false,
         };
         Self {
             steps: plan

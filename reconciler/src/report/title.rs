@@ -93,7 +93,10 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
             }));
             None
         }
-        Action::ImportDevices { .. } | Action::Activate { .. } | Action::Seed { .. } => None,
+        Action::ImportDevices { .. }
+        | Action::Activate { .. }
+        | Action::Seed { .. }
+        | Action::SwitchOff { .. } => None,
     };
     Item {
         mark,
@@ -168,6 +171,10 @@ fn words(action: &Action) -> (String, String) {
         Action::Activate { image, version, .. } => {
             (format!("image {image}"), format!("activate {version}"))
         }
+        Action::SwitchOff { hosts } => (
+            count(hosts.len(), "host", "hosts"),
+            format!("switch off {}", few(hosts)),
+        ),
         Action::Seed { image, file } => (
             format!("image {image}"),
             format!("make the torrent of {file} anew and seed it"),
@@ -208,6 +215,10 @@ fn goal(goal: &Goal) -> (String, String) {
             format!("room {room}"),
             format!("reset {}", count(*hosts, "host", "hosts")),
         ),
+        Goal::Off(hosts) => (
+            count(*hosts, "host", "hosts"),
+            "switch off what was left on".to_owned(),
+        ),
         Goal::Room(room) => (format!("room {room}"), "reset all hosts".to_owned()),
     }
 }
@@ -220,9 +231,13 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             Action::Seed { .. } => "there is no torrent",
             Action::WriteStartConf { .. }
             | Action::ImportDevices { .. }
+            | Action::SwitchOff { .. }
             | Action::ResetRoom { .. } => "there is none",
         }
         .to_owned(),
+        Reason::LeftOn => {
+            "left on after what was begun there, or up only after it was waited for".to_owned()
+        }
         Reason::Differs => "it differs from what the state repo says".to_owned(),
         Reason::BootOutdated => "the boot configuration is older than start.conf".to_owned(),
         Reason::FailedBefore => {

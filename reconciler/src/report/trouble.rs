@@ -120,6 +120,7 @@ fn goal_key(goal: &Goal) -> String {
         Goal::Downloaded(image, _) => format!("goal/download/{image}"),
         Goal::Active(image, _) => format!("goal/activate/{image}"),
         Goal::Seeded(file) => format!("goal/seed/{file}"),
+        Goal::Off(_) => "goal/switch-off".to_owned(),
         Goal::Fresh(room, _) | Goal::Room(room) => format!("goal/reset/{room}"),
     }
 }

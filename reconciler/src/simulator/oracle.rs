@@ -136,6 +136,23 @@ fn difference(
             };
             differ("the torrent", torrent(predicted)?, torrent(found)?)
         }
+        Action::SwitchOff { hosts } => {
+            let left = |observed: &Observed| {
+                let left = observed.left_on.seen()?;
+                Some(
+                    hosts
+                        .iter()
+                        .filter(|host| left.contains(*host))
+                        .count()
+                        .to_string(),
+                )
+            };
+            differ(
+                "the number of hosts left on",
+                left(predicted)?,
+                left(found)?,
+            )
+        }
         Action::ResetRoom { .. } => {
             let bad = hosts?.iter().find(|(host, outcome)| {
                 let applied =

@@ -1,7 +1,7 @@
 //! The simulated implementations of the port: one school's server as the production loop sees it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -282,6 +282,9 @@ impl Port {
             reports: reports.collect(),
             busy: probe(blind(Sense::Busy), busy),
             orders: Probe::Seen(Orders::default()),
+            left_on: Probe::Seen(BTreeSet::new()),
+            onboot: Probe::Seen(BTreeMap::new()),
+            seeded: Probe::Seen(BTreeSet::new()),
             journal: school.disk.journal.clone(),
             running: running.to_vec(),
         };

@@ -5,6 +5,7 @@ use harness::worlds::{
 };
 use jiff::SignedDuration;
 use reconciler::linbo::status::{HostReport, ImageEvent};
+use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, plan, predict};
 use schema::fleet::{PowerBudget, ResetCommand, RoomHosts};
 
@@ -49,6 +50,7 @@ fn short(world: &World) -> Vec<String> {
             .unwrap_or_default();
         let goal = match &hold.goal {
             Goal::Fresh(room, hosts) => format!("{room} {hosts}"),
+            Goal::Off(hosts) => format!("{hosts} left on"),
             Goal::Room(room) => room.to_string(),
             Goal::StartConf(class) => class.to_string(),
             Goal::Import => "import".to_owned(),
@@ -144,6 +146,69 @@ fn hosts_that_are_listed_and_cannot_be_reset_are_named() {
     world.room_mut("r101").hosts =
         RoomHosts::Listed(listed.iter().map(|host| name(host)).collect());
     check(&world, &["reset r101 1", "r101: NotReset"]);
+}
+
+#[test]
+fn hosts_with_commands_of_others_are_left_to_them() {
+    let mut world = stale();
+    let waits = [(name("r101-pc02"), "format,sync:1".to_owned())];
+    world.observed.onboot = Probe::Seen(waits.into());
+    check(&world, &["reset r101 19", "r101: NotReset"]);
+    world.observed.onboot = Probe::Unseen("linbocmd cannot be read".to_owned());
+    check(&world, &["r101 20: Unseen"]);
+}
+
+#[test]
+fn hosts_that_were_left_on_are_switched_off_unless_they_are_reset_anyway() {
+    let steps = |world: &World| -> Vec<String> {
+        let steps = of(world).steps;
+        steps.iter().map(|step| step.id.to_string()).collect()
+    };
+    let left_on = |world: &mut World, hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| name(host)).collect();
+        world.observed.left_on = Probe::Seen(hosts);
+    };
+    let mut world = World::school(at("2026-11-23T19:00"));
+    world.observed.journal = Default::default();
+    for host in world.hosts() {
+        let outcome = if host.as_str() == "r101-pc01" {
+            unreachable()
+        } else {
+            applied("ubuntu.qcow2")
+        };
+        world.outcome(host.as_str(), at("2026-11-23T18:55"), outcome);
+    }
+    left_on(&mut world, &["r101-pc01", "r101-pc02"]);
+    assert_eq!(steps(&world), ["switch-off/r101-pc02"]);
+    world.pass(5);
+    let due = at("2026-11-23T18:00");
+    let both = [
+        format!("reset/r101/{due}"),
+        "switch-off/r101-pc02".to_owned(),
+    ];
+    assert_eq!(steps(&world), both);
+    // Its window is closed: the next reset is days away.
+    world.observed.at = at("2026-11-24T01:00");
+    assert_eq!(steps(&world), ["switch-off/r101-pc01,r101-pc02"]);
+    world.desired.windows.lessons = windows(&["daily 00:30–02:00"]);
+    assert_eq!(steps(&world), [""; 0]);
+}
+
+#[test]
+fn a_host_in_use_is_asked_again_as_long_as_the_window_is_open() {
+    let mut world = stale();
+    let in_use = HostOutcome::InUse {
+        why: "somebody is logged in".to_owned(),
+    };
+    for host in world.hosts().iter().skip(1) {
+        world.outcome(host.as_str(), world.observed.at, applied("ubuntu.qcow2"));
+    }
+    for _ in 0..6 {
+        check(&world, &["reset r101 1"]);
+        world.outcome("r101-pc01", world.observed.at, in_use.clone());
+        check(&world, &["r101 1: Retry"]);
+        world.pass(10);
+    }
 }
 
 #[test]

@@ -157,6 +157,13 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
             let live = observed.live.get(image).and_then(Probe::seen).unwrap();
             check(!live.uploading, "disturbs an upload");
         }
+        Action::SwitchOff { hosts } => {
+            let left_on = observed.left_on.seen().unwrap();
+            check(
+                hosts.iter().all(|host| left_on.contains(host)),
+                "switches off what was not left on",
+            );
+        }
         Action::ResetRoom {
             room,
             hosts,

@@ -27,19 +27,16 @@ pub enum State {
     Linbo,
     /// Runs its Linux: SSH answers on [`World::os_port`] only.
     Os,
-    /// Runs Windows: only its file sharing answers, on a port that only root may open.
-    Windows,
     /// On, but nothing answers and nothing wakes it.
     Broken,
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Off, "off"),
         (Self::Booting, "booting"),
         (Self::Linbo, "linbo"),
         (Self::Os, "os"),
-        (Self::Windows, "windows"),
         (Self::Broken, "broken"),
     ];
 

@@ -41,6 +41,7 @@ fn some() -> Vec<Record> {
             Entry::Started {
                 step: step.clone(),
                 title: "import devices".into(),
+                hosts: Vec::new(),
             },
         ),
         record(

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::circuits::{Place, seconds_between_wakes};
 use super::probe::Presence;
-use super::wrapper::{LOOKS, halt, restart};
+use super::wrapper::{LOOKS, restart, switch_off};
 use super::{Desk, End, OCCUPIED, OTHER_SYSTEM, SESSION, lasting, read_end, unknown, unreachable};
 use crate::host::process::{Program, is_locked, locked_output};
 use crate::host::tmux::Tmux;
@@ -231,7 +231,7 @@ async fn batch(
             desk.tell(host, outcome);
             let sent_off = read.commands.iter().any(|command| command.words == "halt");
             if desk.reset.halts() && !sent_off {
-                halts.push(async move { (host, halt(desk, host).await) });
+                halts.push(async move { (host, switch_off(desk, host).await) });
             } else if desk.reset.halts() {
                 place.off(host);
             } else {

@@ -19,8 +19,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::circuits::Place;
 use super::probe::{self, Answer, Presence, ssh};
 use super::{
-    Desk, End, OCCUPIED, OTHER_SYSTEM, host_log, lasting, read_end, unknown, unreachable, usage,
+    Desk, End, OCCUPIED, OTHER_SYSTEM, host_log, lasting, read_end, session, unknown, unreachable,
+    usage,
 };
+use crate::config::Config;
 use crate::host::process::Program;
 use crate::linbo::command::Command;
 use crate::linbo::verdict::HostOutcome;
@@ -99,7 +101,7 @@ async fn host(
         }
     }
     // It may have been begun meanwhile, and two commands would spoil each other's work.
-    if let Some(why) = desk.session(host).await {
+    if let Some(why) = session(desk.config, host).await {
         desk.tell(host, unknown(why));
         stays_on();
         return Ok(());
@@ -119,7 +121,7 @@ async fn host(
         commands.any(|command| command.ends_linbo())
     };
     if desk.reset.halts() {
-        if !halt(desk, host).await {
+        if !switch_off(desk, host).await {
             stays_on();
         }
     } else {
@@ -279,20 +281,28 @@ fn limited(desk: &Desk<'_>, program: &Program, ends: Instant) -> Program {
 }
 
 /// Switches a host off. Whether LINBO no longer answers, or that takes too long.
-pub(super) async fn halt(desk: &Desk<'_>, host: &HostName) -> bool {
-    brief(host, "halt", ssh(desk.config, host).args([WRAPPER, "halt"])).await;
+pub(super) async fn halt(config: &Config, host: &HostName) -> bool {
+    brief(host, "halt", ssh(config, host).args([WRAPPER, "halt"])).await;
     let sent = Instant::now();
     while sent.elapsed() < GOING_OFF {
-        match probe::linbo(desk.config, host).await {
-            Ok(Answer::Linbo) => sleep(desk.config.reset.poll.min(GOING_OFF_LOOK)).await,
+        match probe::linbo(config, host).await {
+            Ok(Answer::Linbo) => sleep(config.reset.poll.min(GOING_OFF_LOOK)).await,
             _ => return true,
         }
     }
-    desk.note(format!(
-        "{host} is still on {} after it was told to go off",
-        lasting(GOING_OFF)
-    ));
     false
+}
+
+/// The same, and says so when it stays on.
+pub(super) async fn switch_off(desk: &Desk<'_>, host: &HostName) -> bool {
+    let is_off = halt(desk.config, host).await;
+    if !is_off {
+        desk.note(format!(
+            "{host} is still on {} after it was told to go off",
+            lasting(GOING_OFF)
+        ));
+    }
+    is_off
 }
 
 /// Restarts the operating system of a host.

@@ -55,6 +55,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             }
         };
         let mut members = Members::of(name, room, devices);
+        members.leave_to_others(observed);
         let strangers = std::mem::take(&mut members.strangers);
         if !strangers.is_empty() {
             drafts.hold(Goal::Room(name.clone()), Gate::NotReset(strangers), None);
@@ -117,6 +118,24 @@ impl<'a> Members<'a> {
             members.strangers.push((device.host.clone(), why));
         }
         members
+    }
+}
+
+impl Members<'_> {
+    /// Leaves those alone for which somebody else's commands wait: they would run as soon as a host is woken.
+    fn leave_to_others(&mut self, observed: &Observed) {
+        let Some(onboot) = observed.onboot.seen() else {
+            return;
+        };
+        let strangers = &mut self.strangers;
+        self.hosts.retain(|device| {
+            let waits = onboot.get(&device.host);
+            strangers.extend(waits.map(|says| {
+                let why = format!("has commands of others waiting for its next start: `{says}`");
+                (device.host.clone(), why)
+            }));
+            waits.is_none()
+        });
     }
 }
 
@@ -270,6 +289,9 @@ impl RoomReset<'_> {
             });
         }
         if let Probe::Unseen(cause) = &self.observed.busy {
+            return Err(closed(Gate::Unseen(cause.clone())));
+        }
+        if let Probe::Unseen(cause) = &self.observed.onboot {
             return Err(closed(Gate::Unseen(cause.clone())));
         }
         // The numbers of the operating systems are those of the file that LINBO reads.

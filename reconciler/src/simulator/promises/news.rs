@@ -86,6 +86,7 @@ fn words(action: &Action) -> Vec<String> {
         Action::Activate { image, .. } => vec![format!("image {image}:"), "activate".to_owned()],
         Action::Seed { file, .. } => vec![file.to_string(), "seed".to_owned()],
         Action::ResetRoom { room, .. } => vec![format!("room {room}:")],
+        Action::SwitchOff { .. } => vec!["left on".to_owned()],
     }
 }
 

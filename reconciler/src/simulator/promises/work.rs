@@ -60,6 +60,7 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
                 .as_ref()
                 .is_some_and(|file| file.torrent == Some(file.content))
         }),
+        Action::SwitchOff { hosts } => hosts.is_empty(),
         Action::ResetRoom { due, hosts, .. } => {
             let clock = scene.clock();
             let known = |host: &HostName| {
@@ -155,6 +156,7 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
         }
         Action::Download { .. } => check(is_open(&windows.download, local), "outside its window"),
         Action::Seed { .. } => {}
+        Action::SwitchOff { .. } => check(quiet, "within lessons"),
         Action::ResetRoom { due, .. } => {
             check(is_open(&windows.reset, local), "outside its window");
             check(quiet, "within lessons");

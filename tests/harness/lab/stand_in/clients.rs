@@ -29,8 +29,6 @@ use crate::lab::{
 };
 
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// The port of Windows' file sharing.
-const WINDOWS: u16 = 445;
 const TICK: Duration = Duration::from_millis(15);
 
 pub(super) fn main(root: &Path) -> Result<u8> {
@@ -93,7 +91,7 @@ impl Machine {
         if self.up.as_ref().is_some_and(|up| up.state != state) {
             self.down();
         }
-        if self.up.is_none() && matches!(state, State::Linbo | State::Os | State::Windows) {
+        if self.up.is_none() && matches!(state, State::Linbo | State::Os) {
             self.rise(state)?;
         }
         self.serve()?;
@@ -109,7 +107,6 @@ impl Machine {
                 Linbo::load(&self.world, &self.host.name)?;
                 self.world.linbo_port
             }
-            State::Windows => WINDOWS,
             _ => self.world.os_port,
         };
         let listener = TcpListener::bind((address, port))
@@ -144,8 +141,6 @@ impl Machine {
         }
         loop {
             match up.listener.accept() {
-                // Windows takes connections, and says nothing that is understood here.
-                Ok(_) if up.state == State::Windows => {}
                 Ok((stream, _)) => {
                     let refuses = up.state == State::Os && self.host.login()? == Login::Refused;
                     let child = serve_ssh(&self.world.root, stream, refuses)?;

@@ -291,7 +291,11 @@ async fn linux_is_restarted_only_when_nobody_is_logged_in_and_windows_never() {
     let hosts = ["pc01", "pc02", "pc03", "pc04", "pc05", "pc06"].map(|host| (host, APPLIED));
     let mut room = Room::new(&hosts);
     let port = room.config.reset.os_port.get();
-    let windows = TcpListener::bind((Room::address(4), 445));
+    // This port is the same for all tests, so that the host has an address of its own.
+    let devices = std::fs::read_to_string(room.path("devices.csv")).unwrap();
+    let devices = devices.replace(&Room::address(4), "127.0.77.5");
+    room.write("devices.csv", &devices);
+    let windows = TcpListener::bind(("127.0.77.5", 445));
     let mut up = Vec::new();
     for (index, os) in [NOBODY, SOMEBODY, "echo Hello", "exit 255"]
         .iter()
