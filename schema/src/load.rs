@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use crate::check::{Commons, class, fleet, image, school};
-use crate::diagnostic::{Diagnostic, Severity, Span, sort};
+use crate::diagnostic::{Diagnostic, Severity, sort};
 use crate::document::{ClassDocument, FleetDocument, ImageDocument};
 use crate::fleet::Fleet;
 use crate::read;
