@@ -103,7 +103,11 @@ async fn each_host_is_judged_by_its_log_of_this_run() {
     room.check(&[
         ("pc01", "applied", "ubuntu.qcow2 of 202611010800"),
         ("pc02", "failed", "`sync:1` failed"),
-        ("pc03", "failed", "Mounting ubuntu.qcow2 failed!"),
+        (
+            "pc03",
+            "failed",
+            "the image could not be mounted on the host",
+        ),
         (
             "pc04",
             "unknown",

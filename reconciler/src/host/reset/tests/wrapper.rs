@@ -41,7 +41,11 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
     room.check(&[
         ("pc01", "applied", "ubuntu.qcow2 of 202611010800"),
         ("pc02", "failed", "exit status 1"),
-        ("pc03", "failed", "Mounting ubuntu.qcow2 failed!"),
+        (
+            "pc03",
+            "failed",
+            "the image could not be mounted on the host",
+        ),
         ("pc04", "unreachable", "Connection refused"),
         (
             "pc05",
