@@ -137,17 +137,25 @@ const fn pace(wake_per_minute: u32, on_at_once: u32) -> Pace {
     }
 }
 
-/// Budgets of a school, of four rooms on one fuse, and of a room.
-const BUDGETS: [(&str, [Pace; 3]); 3] = [
+/// Budgets of a school, of four rooms on one fuse, and of a room; and how many percent of the lower bound
+/// they may take. Where the bound of each room binds as well, the rooms that come last are slow alone,
+/// which the bound of no single circuit shows.
+const BUDGETS: [(&str, [Pace; 3], i128); 3] = [
     (
         "the school is the bottleneck",
         [pace(20, 120), pace(20, 120), pace(10, u32::MAX)],
+        110,
     ),
     (
         "fuses are tight",
         [pace(60, 150), pace(20, 60), pace(10, u32::MAX)],
+        110,
     ),
-    ("rooms are slow", [pace(30, 150), pace(12, 90), pace(3, 20)]),
+    (
+        "rooms are slow",
+        [pace(30, 150), pace(12, 90), pace(3, 20)],
+        115,
+    ),
 ];
 
 /// 40 rooms of 30 hosts side by side, all on the school's circuit, four rooms on a fuse.
@@ -157,7 +165,7 @@ fn evenings(c: &mut Criterion) {
         .sample_size(50)
         .measurement_time(Duration::from_secs(3))
         .warm_up_time(Duration::from_secs(1));
-    for (name, budgets) in BUDGETS {
+    for (name, budgets, most) in BUDGETS {
         let evening = Evening::of_school(40, 30, 4, budgets);
         let mut batches = evening.batches();
         longest_first(evening.now, &mut batches);
@@ -165,7 +173,10 @@ fn evenings(c: &mut Criterion) {
         let bound = lower_bound(evening.now, &batches);
         let percent = takes.as_millis() * 100 / bound.as_millis();
         println!("timetable, {name}: {takes:#} of at least {bound:#}, {percent} %");
-        assert!(percent <= 110, "{name}: {percent} % of the lower bound");
+        assert!(
+            percent <= most,
+            "{name}: {percent} % of the lower bound, at most {most} %"
+        );
         group.bench_function(format!("timetable, {name}"), |b| {
             b.iter_with_large_drop(|| {
                 let mut batches = black_box(&evening).batches();
