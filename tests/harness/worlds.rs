@@ -260,7 +260,7 @@ impl World {
                 free: 500 * GIB,
                 ..Store::default()
             }),
-            reports: BTreeMap::new(),
+            reports: Arc::default(),
             busy: Probe::Seen(BTreeMap::new()),
             journal: Journal::default(),
             running: Vec::new(),
@@ -366,7 +366,7 @@ impl World {
         self.row(&format!(
             "{room};{host};{class};{mac};{ip};;;;classroom-studentcomputer;;{pxe};;;;;"
         ));
-        self.observed.reports.insert(name(host), Probe::Seen(None));
+        Arc::make_mut(&mut self.observed.reports).insert(name(host), Probe::Seen(None));
     }
 
     /// Adds any line to `devices.csv`.
