@@ -146,7 +146,7 @@ fn incomplete_observation() {
     world.observed.store = Probe::Unseen("/srv/linbo-reconciler: permission denied".to_owned());
     world.observed.busy =
         Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned());
-    world.observed.reports.insert(
+    std::sync::Arc::make_mut(&mut world.observed.reports).insert(
         name("r101-pc01"),
         Probe::Unseen("/srv/linbo/log/r101-pc01_image.status: the status file is empty".to_owned()),
     );
@@ -381,7 +381,7 @@ fn recovery_is_never_guessed() {
         (
             |world| {
                 world.observed.devices = Probe::Unseen("x".to_owned());
-                world.observed.reports.clear();
+                std::sync::Arc::make_mut(&mut world.observed.reports).clear();
             },
             &[
                 "goal/activate/ubuntu",

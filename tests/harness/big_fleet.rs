@@ -1,7 +1,7 @@
 //! A fleet far larger than any real one, to measure with: its state repo, the `devices.csv` of its
 //! schools, and what a server of it would observe.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use jiff::{Timestamp, civil::DateTime};
@@ -230,7 +230,7 @@ impl BigFleet {
             .map(|device| (device.host.clone(), Probe::Seen(report.clone())));
         Ok(Observed {
             at,
-            reports: reports.collect(),
+            reports: Arc::new(reports.collect()),
             devices: Probe::Seen(devices),
             classes,
             live: [(image, Probe::Seen(live))].into(),

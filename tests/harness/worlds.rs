@@ -264,7 +264,7 @@ impl World {
                 free: 500 * GIB,
                 ..Store::default()
             }),
-            reports: BTreeMap::new(),
+            reports: Arc::default(),
             busy: Probe::Seen(BTreeMap::new()),
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(BTreeSet::new()),
@@ -380,7 +380,7 @@ impl World {
         self.row(&format!(
             "{room};{host};{class};{mac};{ip};;;;classroom-studentcomputer;;{pxe};;;;;"
         ));
-        self.observed.reports.insert(name(host), Probe::Seen(None));
+        Arc::make_mut(&mut self.observed.reports).insert(name(host), Probe::Seen(None));
     }
 
     /// Adds any line to `devices.csv`.

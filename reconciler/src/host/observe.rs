@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use schema::name::{FileName, HostName, ImageName};
@@ -89,7 +90,7 @@ pub async fn observe(
         classes: classes.into_iter().collect(),
         live: live.into_iter().collect(),
         store,
-        reports,
+        reports: Arc::new(reports),
         busy,
         orders: orders::look(&paths.state),
         left_on,

@@ -3,6 +3,7 @@
 //! What could not be seen is [`Probe::Unseen`], never absent: no plan acts on a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
@@ -64,8 +65,8 @@ pub struct Observed {
     pub live: BTreeMap<ImageName, Probe<LiveImage>>,
     /// The reconciler's own store.
     pub store: Probe<Store>,
-    /// The last report of each host of a wanted room; none when there is none.
-    pub reports: BTreeMap<HostName, Probe<Option<HostReport>>>,
+    /// The last report of each host of a wanted room; none when there is none. Copies share them.
+    pub reports: Arc<BTreeMap<HostName, Probe<Option<HostReport>>>>,
     /// Hosts on which something runs that this pass did not start.
     pub busy: Probe<BTreeMap<HostName, Busy>>,
     /// What people ordered on this server.

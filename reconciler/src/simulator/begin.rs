@@ -10,7 +10,7 @@ use schema::name::{ClassName, ImageName, SchoolName};
 use super::pc::{End, Pc, Phase};
 use super::script::{Edit, Script, Start};
 use super::time::Moment;
-use super::truth::{Class, Depot, Disk, File, Live, School};
+use super::truth::{Class, Depot, Disk, File, Live, Reports, School};
 use crate::manifest::Manifest;
 use crate::planning::{Desired, DesiredClass, Server};
 
@@ -82,6 +82,7 @@ pub(super) fn school(
         disk,
         pcs,
         faults: BTreeMap::new(),
+        read: Reports::default(),
     }
 }
 

@@ -206,6 +206,7 @@ impl Port {
         }
         let school = &mut *self.school().borrow_mut();
         school.settle(now);
+        let mut reports = school.reports(desired);
         let blind = |sense: Sense| {
             school
                 .is_blind(sense)
@@ -243,19 +244,6 @@ impl Port {
             (image.clone(), probe(blind(Sense::Live), seen))
         });
         let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
-        let reports = desired
-            .rooms
-            .keys()
-            .flat_map(|room| school.devices.in_room(room))
-            .filter_map(|device| {
-                let pc = school.pcs.get(&device.host)?;
-                Some((
-                    device.host.clone(),
-                    probe(blind(Sense::Reports), || {
-                        pc.report.clone().filter(|_| !self.has(Bug::ForgetsHosts))
-                    }),
-                ))
-            });
         let ours = |host: &schema::name::HostName| {
             running.iter().any(|running| match &running.step.action {
                 crate::planning::Action::ResetRoom { hosts, .. } => {
@@ -273,13 +261,19 @@ impl Port {
                 .map(|(host, _)| (host.clone(), Busy::Orphan))
                 .collect()
         };
+        let unseen = blind(Sense::Reports);
+        if unseen.is_some() || self.has(Bug::ForgetsHosts) {
+            let hosts = reports.keys().cloned();
+            let hidden = hosts.map(|host| (host, probe(unseen.clone(), || None)));
+            reports = std::sync::Arc::new(hidden.collect());
+        }
         let mut observed = Observed {
             at,
             devices: probe(blind(Sense::Devices), || school.devices.clone()),
             classes: classes.collect(),
             live: live.collect(),
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
-            reports: reports.collect(),
+            reports,
             busy: probe(blind(Sense::Busy), busy),
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(BTreeSet::new()),

@@ -1,17 +1,21 @@
 //! What is true at one school, whatever its server believes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
-use schema::name::{ClassName, HostName, ImageName, SchoolName};
+use schema::name::{ClassName, HostName, ImageName, RoomName, SchoolName};
 
 use super::fault::{Kind, Sense};
 use super::pc::Pc;
 use super::time::Moment;
 use crate::linbo::devices::Devices;
+use crate::linbo::status::HostReport;
 use crate::manifest::Manifest;
-use crate::planning::{ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Store, Torrent};
+use crate::planning::{
+    ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Probe, Store, Torrent,
+};
 
 /// One school: its server and its PCs.
 #[derive(Debug)]
@@ -28,6 +32,15 @@ pub struct School {
     pub pcs: BTreeMap<HostName, Pc>,
     /// What goes wrong just now, by the number of the fault.
     pub faults: BTreeMap<usize, Kind>,
+    /// What was last seen of the hosts' reports.
+    pub read: Reports,
+}
+
+/// The reports of the hosts of some rooms, as they are seen.
+#[derive(Debug, Default)]
+pub struct Reports {
+    rooms: Vec<RoomName>,
+    seen: Arc<BTreeMap<HostName, Probe<Option<HostReport>>>>,
 }
 
 /// The server's disk: what a backup holds and a restart finds.
@@ -211,6 +224,32 @@ impl School {
             _ => None,
         });
         errors.sum()
+    }
+
+    /// What one sees of the reports of a room's hosts, the same map as before where none has changed.
+    pub fn reports(
+        &mut self,
+        desired: &Desired,
+    ) -> Arc<BTreeMap<HostName, Probe<Option<HostReport>>>> {
+        let Self {
+            read, pcs, devices, ..
+        } = self;
+        let is_same = |((host, seen), (name, pc)): ((&HostName, &Probe<_>), (&HostName, &Pc))| {
+            host == name && seen.seen() == Some(&pc.report)
+        };
+        let unchanged = read.rooms.iter().eq(desired.rooms.keys())
+            && read.seen.len() == pcs.len()
+            && read.seen.iter().zip(&*pcs).all(is_same);
+        if !unchanged {
+            let hosts = desired.rooms.keys().flat_map(|room| devices.in_room(room));
+            let seen = hosts.filter_map(|device| {
+                let report = pcs.get(&device.host)?.report.clone();
+                Some((device.host.clone(), Probe::Seen(report)))
+            });
+            read.seen = Arc::new(seen.collect());
+            read.rooms = desired.rooms.keys().cloned().collect();
+        }
+        Arc::clone(&read.seen)
     }
 
     /// Lets all PCs come to where they are by now.

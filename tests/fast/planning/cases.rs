@@ -306,9 +306,7 @@ fn what_others_did_counts() {
             "reset r101 20 whole",
         ),
     ] {
-        world
-            .observed
-            .reports
+        std::sync::Arc::make_mut(&mut world.observed.reports)
             .insert(name("r101-pc01"), report(time, event, file));
         check(&world, &[expected]);
     }
@@ -317,13 +315,9 @@ fn what_others_did_counts() {
 #[test]
 fn hosts_whose_report_is_unseen_wait() {
     let mut world = stale();
-    world
-        .observed
-        .reports
+    std::sync::Arc::make_mut(&mut world.observed.reports)
         .insert(name("r101-pc01"), Probe::Unseen("empty".to_owned()));
-    world
-        .observed
-        .reports
+    std::sync::Arc::make_mut(&mut world.observed.reports)
         .remove(&name::<schema::name::HostName>("r101-pc02"));
     check(&world, &["reset r101 18", "r101 2: Unseen"]);
 }

@@ -272,10 +272,7 @@ fn past(world: &mut World, dice: &mut Dice) {
             5 => report(50_000, ImageEvent::Applied, "ubuntu.qdiff"),
             _ => None,
         };
-        world
-            .observed
-            .reports
-            .insert(host.clone(), Probe::Seen(report));
+        Arc::make_mut(&mut world.observed.reports).insert(host.clone(), Probe::Seen(report));
         if dice.once_in(12)
             && let Probe::Seen(busy) = &mut world.observed.busy
         {
@@ -358,7 +355,7 @@ impl World {
                     .take(1)
                     .for_each(|p| *p = Probe::Unseen(cause()));
             }
-            n => reports
+            n => Arc::make_mut(reports)
                 .values_mut()
                 .skip(n - 3 - c - l)
                 .take(1)
