@@ -2,6 +2,35 @@
 //!
 //! All faults of a run are drawn before it begins, so that leaving one out changes none of the others:
 //! a run that fails is made small by leaving faults out.
+//!
+//! How often each befalls a school in a thousand days of a light and of a heavy world, and how long it
+//! lasts at most (what befalls hosts is counted for a hundred of them):
+//!
+//! | | light | heavy | at most |
+//! | --- | --- | --- | --- |
+//! | killed after so many turns | 30 | 400 | once within a day |
+//! | killed between a record and its step | 10 | 150 | once within a day |
+//! | power cut within a record | 3 | 60 | once within a day |
+//! | server off | 10 | 100 | 20 minutes |
+//! | line down; line slow | 15 each | 150 each | 8 hours |
+//! | Git remote down | 15 | 100 | a day |
+//! | disk full | 3 | 60 | a day |
+//! | journal cannot be written | 3 | 60 | 4 hours |
+//! | rsync stops | 10 | 150 | 2 hours |
+//! | garbled download | 3 | 80 | 3 hours |
+//! | import, torrents, exchange of files fail | 5 each | 80 each | 6 hours |
+//! | nothing is reported of hosts | 10 | 80 | 3 hours |
+//! | mail relay down | 15 | 100 | a day |
+//! | clock wrong by up to two hours | 3 | 40 | 10 hours |
+//! | something cannot be seen | 15 | 200 | 6 hours |
+//! | host does not wake | 300 | 1500 | 3 days |
+//! | host's sync fails | 200 | 1500 | 2 days |
+//! | host goes off in the middle | 50 | 1000 | a day |
+//! | host lies, in each of three ways | 20 each | 300 each | a day |
+//!
+//! What people do wrong is a [`Turn`](super::Turn) instead: commits that are not valid, of strangers or
+//! of another history, edits by hand, lost torrents, backups put back, passes started while one runs,
+//! passes asked to end.
 
 use std::fmt;
 
