@@ -57,9 +57,7 @@ fn tried(world: &mut World, host: &str, due: &str, when: Timestamp, outcome: Hos
 
 fn reported(world: &mut World, host: &str, line: &str) {
     let report = HostReport::parse(line.as_bytes()).unwrap();
-    world
-        .observed
-        .reports
+    std::sync::Arc::make_mut(&mut world.observed.reports)
         .insert(name(host), Probe::Seen(Some(report)));
 }
 
@@ -109,9 +107,7 @@ fn of_all_kinds() -> World {
     let line = format!("202611231830 applied: ubuntu.qcow2 \"{STAMP}\"\n");
     reported(&mut world, "r101-pc06", &line);
     let unseen = "/srv/linbo/log/r101-pc07_image.status: permission denied".to_owned();
-    world
-        .observed
-        .reports
+    std::sync::Arc::make_mut(&mut world.observed.reports)
         .insert(name("r101-pc07"), Probe::Unseen(unseen));
     world
 }

@@ -16,11 +16,16 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::desired",
         "planning::action",
         "planning::journal",
+        "planning::orders",
         "planning::observed",
         "planning::gates",
         "planning::timetable",
     ]],
-    &[&["planning::ledger"]],
+    &[
+        &["planning::ledger"],
+        &["planning::rollout"],
+        &["planning::agenda"],
+    ],
     // Three independent statements about the same actions.
     &[
         &["planning::topics", "planning::plan"],
