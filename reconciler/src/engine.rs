@@ -266,22 +266,31 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 }
                 emit(Event::Started(&step));
                 let since = spawn(step.clone());
-                self.running.push(Running { step, since });
+                self.running.push(Running::begun(step, since));
             }
         }
         look_again
     }
 
     fn progress(&mut self, id: &StepId, progress: &Progress, emit: &mut dyn FnMut(Event<'_>)) {
-        let Some(Running { step, .. }) = self
+        let now = self.world.now();
+        let Some(running) = self
             .running
-            .iter()
+            .iter_mut()
             .find(|running| running.step.id == *id)
-            .cloned()
         else {
             return;
         };
-        let step = &step;
+        match progress {
+            Progress::Admitted(host) => {
+                running.admitted.insert(host.clone(), now);
+            }
+            Progress::Host(host, _) => {
+                running.heard.insert(host.clone());
+            }
+            Progress::Bytes { .. } | Progress::Note(_) => {}
+        }
+        let step = &running.step.clone();
         if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) =
             (progress, &step.action)
         {

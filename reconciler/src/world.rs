@@ -53,6 +53,8 @@ pub struct Problem {
 /// Something that happens while a step is performed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
+    /// A host was admitted to its circuits: from now on it counts as on.
+    Admitted(HostName),
     /// The outcome of one host.
     Host(HostName, HostOutcome),
     /// Bytes moved so far, of how many, and bytes per second lately.

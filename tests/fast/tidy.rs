@@ -18,6 +18,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::journal",
         "planning::orders",
         "planning::observed",
+        "planning::rollout",
         "planning::gates",
         "planning::timetable",
     ]],

@@ -57,6 +57,7 @@ impl Watch {
                     mark.paint(self.output.color_on_stderr())
                 ));
             }
+            Event::Progress(_, Progress::Admitted(_)) => {}
             Event::Progress(_, Progress::Note(note)) => self.line(&format!("  {note}")),
             Event::Progress(
                 step,

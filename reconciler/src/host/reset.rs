@@ -249,6 +249,11 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Tells that a host counts as on from now.
+    fn admitted(&self, host: &HostName) {
+        (self.tell.borrow_mut())(Progress::Admitted(host.clone()));
+    }
+
     fn note(&self, text: String) {
         (self.tell.borrow_mut())(Progress::Note(text));
     }

@@ -216,6 +216,13 @@ pub enum Reason {
     Outdated,
     /// Hosts came up too late, or what worked on them was cut off.
     LeftOn,
+    /// Hosts have another version of an image than the one whose turn has come.
+    NewVersion {
+        /// The image.
+        image: ImageName,
+        /// Since when they are to have it.
+        due: Timestamp,
+    },
     /// Hosts were last put back before the schedule's latest occurrence.
     Stale {
         /// The occurrence.
@@ -237,10 +244,6 @@ pub enum Resource {
     Image(ImageName),
     /// The hosts of a room.
     Room(RoomName),
-    /// The waking phase on a circuit.
-    Waking(Circuit),
-    /// Hosts that are on, on a circuit.
-    Power(Circuit),
 }
 
 /// How much of a resource an action takes.
@@ -308,47 +311,20 @@ impl Action {
             Self::SwitchOff { .. } => Vec::new(),
             Self::ResetRoom {
                 room,
-                hosts,
                 images,
                 class,
-                circuits,
                 ..
             } => {
-                let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
                 let images = images
                     .iter()
                     .map(|image| (Resource::Image(image.clone()), one));
-                let power = circuits.iter().flat_map(|(circuit, pace)| {
-                    let on = Share::Units(count.min(pace.on_at_once));
-                    [
-                        (Resource::Waking(circuit.clone()), Share::Whole),
-                        (Resource::Power(circuit.clone()), on),
-                    ]
-                });
                 let rest = [
                     (Resource::Class(class.clone()), one),
                     (Resource::Room(room.clone()), Share::Whole),
                 ];
-                images.chain(rest).chain(power).collect()
+                images.chain(rest).collect()
             }
         }
-    }
-
-    /// How long hosts are being woken, in seconds; none when that cannot be told beforehand, since
-    /// later hosts wait until earlier ones are off.
-    #[must_use]
-    pub fn waking_seconds(&self) -> Option<i64> {
-        let Self::ResetRoom {
-            hosts, circuits, ..
-        } = self
-        else {
-            return Some(0);
-        };
-        let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-        circuits.iter().try_fold(0, |longest: i64, (_, pace)| {
-            let seconds = i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1)) + 1;
-            (hosts <= pace.on_at_once).then(|| longest.max(seconds))
-        })
     }
 }
 

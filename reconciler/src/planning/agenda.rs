@@ -38,7 +38,7 @@ pub fn agenda(desired: &Desired, from: Timestamp, ahead: SignedDuration) -> Vec<
     let until = from.checked_add(ahead).unwrap_or(Timestamp::MAX);
     let mut resets: BTreeMap<(Timestamp, Timestamp), BTreeSet<RoomName>> = BTreeMap::new();
     for (name, room) in &desired.rooms {
-        for span in resets_of(desired, name, room, from, until) {
+        for span in resets_of(desired, room, from, until) {
             resets.entry(span).or_default().insert(name.clone());
         }
     }
@@ -66,7 +66,6 @@ pub fn agenda(desired: &Desired, from: Timestamp, ahead: SignedDuration) -> Vec<
 /// it, and ends with the window. Two occurrences that are served in one span are one reset.
 fn resets_of(
     desired: &Desired,
-    name: &RoomName,
     room: &Room,
     from: Timestamp,
     until: Timestamp,
@@ -75,7 +74,7 @@ fn resets_of(
     let Some(schedule) = &room.reset else {
         return spans;
     };
-    let windows = desired.reset_windows(name);
+    let windows = room.windows.reset(&desired.windows);
     let mut after = from;
     while let Some(due) = schedule.next(after, &desired.zone, &desired.holidays)
         && due <= until

@@ -8,16 +8,18 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DomainJoin, Fleet, ImageSource, OsEntry, PowerBudget, Room, WorkWindows,
+    Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OsEntry, PowerBudget, Retries,
+    Rollout, Room, WorkWindows,
 };
 use schema::name::{
     ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
     VersionName,
 };
-use schema::schedule::{FreeDays, Windows};
+use schema::schedule::FreeDays;
 use schema::units::{Bytes, Rate};
 
 use crate::linbo::start_conf;
+use crate::planning::action::{Circuit, Pace};
 
 /// Which server of the fleet this is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +60,12 @@ pub struct Desired {
     pub classes: BTreeMap<ClassName, DesiredClass>,
     /// Rooms.
     pub rooms: BTreeMap<RoomName, Room>,
+    /// When which rooms are in an exam.
+    pub exams: Vec<Exam>,
+    /// How often hosts are tried.
+    pub retries: Retries,
+    /// How new versions come to the hosts.
+    pub rollout: Rollout,
     /// The last day of each test class.
     pub test_classes: BTreeMap<TestClassName, Date>,
     /// What each circuit bears; that of the whole school has the name that is the default.
@@ -98,6 +106,8 @@ pub enum Purpose {
 pub struct DesiredClass {
     /// The whole text of `start.conf.<class>`.
     pub start_conf: String,
+    /// How its hosts fetch images from the server.
+    pub download: DownloadType,
     /// Its operating systems in LINBO's order.
     pub os: Vec<OsEntry>,
 }
@@ -118,6 +128,7 @@ impl Desired {
                 let class = fleet.classes.get(name)?;
                 let desired = DesiredClass {
                     start_conf: start_conf::render(name, class),
+                    download: class.download,
                     os: class.os.clone(),
                 };
                 Some((name.clone(), desired))
@@ -176,6 +187,9 @@ impl Desired {
             images,
             classes: classes.collect(),
             rooms: school.rooms.clone(),
+            exams: school.exams.clone(),
+            retries: school.retries,
+            rollout: school.rollout.clone(),
             test_classes: school
                 .test_classes
                 .iter()
@@ -201,15 +215,36 @@ impl Desired {
             images: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            exams: Vec::new(),
+            retries: Retries::default(),
+            rollout: Rollout::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
         }
     }
 
-    /// When a room may be reset.
+    /// The circuits that the hosts of a room hang on, and what each of them bears.
     #[must_use]
-    pub fn reset_windows(&self, _room: &RoomName) -> &Windows {
-        &self.windows.reset
+    pub fn circuits_of(&self, name: &RoomName, room: &Room) -> Vec<(Circuit, Pace)> {
+        let school = self.power_of(&PowerGroupName::default());
+        let mut circuits = vec![(Circuit::School, school.into())];
+        if let Some(group) = &room.power_group {
+            circuits.push((Circuit::Group(group.clone()), self.power_of(group).into()));
+        }
+        if let Some(own) = room.power {
+            circuits.push((Circuit::Room(name.clone()), own.into()));
+        }
+        circuits
+    }
+
+    /// The circuit of the hosts that load a new version at the same time.
+    #[must_use]
+    pub fn loading(&self) -> (Circuit, Pace) {
+        let pace = Pace {
+            on_at_once: self.rollout.loading_at_once.max(1),
+            ..Pace::UNBOUNDED
+        };
+        (Circuit::Loading, pace)
     }
 
     /// The circuit that a room hangs on.

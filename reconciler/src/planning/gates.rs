@@ -1,13 +1,16 @@
 //! What a hold waits for, and when it is worth looking again.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use schema::name::{ClassName, HostName, ImageName};
+use schema::fleet::Room;
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName};
 use schema::schedule::{Opening, Windows};
 use schema::units::Bytes;
 use serde::Serialize;
 
 use crate::planning::action::Resource;
 use crate::planning::desired::Desired;
+use crate::planning::rollout::{self, Stopped};
 
 /// What a hold waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,6 +36,33 @@ pub enum Gate {
     Lessons,
     /// School holidays.
     Holiday(String),
+    /// The room is in an exam.
+    Exam,
+    /// The budgets of power let it begin only later.
+    Turn,
+    /// Somebody works at these hosts.
+    InUse(Vec<HostName>),
+    /// Hosts failed at so many occurrences in a row that they are left alone until somebody resolves it.
+    Stalled {
+        /// The hosts, with what was last found out about each.
+        hosts: Vec<(HostName, String)>,
+    },
+    /// The wave of a rollout is not open yet.
+    Wave {
+        /// The image.
+        image: ImageName,
+        /// The wave, by what opens it.
+        closed: rollout::Closed,
+    },
+    /// A rollout went bad and stopped by itself.
+    RolloutStopped {
+        /// The image.
+        image: ImageName,
+        /// Why.
+        stopped: Stopped,
+    },
+    /// An image file has to be seeded before hosts load it by torrent.
+    NotSeeded(FileName),
     /// Something else uses the resource.
     Busy(Resource),
     /// These hosts are busy with something that this pass did not start.
@@ -115,6 +145,8 @@ impl Gate {
             | Self::NotReset(_)
             | Self::TooLong { .. }
             | Self::GaveUp { .. }
+            | Self::Stalled { .. }
+            | Self::RolloutStopped { .. }
             | Self::Unseen(_) => true,
             Self::NotActive(_)
             | Self::DueSoon
@@ -128,6 +160,11 @@ impl Gate {
             | Self::Retry(_)
             | Self::Backoff { .. }
             | Self::Suspended { .. }
+            | Self::Exam
+            | Self::Turn
+            | Self::InUse(_)
+            | Self::Wave { .. }
+            | Self::NotSeeded(_)
             | Self::StartConf(_) => false,
         }
     }
@@ -142,6 +179,8 @@ impl Gate {
             | Self::BadDevices(_)
             | Self::TooLong { .. }
             | Self::GaveUp { .. }
+            | Self::Stalled { .. }
+            | Self::RolloutStopped { .. }
             | Self::Unseen(_)
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
@@ -157,6 +196,11 @@ impl Gate {
             | Self::HostsBusy(_)
             | Self::Uploading(_)
             | Self::Suspended { .. }
+            | Self::Exam
+            | Self::Turn
+            | Self::InUse(_)
+            | Self::Wave { .. }
+            | Self::NotSeeded(_)
             | Self::StartConf(_) => false,
         }
     }
@@ -175,8 +219,47 @@ pub struct Closed {
 /// what is noted to have happened so much later than now has happened. What is later still is not believed.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether work of this kind may begin at `at`: the end of the opening that it may use, or the gate
-/// that is closed. Lessons end an opening for whatever touches a PC or its image.
+/// The part of an opening that work may still use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// When it opened.
+    pub opens: Timestamp,
+    /// When it closes.
+    pub closes: Timestamp,
+    /// When work that does not fit any more may begin, if that is known.
+    pub next: Option<Timestamp>,
+}
+
+impl Open {
+    /// Whether so much work fits in from `at` on.
+    ///
+    /// # Errors
+    ///
+    /// The gate: too late by now, or too long for the whole opening.
+    pub fn fits(self, work: Work, at: Timestamp, needs: SignedDuration) -> Result<(), Closed> {
+        let minutes = needs.as_mins();
+        if self.closes.duration_since(self.opens) < needs && work != Work::Download {
+            return Err(Closed {
+                gate: Gate::TooLong { work, minutes },
+                wake: None,
+            });
+        }
+        if self.closes.duration_since(at) < needs {
+            return Err(Closed {
+                gate: Gate::TooLate { work, minutes },
+                wake: self.next,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether work of this kind that takes so long may begin at `at`: the end of the opening that it may use.
+/// Lessons end an opening for whatever touches an image.
+///
+/// # Errors
+///
+/// The gate that is closed.
 pub fn window(
     desired: &Desired,
     work: Work,
@@ -188,6 +271,74 @@ pub fn window(
         Work::Activate => &desired.windows.activate,
         Work::Reset => &desired.windows.reset,
     };
+    let nothing = Windows::default();
+    let lessons = match work {
+        Work::Download => &nothing,
+        Work::Activate | Work::Reset => &desired.windows.lessons,
+    };
+    let open = opening(desired, work, windows, lessons, at)?;
+    open.fits(work, at, needs)?;
+    Ok(open.closes)
+}
+
+/// Whether the hosts of a room may be touched at `at`: its window is open, it has no lessons, and neither holidays nor
+/// an exam hold it. What begins at midnight ends an opening.
+///
+/// # Errors
+///
+/// The gate that is closed.
+pub fn room_window(
+    desired: &Desired,
+    name: &RoomName,
+    room: &Room,
+    at: Timestamp,
+) -> Result<Open, Closed> {
+    let zone = &desired.zone;
+    let windows = room.windows.reset(&desired.windows);
+    let lessons = room.windows.lessons(&desired.windows);
+    let mut open = opening(desired, Work::Reset, windows, lessons, at)?;
+    let mut day = at.to_zoned(zone.clone()).date();
+    let midnight = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp());
+    if let Some(gate) = day_off(desired, name, day) {
+        while day_off(desired, name, day).is_some()
+            && let Ok(next) = day.tomorrow()
+        {
+            day = next;
+        }
+        let wake = midnight(day);
+        return Err(Closed { gate, wake });
+    }
+    // An opening is short: a week at most.
+    while let Ok(next) = day.tomorrow()
+        && let Some(begins) = midnight(next)
+        && begins < open.closes
+    {
+        day = next;
+        if day_off(desired, name, day).is_some() {
+            open.closes = begins;
+            open.next = next_opening(windows, begins, desired);
+        }
+    }
+    Ok(open)
+}
+
+/// Why a room is left alone on a day, if it is.
+fn day_off(desired: &Desired, name: &RoomName, day: Date) -> Option<Gate> {
+    if let Some((holiday, _)) = desired.holidays.holding(day) {
+        return Some(Gate::Holiday(holiday.to_owned()));
+    }
+    let mut exams = desired.exams.iter();
+    exams.any(|exam| exam.holds(name, day)).then_some(Gate::Exam)
+}
+
+/// The opening of a window at `at`, as far as no lesson cuts it off.
+fn opening(
+    desired: &Desired,
+    work: Work,
+    windows: &Windows,
+    lessons: &Windows,
+    at: Timestamp,
+) -> Result<Open, Closed> {
     let next = || next_opening(windows, at, desired);
     let Some(opening) = windows.opening_at(at, &desired.zone) else {
         return Err(Closed {
@@ -195,19 +346,6 @@ pub fn window(
             wake: next(),
         });
     };
-    if work == Work::Download {
-        let gate = Gate::TooLate {
-            work,
-            minutes: needs.as_mins(),
-        };
-        let fits = needs <= opening.closes.duration_since(at);
-        return if fits {
-            Ok(opening.closes)
-        } else {
-            Err(Closed { gate, wake: next() })
-        };
-    }
-    let lessons = &desired.windows.lessons;
     if lessons.is_open(at, &desired.zone)
         && let Some(lesson) = lessons.opening_at(at, &desired.zone)
     {
@@ -216,41 +354,18 @@ pub fn window(
             wake: Some(lesson.closes),
         });
     }
-    let today = at.to_zoned(desired.zone.clone()).date();
-    if work == Work::Reset
-        && let Some((name, last)) = desired.holidays.holding(today)
-    {
-        let wake = last
-            .tomorrow()
-            .ok()
-            .and_then(|day| day.to_zoned(desired.zone.clone()).ok());
-        return Err(Closed {
-            gate: Gate::Holiday(name.to_owned()),
-            wake: wake.map(|zoned| zoned.timestamp()),
-        });
-    }
-    let minutes = needs.as_mins();
-    if opening.closes.duration_since(opening.opens) < needs {
-        return Err(Closed {
-            gate: Gate::TooLong { work, minutes },
-            wake: None,
-        });
-    }
     let lesson = lessons
         .next_opening(at, &desired.zone)
         .filter(|lesson| lesson.opens < opening.closes);
-    let closes = lesson.map_or(opening.closes, |lesson| lesson.opens);
-    if closes.duration_since(at) < needs {
-        // The same window may still be open when the lessons are over.
-        let after = lesson
-            .map(|lesson| lesson.closes)
-            .filter(|end| *end < opening.closes);
-        return Err(Closed {
-            gate: Gate::TooLate { work, minutes },
-            wake: after.or_else(next),
-        });
-    }
-    Ok(closes)
+    // The same window may still be open when the lessons are over.
+    let after = lesson
+        .map(|lesson| lesson.closes)
+        .filter(|end| *end < opening.closes);
+    Ok(Open {
+        opens: opening.opens,
+        closes: lesson.map_or(opening.closes, |lesson| lesson.opens),
+        next: after.or_else(next),
+    })
 }
 
 fn next_opening(windows: &Windows, at: Timestamp, desired: &Desired) -> Option<Timestamp> {

@@ -200,6 +200,23 @@ pub struct Running {
     pub step: Step,
     /// When it began.
     pub since: Timestamp,
+    /// Its hosts that were woken or were on already, and when they were admitted to their circuits.
+    pub admitted: BTreeMap<HostName, Timestamp>,
+    /// Its hosts whose outcome is known: they are off, or soon will be.
+    pub heard: BTreeSet<HostName>,
+}
+
+impl Running {
+    /// A step that has just begun.
+    #[must_use]
+    pub const fn begun(step: Step, since: Timestamp) -> Self {
+        Self {
+            step,
+            since,
+            admitted: BTreeMap::new(),
+            heard: BTreeSet::new(),
+        }
+    }
 }
 
 impl LiveImage {

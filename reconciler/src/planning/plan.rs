@@ -10,7 +10,7 @@ use crate::planning::action::{Action, Circuit, Resource, Share, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
-use crate::planning::observed::{Observed, Probe, Running};
+use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::topics;
 
@@ -22,6 +22,34 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// In the order of the topics.
     pub holds: Vec<Hold>,
+    /// When which room is thought to be at work, in the order of the rooms.
+    pub turns: Vec<RoomTurn>,
+    /// The most hosts that are thought to be on at once, those at work among them.
+    pub peaks: Vec<CircuitPeak>,
+}
+
+/// When one room is thought to be at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomTurn {
+    /// The room.
+    pub room: RoomName,
+    /// How many of its hosts.
+    pub hosts: usize,
+    /// When the first is woken.
+    pub from: Timestamp,
+    /// When the last is off.
+    pub until: Timestamp,
+}
+
+/// When most hosts are thought to be on, on one circuit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CircuitPeak {
+    /// The circuit.
+    pub circuit: Circuit,
+    /// How many hosts.
+    pub hosts: usize,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// Something wanted that has to wait.
@@ -95,6 +123,16 @@ impl Drafts<'_> {
     /// Notes that `goal` is wanted and has to wait.
     pub(super) fn hold(&mut self, goal: Goal, gate: Gate, wake: Option<Timestamp>) {
         self.plan.holds.push(Hold { goal, gate, wake });
+    }
+
+    /// Notes when a room is thought to be at work.
+    pub(super) fn turn(&mut self, turn: RoomTurn) {
+        self.plan.turns.push(turn);
+    }
+
+    /// Notes how many hosts are thought to be on.
+    pub(super) fn peak(&mut self, peak: CircuitPeak) {
+        self.plan.peaks.push(peak);
     }
 
     /// What was written so far.
@@ -189,31 +227,10 @@ impl<'a> Claims<'a> {
         };
         for running in &observed.running {
             for (resource, share) in running.step.action.claims() {
-                if !claims.is_released(&resource, running) {
-                    claims.take(resource, share);
-                }
-            }
-        }
-        // Hosts of an earlier pass, or of whoever else, draw current too.
-        for (host, _) in observed.busy.seen().into_iter().flatten() {
-            let device = observed
-                .devices
-                .seen()
-                .and_then(|devices| devices.get(host));
-            if let Some(room) = device.and_then(|device| desired.rooms.get(&device.room)) {
-                claims.take(
-                    Resource::Power(Circuit::Group(Desired::circuit_of(room))),
-                    Share::Units(1),
-                );
+                claims.take(resource, share);
             }
         }
         claims
-    }
-
-    /// The waking phase of a room ends before its reset does, and the next room may begin then.
-    fn is_released(&self, resource: &Resource, running: &Running) -> bool {
-        matches!(resource, Resource::Waking(_))
-            && wakes_until(running).is_some_and(|end| end <= self.observed.at)
     }
 
     fn take(&mut self, resource: Resource, share: Share) {
@@ -230,13 +247,8 @@ impl<'a> Claims<'a> {
 
     fn capacity(&self, resource: &Resource) -> u64 {
         match resource {
-            Resource::Power(Circuit::Group(group)) => {
-                self.desired.power_of(group).on_at_once.into()
-            }
-            // What these bear is kept by the hands.
-            Resource::Power(_) => u64::MAX,
             Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
-            Resource::Uplink | Resource::Room(_) | Resource::Waking(_) => 1,
+            Resource::Uplink | Resource::Room(_) => 1,
         }
     }
 
@@ -245,19 +257,9 @@ impl<'a> Claims<'a> {
         for (resource, share) in &claims {
             let taken = self.taken.get(resource).copied().unwrap_or(0);
             if taken + self.amount(resource, *share) > self.capacity(resource) {
-                let wakes = self.observed.running.iter().filter(|running| {
-                    matches!(resource, Resource::Waking(_))
-                        && running
-                            .step
-                            .action
-                            .claims()
-                            .iter()
-                            .any(|(claimed, _)| claimed == resource)
-                });
-                let wake = wakes.filter_map(wakes_until).max();
                 return Err(Closed {
                     gate: Gate::Busy(resource.clone()),
-                    wake,
+                    wake: None,
                 });
             }
         }
@@ -266,9 +268,4 @@ impl<'a> Claims<'a> {
         }
         Ok(())
     }
-}
-
-fn wakes_until(running: &Running) -> Option<Timestamp> {
-    let seconds = running.step.action.waking_seconds()?;
-    Some(running.since + jiff::SignedDuration::from_secs(seconds))
 }

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schema::name::HostName;
 use schema::units::Bytes;
 
 use crate::planning::gates::Work;
+use crate::planning::rollout;
 use crate::planning::{Action, Gate, Goal, Hold, Reason, Resource, Step};
 use crate::report::style::{Mark, count, few, time};
 
@@ -140,7 +142,10 @@ const fn until(gate: &Gate) -> Option<&'static str> {
             Some("next try")
         }
         Gate::Lessons | Gate::Holiday(_) => Some("they end"),
-        Gate::Suspended { .. } => Some("it ends"),
+        Gate::Suspended { .. } | Gate::Exam => Some("it ends"),
+        Gate::Wave { .. } => Some("it opens"),
+        Gate::Turn => Some("its turn comes"),
+        Gate::InUse(_) => Some("next look"),
         Gate::Busy(_) => Some("it is free"),
         _ => None,
     }
@@ -252,6 +257,10 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             "the torrent is older than the file: a seeder would write the old content back"
                 .to_owned()
         }
+        Reason::NewVersion { image, due } => format!(
+            "a new version of {image} is to come to them since {}",
+            clock.show(*due)
+        ),
         Reason::Stale { due } => format!("due since {}", clock.show(*due)),
     }
 }
@@ -290,12 +299,38 @@ fn gate(gate: &Gate) -> Vec<String> {
         }
         Gate::Retry(hosts) => format!("tried in vain: {}", few(hosts)),
         Gate::GaveUp { hosts } => {
-            return hosts
-                .iter()
-                .map(|(host, why)| format!("{host} {why}"))
-                .chain(["given up until the schedule's next time".to_owned()])
-                .collect();
+            return each(hosts, "given up until the schedule's next time");
         }
+        Gate::Exam => "the room is in an exam".to_owned(),
+        Gate::Turn => "other rooms go first, as far as the power bears them".to_owned(),
+        Gate::InUse(hosts) => format!("somebody works at {}", few(hosts)),
+        Gate::Stalled { hosts } => {
+            let end = "left alone until somebody has resolved it: `reconcile resume host NAME`";
+            return each(hosts, end);
+        }
+        Gate::Wave { image, closed } => {
+            let rollout::Closed {
+                wave,
+                of,
+                has,
+                wanted,
+                opens,
+            } = closed;
+            let waits = if opens.is_some() {
+                "the one before has it and is watched for a while".to_owned()
+            } else {
+                format!("{has} of the {wanted} hosts that have to have it before do")
+            };
+            format!("wave {wave} of {of} of the rollout of {image}: {waits}")
+        }
+        Gate::RolloutStopped { image, stopped } => {
+            let rollout::Stopped { failed, hosts } = stopped;
+            format!(
+                "the rollout of {image} stopped: {failed} of {} failed; `reconcile resume image {image}` goes on",
+                count(*hosts, "host", "hosts")
+            )
+        }
+        Gate::NotSeeded(file) => format!("{file} has to be seeded first"),
         Gate::Suspended { what, reason, by } => {
             let by = by
                 .as_ref()
@@ -333,6 +368,12 @@ fn gate(gate: &Gate) -> Vec<String> {
     vec![line]
 }
 
+/// A line for each host and one for all of them.
+fn each(hosts: &[(HostName, String)], end: &str) -> Vec<String> {
+    let lines = hosts.iter().map(|(host, why)| format!("{host} {why}"));
+    lines.chain([end.to_owned()]).collect()
+}
+
 const fn name(work: Work) -> &'static str {
     match work {
         Work::Download => "download",
@@ -348,8 +389,6 @@ fn busy(resource: &Resource) -> String {
         Resource::Class(class) => format!("class {class} is in use"),
         Resource::Image(image) => format!("image {image} is in use"),
         Resource::Room(room) => format!("room {room} is being reset"),
-        Resource::Waking(circuit) => format!("hosts on {circuit} are being woken"),
-        Resource::Power(circuit) => format!("{circuit} bears no more hosts at once"),
     }
 }
 

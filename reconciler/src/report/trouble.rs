@@ -127,11 +127,19 @@ fn goal_key(goal: &Goal) -> String {
 
 fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
     // Hosts speak for themselves.
-    if !hold.gate.is_failure() || matches!(hold.gate, Gate::GaveUp { .. } | Gate::Retry(_)) {
+    if !hold.gate.is_failure() || matches!(
+            hold.gate,
+            Gate::GaveUp { .. } | Gate::Stalled { .. } | Gate::Retry(_)
+        ) {
         return None;
     }
     if let Gate::Unseen(cause) = &hold.gate {
         return Some(unseen(cause));
+    }
+    if let Gate::RolloutStopped { image, .. } = &hold.gate {
+        let title = title::held(hold, clock).notes.join(" ");
+        let details = Vec::new();
+        return Some((format!("rollout/{image}"), Trouble { title, details }));
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;
@@ -163,7 +171,7 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
     let room = room.unwrap_or_default();
     let gave_up = || {
         plan.holds.iter().any(|hold| match &hold.gate {
-            Gate::GaveUp { hosts } => hosts.iter().any(|(given_up, _)| given_up == host),
+            Gate::GaveUp { hosts } | Gate::Stalled { hosts } => hosts.iter().any(|(given_up, _)| given_up == host),
             _ => false,
         })
     };
@@ -204,6 +212,10 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
             // A host that left its room is nobody's trouble any more.
             let left = observed.devices.seen().is_some() && !observed.reports.contains_key(&host);
             left || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))
+        }),
+        "rollout" => !plan.holds.iter().any(|hold| match &hold.gate {
+            Gate::RolloutStopped { image, .. } => image.as_str() == name,
+            _ => false,
         }),
         "goal" => {
             let running = observed.running.iter().map(|running| &running.step);

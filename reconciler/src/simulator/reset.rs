@@ -78,6 +78,7 @@ impl Port {
                 free -= 1;
                 next_wake = now + gap;
                 self.wake(&wake.host);
+                tell(Progress::Admitted(wake.host.clone()));
                 queue.push(Reverse((
                     self.answers(&wake.host),
                     index,

@@ -57,6 +57,7 @@ pub(super) async fn reset(desk: &Desk<'_>) -> anyhow::Result<()> {
         let names = hosts.iter().map(|wake| wake.host.clone()).collect();
         let between = Duration::from_secs(seconds_between_wakes(circuits));
         let place = desk.circuits.places(names, circuits, between).await;
+        hosts.iter().for_each(|wake| desk.admitted(&wake.host));
         let hosts = ready(desk, &place, hosts).await?;
         if hosts.is_empty() {
             continue;

@@ -82,6 +82,7 @@ async fn host(
     let is_asleep = matches!(presence, Presence::Off { .. });
     let place = desk.circuits.place(host, desk.reset.circuits, is_asleep);
     let place = place.await;
+    desk.admitted(host);
     let stays_on = || place.left(host, desk.config.reset.command_timeout);
     let Some(log) = desk.lock(host).await? else {
         desk.tell(host, unknown(OCCUPIED));

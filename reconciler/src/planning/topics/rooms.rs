@@ -1,37 +1,42 @@
-//! Rooms: every host put back to its image since the latest occurrence of the room's schedule.
+//! Rooms: every host put back to its image since the latest occurrence of the room's schedule, and since a new
+//! version of its image came to its turn.
+
+mod members;
+mod rollouts;
+mod tries;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use schema::fleet::{OsEntry, ResetCommand, Room, RoomHosts};
+use schema::fleet::{DownloadType, OsEntry, ResetCommand, Room};
 use schema::name::{HostName, ImageName, RoomName};
+use schema::policy::InUse;
 use schema::schedule::Schedule;
 
+use self::members::Members;
+use self::rollouts::Rollouts;
+use self::tries::{Judge, Try};
 use crate::linbo::command::{Command, CommandLine, OsNumber};
-use crate::linbo::devices::{Device, Devices};
-use crate::linbo::status::{HostReport, ImageEvent};
-use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::{Action, Circuit, Pace, Reason, Step, Wake};
 use crate::planning::desired::{Desired, DesiredClass};
-use crate::planning::gates::{self, Closed, Gate, Work};
-use crate::planning::journal::Attempt;
-use crate::planning::observed::{Observed, Probe};
+use crate::planning::gates::{self, Closed, Gate, Open};
+use crate::planning::observed::{LiveImage, Observed, Probe};
+use crate::planning::orders::Subject;
 use crate::planning::plan::{Drafts, Goal};
+use crate::planning::rollout::Turn;
 
 /// From power to a LINBO that answers, with slow firmware and one update of LINBO itself.
 const BOOT: SignedDuration = SignedDuration::from_mins(5);
 /// One operating system, synced from the local cache.
 const SYNC: SignedDuration = SignedDuration::from_mins(10);
-/// Between two tries of one host.
-const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Tries of a host that failed, for each occurrence.
-const TRIES: usize = 3;
-/// Tries of a host that did not answer, or whose outcome is not known, for each occurrence.
-const TRIES_SILENT: usize = 2;
+/// A new version, loaded into the local cache beforehand.
+const LOAD: SignedDuration = SignedDuration::from_mins(15);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     // Most rooms of a school have the same schedule, which is not searched for each of them.
     let mut known: BTreeMap<&Schedule, Option<Timestamp>> = BTreeMap::new();
+    let mut places = Vec::new();
     for (name, room) in &desired.rooms {
         let Some(schedule) = &room.reset else {
             continue;
@@ -40,11 +45,8 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         let Some(due) = *known.entry(schedule).or_insert_with(latest) else {
             continue;
         };
-        let Some(class) = desired
-            .classes
-            .get(&room.class)
-            .filter(|class| !class.os.is_empty())
-        else {
+        let class = desired.classes.get(&room.class);
+        let Some(class) = class.filter(|class| !class.os.is_empty()) else {
             continue;
         };
         let devices = match &observed.devices {
@@ -60,350 +62,396 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         if !strangers.is_empty() {
             drafts.hold(Goal::Room(name.clone()), Gate::NotReset(strangers), None);
         }
-        let reset = RoomReset {
-            desired,
-            observed,
+        places.push(Place {
             name,
             room,
             class,
             due,
-        };
-        reset.propose(&members, drafts);
-    }
-}
-
-/// The hosts of a room: those that can be reset, and those that are listed and cannot, with the reason.
-struct Members<'a> {
-    /// How many rows name the room, whatever they are.
-    rows: usize,
-    hosts: Vec<&'a Device>,
-    strangers: Vec<(HostName, String)>,
-}
-
-impl<'a> Members<'a> {
-    fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
-        let rows = devices.in_room(name).count();
-        let mut members = Self {
-            rows,
-            hosts: Vec::new(),
-            strangers: Vec::new(),
-        };
-        let listed: Vec<&Device> = match &room.hosts {
-            RoomHosts::FromDevices => {
-                let ours = |device: &&Device| device.pxe.is_reset() && device.class == room.class;
-                devices.in_room(name).filter(ours).collect()
-            }
-            RoomHosts::Listed(hosts) => {
-                let missing = hosts.iter().filter(|host| devices.get(host).is_none());
-                members
-                    .strangers
-                    .extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
-                hosts.iter().filter_map(|host| devices.get(host)).collect()
-            }
-        };
-        for device in listed {
-            let why = if device.room != *name {
-                format!("is in room {} by devices.csv", device.room)
-            } else if device.class != room.class {
-                format!(
-                    "has hardware class {}, the room has {}",
-                    device.class, room.class
-                )
-            } else if !device.pxe.is_reset() {
-                "does not boot LINBO by its PXE flag".to_owned()
-            } else {
-                members.hosts.push(device);
-                continue;
-            };
-            members.strangers.push((device.host.clone(), why));
-        }
-        members
-    }
-}
-
-impl Members<'_> {
-    /// Leaves those alone for which somebody else's commands wait: they would run as soon as a host is woken.
-    fn leave_to_others(&mut self, observed: &Observed) {
-        let Some(onboot) = observed.onboot.seen() else {
-            return;
-        };
-        let strangers = &mut self.strangers;
-        self.hosts.retain(|device| {
-            let waits = onboot.get(&device.host);
-            strangers.extend(waits.map(|says| {
-                let why = format!("has commands of others waiting for its next start: `{says}`");
-                (device.host.clone(), why)
-            }));
-            waits.is_none()
+            members,
         });
     }
+    let rollouts = Rollouts::of(desired, observed, &places);
+    let sift = |place| RoomReset {
+        desired,
+        observed,
+        place,
+    };
+    let ready: Vec<Ready<'_>> = places
+        .iter()
+        .filter_map(|place| sift(place).sift(&rollouts, drafts))
+        .collect();
+    turns::admit(desired, observed, ready, drafts);
 }
 
-/// One room at one occurrence of its schedule.
-struct RoomReset<'a> {
-    desired: &'a Desired,
-    observed: &'a Observed,
+/// A room that is reset, with what belongs to it.
+struct Place<'a> {
+    name: &'a RoomName,
+    room: &'a Room,
+    class: &'a DesiredClass,
+    /// The latest occurrence of its schedule.
+    due: Timestamp,
+    members: Members<'a>,
+}
+
+impl<'a> Place<'a> {
+    fn images(&self) -> BTreeSet<&'a ImageName> {
+        self.class.os.iter().map(|os| &os.image).collect()
+    }
+
+    fn uses(&self, image: &ImageName) -> bool {
+        self.class.os.iter().any(|os| os.image == *image)
+    }
+
+    fn judge(&self, desired: &'a Desired, observed: &'a Observed) -> Judge<'a> {
+        Judge::new(desired, observed, self.name, self.class, self.room.in_use)
+    }
+}
+
+/// Why somebody wants a host to be left alone, and when that ends, if it does by itself.
+fn suspension(observed: &Observed, host: &HostName) -> Option<(Gate, Option<Timestamp>)> {
+    let what = Subject::Host(host.clone());
+    let suspended = observed.orders.seen()?.suspension(&what, observed.at)?;
+    let gate = Gate::Suspended {
+        what: what.to_string(),
+        reason: suspended.reason.clone(),
+        by: Some(suspended.by.clone()),
+    };
+    Some((gate, suspended.until))
+}
+
+/// A room whose gates are open, but for the budgets that all rooms share.
+struct Ready<'a> {
     name: &'a RoomName,
     room: &'a Room,
     class: &'a DesiredClass,
     due: Timestamp,
+    hosts: Vec<Wake>,
+    /// How many rows of `devices.csv` name the room.
+    rows: usize,
+    /// The image of which a new version is to be loaded, if one is.
+    loads: Option<ImageName>,
+    circuits: Vec<(Circuit, Pace)>,
+    /// How long each host is thought to be on.
+    each: SignedDuration,
+    open: Open,
 }
 
-impl RoomReset<'_> {
-    fn propose(&self, members: &Members<'_>, drafts: &mut Drafts<'_>) {
-        let mut now = Vec::new();
-        let mut later: Option<Timestamp> = None;
-        let mut gave_up = Vec::new();
-        let mut waiting = Vec::new();
-        let mut busy = Vec::new();
-        let mut blind: Vec<String> = Vec::new();
-        for device in &members.hosts {
-            let host = &device.host;
-            match self.next_try(host) {
-                Try::NotNeeded => {}
-                Try::Now if self.is_busy(host) => busy.push(host.clone()),
-                Try::Now => now.push(Wake {
-                    host: host.clone(),
-                    mac: device.mac,
-                }),
-                Try::Later(at) => {
-                    waiting.push(host.clone());
-                    later = Some(later.map_or(at, |earlier| earlier.min(at)));
-                }
-                Try::No(why) => gave_up.push((host.clone(), why)),
-                Try::Unseen(cause) => blind.push(cause),
-            }
-        }
-        let goal = |hosts| Goal::Fresh(self.name.clone(), hosts);
-        if !gave_up.is_empty() {
-            let next = self.next_due();
-            drafts.hold(goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
-        }
-        if let Some(cause) = blind.first() {
-            drafts.hold(goal(blind.len()), Gate::Unseen(cause.clone()), None);
-        }
-        if !busy.is_empty() {
-            drafts.hold(goal(busy.len()), Gate::HostsBusy(busy), None);
-        }
-        if !waiting.is_empty() {
-            drafts.hold(goal(waiting.len()), Gate::Retry(waiting), later);
-        }
-        if now.is_empty() {
-            return;
-        }
-        let count = now.len();
+impl Ready<'_> {
+    /// The reset of the first so many hosts.
+    fn step(mut self, hosts: usize) -> Step {
+        self.hosts.truncate(hosts);
         // Whoever is told the room and not its hosts takes every row that names it.
-        let whole_room = count == members.rows;
-        if let Err(Closed { gate, wake }) = self.gates(count) {
-            return drafts.hold(goal(count), gate, wake);
-        }
-        drafts.step(Step::new(
-            self.action(now, whole_room),
-            Reason::Stale { due: self.due },
-        ));
-    }
-
-    fn action(&self, hosts: Vec<Wake>, whole_room: bool) -> Action {
-        let mut restore =
-            self.class
-                .os
-                .iter()
-                .enumerate()
-                .filter_map(|(index, os): (usize, &OsEntry)| {
-                    let number = OsNumber::at_index(index)?;
-                    Some(match os.reset {
-                        ResetCommand::Sync => Command::Sync(number),
-                        ResetCommand::New => Command::New(number),
-                    })
-                });
-        let commands = match restore.next() {
-            Some(first) => restore
-                .fold(CommandLine::new(first), CommandLine::then)
-                .then(Command::Halt),
-            None => CommandLine::new(Command::Halt),
+        let whole_room = self.hosts.len() == self.rows;
+        let force_from = match self.room.in_use {
+            InUse::ForceAfter(length) => self.due.checked_add(length.to_duration()).ok(),
+            InUse::Wait | InUse::Skip => None,
         };
-        Action::ResetRoom {
+        let action = Action::ResetRoom {
             room: self.name.clone(),
             due: self.due,
-            hosts,
-            commands,
+            hosts: self.hosts,
+            commands: commands(self.class, self.loads.is_some()),
             whole_room,
-            images: self.images().into_iter().cloned().collect(),
+            images: {
+                let images: BTreeSet<_> = self.class.os.iter().map(|os| &os.image).collect();
+                images.into_iter().cloned().collect()
+            },
             class: self.room.class.clone(),
-            circuits: vec![(Circuit::Group(Desired::circuit_of(self.room)), self.pace())],
-            force_from: None,
+            circuits: self.circuits,
+            force_from,
+        };
+        let reason = match self.loads {
+            Some(image) => Reason::NewVersion {
+                image,
+                due: self.due,
+            },
+            None => Reason::Stale { due: self.due },
+        };
+        Step::new(action, reason)
+    }
+}
+
+/// What each host of a class runs to be put back. The cache is filled first where peers help with that.
+fn commands(class: &DesiredClass, loads: bool) -> CommandLine {
+    let restore = |(index, os): (usize, &OsEntry)| {
+        let number = OsNumber::at_index(index)?;
+        Some(match os.reset {
+            ResetCommand::Sync => Command::Sync(number),
+            ResetCommand::New => Command::New(number),
+        })
+    };
+    let fill = loads && class.download != DownloadType::Rsync;
+    let restore = class.os.iter().enumerate().filter_map(restore);
+    let mut all = fill.then_some(Command::InitCache).into_iter().chain(restore);
+    match all.next() {
+        Some(first) => all
+            .fold(CommandLine::new(first), CommandLine::then)
+            .then(Command::Halt),
+        None => CommandLine::new(Command::Halt),
+    }
+}
+
+/// One room at this instant.
+struct RoomReset<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    place: &'a Place<'a>,
+}
+
+/// What keeps some hosts of a room from being reset now.
+#[derive(Default)]
+struct Held {
+    gave_up: Vec<(HostName, String)>,
+    stalled: Vec<(HostName, String)>,
+    blind: Vec<String>,
+    busy: Vec<HostName>,
+    waiting: (Vec<HostName>, Option<Timestamp>),
+    in_use: (Vec<HostName>, Option<Timestamp>),
+    /// Closed waves and stopped rollouts, by how many hosts.
+    turns: Vec<(Gate, Option<Timestamp>, usize)>,
+    suspended: Vec<(Gate, Option<Timestamp>)>,
+}
+
+impl<'a> RoomReset<'a> {
+    /// The hosts that are to be reset now, if there are any and no gate of the room is closed. All others are held.
+    fn sift(&self, rollouts: &Rollouts<'_>, drafts: &mut Drafts<'_>) -> Option<Ready<'a>> {
+        let Self { observed, place, .. } = self;
+        let judge = place.judge(self.desired, observed);
+        let mut held = Held::default();
+        let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
+        for device in &place.members.hosts {
+            let host = &device.host;
+            let turn = rollouts.turn(place.images().into_iter(), host, observed.at);
+            let (host_due, lacks) = match turn {
+                None | Some((_, Turn::Has)) => (place.due, None),
+                Some((image, Turn::Open(since))) => (place.due.max(since), Some(image)),
+                Some((image, turn)) => {
+                    held.turn(image, turn);
+                    continue;
+                }
+            };
+            match judge.next_try(host, host_due) {
+                Try::NotNeeded => {}
+                Try::Now | Try::Later(_) | Try::InUse(_) if let Some(gate) = suspension(observed, host) => {
+                    held.suspended.push(gate);
+                }
+                Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
+                Try::Now => {
+                    due = due.max(host_due);
+                    loads = loads.or(lacks);
+                    now.push(Wake {
+                        host: host.clone(),
+                        mac: device.mac,
+                    });
+                }
+                Try::Later(at) => wait(&mut held.waiting, host, Some(at)),
+                Try::InUse(at) => wait(&mut held.in_use, host, at.or_else(|| self.next_due())),
+                Try::No(why) => held.gave_up.push((host.clone(), why)),
+                Try::Stalled(why) => held.stalled.push((host.clone(), why)),
+                Try::Unseen(cause) => held.blind.push(cause),
+            }
+        }
+        self.hold(held, drafts);
+        if now.is_empty() {
+            return None;
+        }
+        let mut circuits = self.desired.circuits_of(place.name, place.room);
+        let mut each = BOOT + SYNC * i32::try_from(place.class.os.len()).unwrap_or(1);
+        if loads.is_some() {
+            circuits.push(self.desired.loading());
+            each += LOAD;
+        }
+        match self.gates(now.len(), each, &circuits, loads) {
+            Ok(open) => Some(Ready {
+                name: place.name,
+                room: place.room,
+                class: place.class,
+                due,
+                hosts: now,
+                rows: place.members.rows,
+                loads: loads.cloned(),
+                circuits,
+                each,
+                open,
+            }),
+            Err(Closed { gate, wake }) => {
+                drafts.hold(self.goal(now.len()), gate, wake);
+                None
+            }
         }
     }
 
-    fn pace(&self) -> Pace {
-        self.desired
-            .power_of(&Desired::circuit_of(self.room))
-            .into()
+    fn goal(&self, hosts: usize) -> Goal {
+        Goal::Fresh(self.place.name.clone(), hosts)
     }
 
-    fn images(&self) -> BTreeSet<&ImageName> {
-        self.class.os.iter().map(|os| &os.image).collect()
-    }
-
-    /// How long so many hosts take: woken one after the other, in as many rounds as the circuit needs.
-    fn estimate(&self, hosts: usize) -> SignedDuration {
-        let Pace {
-            wake_per_minute,
-            on_at_once,
-        } = self.pace();
-        let hosts = i64::try_from(hosts).unwrap_or(i64::MAX / 1000);
-        let waking = SignedDuration::from_secs(hosts * 60 / i64::from(wake_per_minute));
-        let rounds = (hosts - 1) / i64::from(on_at_once) + 1;
-        let systems = i32::try_from(self.class.os.len())
-            .unwrap_or(i32::MAX / 1000)
-            .max(1);
-        let round = BOOT + SYNC * systems;
-        waking + round * i32::try_from(rounds).unwrap_or(1000)
+    fn hold(&self, held: Held, drafts: &mut Drafts<'_>) {
+        let Held {
+            gave_up,
+            stalled,
+            blind,
+            busy,
+            waiting,
+            in_use,
+            turns,
+            suspended,
+        } = held;
+        if !gave_up.is_empty() {
+            let next = self.next_due();
+            drafts.hold(self.goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
+        }
+        if !stalled.is_empty() {
+            drafts.hold(self.goal(stalled.len()), Gate::Stalled { hosts: stalled }, None);
+        }
+        if let Some(cause) = blind.first() {
+            drafts.hold(self.goal(blind.len()), Gate::Unseen(cause.clone()), None);
+        }
+        if !busy.is_empty() {
+            drafts.hold(self.goal(busy.len()), Gate::HostsBusy(busy), None);
+        }
+        for (gate, (hosts, wake)) in [
+            (Gate::Retry as fn(Vec<HostName>) -> Gate, waiting),
+            (Gate::InUse, in_use),
+        ] {
+            if !hosts.is_empty() {
+                drafts.hold(self.goal(hosts.len()), gate(hosts), wake);
+            }
+        }
+        for (gate, wake, hosts) in turns {
+            drafts.hold(self.goal(hosts), gate, wake);
+        }
+        for (gate, wake) in suspended {
+            drafts.hold(self.goal(1), gate, wake);
+        }
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let schedule = self.room.reset.as_ref()?;
+        let schedule = self.place.room.reset.as_ref()?;
         schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
     }
 
-    /// Whether the occurrence belongs to an earlier window than the one that is open.
-    fn was_missed(&self) -> bool {
-        let windows = &self.desired.windows.reset;
-        windows
-            .opening_at(self.observed.at, &self.desired.zone)
-            .is_none_or(|opening| self.due < opening.opens)
-    }
-
-    /// The gates of a room that wants to be reset now.
-    fn gates(&self, hosts: usize) -> Result<(), Closed> {
+    /// The gates of a room of which so many hosts want to be reset now.
+    fn gates(
+        &self,
+        hosts: usize,
+        each: SignedDuration,
+        circuits: &[(Circuit, Pace)],
+        loads: Option<&ImageName>,
+    ) -> Result<Open, Closed> {
+        let Self { desired, observed, place } = self;
         let closed = |gate| Closed { gate, wake: None };
-        let needs = self.estimate(hosts);
-        let closes = gates::window(self.desired, Work::Reset, self.observed.at, needs)?;
+        let open = gates::room_window(desired, place.name, place.room, observed.at)?;
         if let Some(next) = self.next_due()
-            && next + needs <= closes
-            && self.was_missed()
+            && next + estimate(hosts, each, circuits) <= open.closes
+            && place.due < open.opens
         {
             return Err(Closed {
                 gate: Gate::DueSoon,
                 wake: Some(next),
             });
         }
-        if let Probe::Unseen(cause) = &self.observed.busy {
-            return Err(closed(Gate::Unseen(cause.clone())));
-        }
-        if let Probe::Unseen(cause) = &self.observed.onboot {
-            return Err(closed(Gate::Unseen(cause.clone())));
+        for cause in [observed.busy.cause(), observed.onboot.cause()] {
+            if let Some(cause) = cause {
+                return Err(closed(Gate::Unseen(cause.to_owned())));
+            }
         }
         // The numbers of the operating systems are those of the file that LINBO reads.
-        let start_conf = match self.observed.classes.get(&self.room.class) {
+        let start_conf = match observed.classes.get(&place.room.class) {
             Some(Probe::Seen(files)) => files.start_conf.as_ref(),
             Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
             None => None,
         };
-        if start_conf != Some(&self.class.start_conf) {
-            return Err(closed(Gate::StartConf(self.room.class.clone())));
+        if start_conf != Some(&place.class.start_conf) {
+            return Err(closed(Gate::StartConf(place.room.class.clone())));
         }
-        for image in self.images() {
-            match self.observed.live.get(image) {
-                Some(Probe::Seen(live)) if live.uploading => {
-                    return Err(closed(Gate::Uploading(image.clone())));
-                }
-                Some(Probe::Seen(live)) if live.base.is_some() => {}
-                Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
-                None => {
-                    return Err(closed(Gate::Unseen(format!(
-                        "the folder of {image} was not looked at"
-                    ))));
-                }
-                Some(Probe::Seen(_))
-                    if self
-                        .desired
-                        .images
-                        .keys()
-                        .any(|(released, _)| released == image) =>
-                {
-                    return Err(closed(Gate::NotActive(image.clone())));
-                }
-                Some(Probe::Seen(_)) => return Err(closed(Gate::ImageMissing(image.clone()))),
+        for image in place.images() {
+            let live = self.live(image).map_err(closed)?;
+            if loads.is_some() && place.class.download == DownloadType::Torrent {
+                self.is_seeded(image, live).map_err(closed)?;
             }
         }
-        Ok(())
+        Ok(open)
+    }
+
+    /// An image that hosts can be put back to.
+    fn live(&self, image: &ImageName) -> Result<&'a LiveImage, Gate> {
+        match self.observed.live.get(image) {
+            Some(Probe::Seen(live)) if live.uploading => Err(Gate::Uploading(image.clone())),
+            Some(Probe::Seen(live)) if live.base.is_some() => Ok(live),
+            Some(Probe::Seen(_)) => {
+                let mut released = self.desired.images.keys();
+                Err(if released.any(|(released, _)| released == image) {
+                    Gate::NotActive(image.clone())
+                } else {
+                    Gate::ImageMissing(image.clone())
+                })
+            }
+            Some(Probe::Unseen(cause)) => Err(Gate::Unseen(cause.clone())),
+            None => Err(Gate::Unseen(format!(
+                "the folder of {image} was not looked at"
+            ))),
+        }
+    }
+
+    /// Hosts that load by torrent wait for ever where nobody seeds.
+    fn is_seeded(&self, image: &ImageName, live: &LiveImage) -> Result<(), Gate> {
+        let seeded = match &self.observed.seeded {
+            Probe::Seen(seeded) => seeded,
+            Probe::Unseen(cause) => return Err(Gate::Unseen(cause.clone())),
+        };
+        let missing = live.files(image).find(|(file, _)| !seeded.contains(file));
+        missing.map_or(Ok(()), |(file, _)| Err(Gate::NotSeeded(file)))
     }
 
     fn is_busy(&self, host: &HostName) -> bool {
-        self.observed
-            .busy
-            .seen()
-            .is_some_and(|busy| busy.contains_key(host))
-    }
-
-    /// When a host is to be tried, by what is known of it since the occurrence.
-    fn next_try(&self, host: &HostName) -> Try {
-        // What a clock that was put back left in the future says nothing about now.
-        let believed = self.observed.at + gates::SKEW;
-        let since = |attempt: &&Attempt| attempt.at >= self.due && attempt.at <= believed;
-        let (mut tries, mut failed, mut last) = (0, false, None);
-        for attempt in self.observed.journal.attempts(host).iter().filter(since) {
-            last = Some(attempt);
-            match attempt.outcome {
-                // Looking whether somebody still works at it is no try.
-                HostOutcome::InUse { .. } => continue,
-                HostOutcome::Applied { .. } => return Try::NotNeeded,
-                HostOutcome::Failed { .. } => failed = true,
-                HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. } => {}
-            }
-            tries += 1;
-        }
-        let report = match self.observed.reports.get(host) {
-            Some(Probe::Seen(report)) => report.as_ref(),
-            Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
-            None => return Try::Unseen(format!("the status of host {host} was not looked at")),
-        };
-        let reported = report.and_then(|report| self.reported(report));
-        if reported.is_some_and(|at| {
-            at >= self.due && at <= believed && last.is_none_or(|judged| at > judged.at)
-        }) {
-            return Try::NotNeeded;
-        }
-        let Some(last) = last else {
-            return Try::Now;
-        };
-        if tries >= if failed { TRIES } else { TRIES_SILENT } {
-            return Try::No(last.outcome.to_string());
-        }
-        let next = last.at + RETRY_AFTER;
-        if next <= self.observed.at {
-            Try::Now
-        } else {
-            Try::Later(next)
-        }
-    }
-
-    /// When a host last said that it applied one of the images of its class.
-    fn reported(&self, report: &HostReport) -> Option<Timestamp> {
-        let HostReport {
-            at, event, file, ..
-        } = report;
-        let stem = file
-            .as_str()
-            .rsplit_once('.')
-            .map_or(file.as_str(), |(stem, _)| stem);
-        let is_ours = self.class.os.iter().any(|os| os.image.as_str() == stem);
-        if *event != ImageEvent::Applied || !is_ours {
-            return None;
-        }
-        at.to_zoned(self.desired.zone.clone())
-            .ok()
-            .map(|zoned| zoned.timestamp())
+        let busy = self.observed.busy.seen();
+        busy.is_some_and(|busy| busy.contains_key(host))
     }
 }
 
-/// When a host is to be tried.
-enum Try {
-    NotNeeded,
-    Now,
-    Later(Timestamp),
-    No(String),
-    /// It may have been put back by others.
-    Unseen(String),
+impl Held {
+    fn turn(&mut self, image: &ImageName, turn: Turn) {
+        let (gate, wake) = match turn {
+            Turn::Closed(closed) => (
+                Gate::Wave {
+                    image: image.clone(),
+                    closed,
+                },
+                closed.opens,
+            ),
+            Turn::Stopped(stopped) => (
+                Gate::RolloutStopped {
+                    image: image.clone(),
+                    stopped,
+                },
+                None,
+            ),
+            Turn::Has | Turn::Open(_) => return,
+        };
+        match self.turns.iter_mut().find(|(known, ..)| *known == gate) {
+            Some((_, _, hosts)) => *hosts += 1,
+            None => self.turns.push((gate, wake, 1)),
+        }
+    }
+}
+
+fn wait(hosts: &mut (Vec<HostName>, Option<Timestamp>), host: &HostName, until: Option<Timestamp>) {
+    hosts.0.push(host.clone());
+    hosts.1 = match (hosts.1, until) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+}
+
+/// How long so many hosts take on these circuits when no other room is at work.
+fn estimate(hosts: usize, each: SignedDuration, circuits: &[(Circuit, Pace)]) -> SignedDuration {
+    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+    let bounds = circuits.iter().map(|(_, pace)| {
+        let waking = i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1));
+        let rounds = hosts.div_ceil(pace.on_at_once.max(1)).max(1);
+        let rounds = i32::try_from(rounds).unwrap_or(i32::MAX);
+        each.saturating_mul(rounds)
+            .saturating_add(SignedDuration::from_secs(waking))
+    });
+    bounds.max().unwrap_or(each)
 }

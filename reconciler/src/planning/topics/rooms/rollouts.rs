@@ -1,0 +1,132 @@
+//! How the rollouts of the images stand that lie in LINBO's folder, found out from what hosts said.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schema::name::{HostName, ImageName, RoomName};
+
+use super::{Place, suspension};
+use crate::linbo::status::ImageEvent;
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::desired::Desired;
+use crate::planning::observed::{Observed, Probe};
+use crate::planning::orders::Subject;
+use crate::planning::rollout::{Progress, Standing, Turn, Wanted};
+
+/// The rollouts of all images whose state is known.
+pub(super) struct Rollouts<'a>(BTreeMap<&'a ImageName, Progress>);
+
+impl<'a> Rollouts<'a> {
+    pub(super) fn of(desired: &Desired, observed: &'a Observed, places: &[Place<'_>]) -> Self {
+        let progress = observed.live.iter().filter_map(|(image, live)| {
+            let (file, found) = live.seen()?.files(image).last()?;
+            let stamp = found.record.as_ref()?.timestamp.as_ref()?;
+            let wanted = Wanted {
+                file: &file,
+                stamp,
+            };
+            let rooms = places.iter().filter(|place| place.uses(image));
+            Some((image, of_image(desired, observed, image, wanted, rooms)?))
+        });
+        Self(progress.collect())
+    }
+
+    /// What the rollouts of some images let a host do, and the image that says so. What stops it goes before what it
+    /// may do.
+    pub(super) fn turn<'i>(
+        &self,
+        images: impl Iterator<Item = &'i ImageName>,
+        host: &HostName,
+        now: Timestamp,
+    ) -> Option<(&'i ImageName, Turn)> {
+        let turns = images.filter_map(|image| Some((image, self.0.get(image)?.turn(host, now))));
+        turns.max_by_key(|(_, turn)| match turn {
+            Turn::Has => (0, Timestamp::MIN),
+            Turn::Open(since) => (1, *since),
+            Turn::Closed(closed) => (2, closed.opens.unwrap_or(Timestamp::MAX)),
+            Turn::Stopped(_) => (3, Timestamp::MAX),
+        })
+    }
+}
+
+/// The rollout of one state of an image to these rooms; none when there are no hosts.
+fn of_image<'p>(
+    desired: &Desired,
+    observed: &Observed,
+    image: &ImageName,
+    wanted: Wanted<'_>,
+    places: impl Iterator<Item = &'p Place<'p>>,
+) -> Option<Progress> {
+    let began = observed.journal.activated(image);
+    let resolved = observed
+        .orders
+        .seen()
+        .and_then(|orders| orders.resumed(&Subject::Image(image.clone())));
+    let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
+    for place in places {
+        let hosts = place.members.hosts.iter().map(|device| {
+            let standing = standing(desired, observed, place, &device.host, wanted);
+            (&device.host, standing)
+        });
+        rooms.insert(place.name, hosts.collect());
+    }
+    let first = || {
+        let has = rooms.values().flatten().filter_map(|(_, standing)| match standing {
+            Standing::Has(since) => Some(*since),
+            _ => None,
+        });
+        has.min()
+    };
+    // Of an image that was made on site nobody noted when it came.
+    let counts_from = began.or_else(first).max(resolved);
+    for (host, standing) in rooms.values_mut().flatten() {
+        let last = observed.journal.attempts(host).last();
+        if *standing == Standing::Lacks
+            && counts_from.is_some_and(|from| last.is_some_and(|last| last.at >= from))
+            && last.is_some_and(|last| matches!(last.outcome, HostOutcome::Failed { .. }))
+        {
+            *standing = Standing::Failed;
+        }
+    }
+    (!rooms.is_empty())
+        .then(|| Progress::of(&desired.rollout, began.unwrap_or(Timestamp::MIN), &rooms))
+}
+
+fn standing(
+    desired: &Desired,
+    observed: &Observed,
+    place: &Place<'_>,
+    host: &HostName,
+    wanted: Wanted<'_>,
+) -> Standing {
+    let believed = observed.at + crate::planning::gates::SKEW;
+    let journal = &observed.journal;
+    let last = journal.attempts(host).last();
+    let runs = journal
+        .runs(host, wanted.file)
+        .filter(|runs| runs.stamp.as_ref() == Some(wanted.stamp));
+    let since = runs.map(|runs| runs.since);
+    // What a host wrote itself counts when nothing newer is known of it.
+    if let Some(Probe::Seen(Some(report))) = observed.reports.get(host)
+        && report.event == ImageEvent::Applied
+        && report.file == *wanted.file
+        && let Ok(at) = report.at.to_zoned(desired.zone.clone())
+        && let at = at.timestamp()
+        && at <= believed
+        && last.is_none_or(|last| at > last.at)
+    {
+        if report.stamp.as_ref() == Some(wanted.stamp) {
+            return Standing::Has(since.unwrap_or(at));
+        }
+    } else if let Some(since) = since {
+        return Standing::Has(since);
+    }
+    let is_stalled = || {
+        let judge = place.judge(desired, observed);
+        judge.stalled(host, place.due, None).is_some()
+    };
+    if suspension(observed, host).is_some() || is_stalled() {
+        return Standing::LeftAlone;
+    }
+    Standing::Lacks
+}
