@@ -397,7 +397,7 @@ fn recovery_is_never_guessed() {
                 world
                     .observed
                     .running
-                    .push(reconciler::planning::Running { step: reset, since });
+                    .push(reconciler::planning::Running::begun(reset, since));
                 world.outcome("r101-pc01", since, failed("no"));
             },
             &[

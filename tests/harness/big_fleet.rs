@@ -228,6 +228,7 @@ impl BigFleet {
             .rows()
             .iter()
             .map(|device| (device.host.clone(), Probe::Seen(report.clone())));
+        let seeded = live.files(&image).map(|(file, _)| file).collect();
         Ok(Observed {
             at,
             reports: Arc::new(reports.collect()),
@@ -239,7 +240,7 @@ impl BigFleet {
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(std::collections::BTreeSet::new()),
             onboot: Probe::Seen(BTreeMap::new()),
-            seeded: Probe::Seen(std::collections::BTreeSet::new()),
+            seeded: Probe::Seen(seeded),
             journal: Journal::default(),
             running: Vec::new(),
         })

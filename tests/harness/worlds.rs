@@ -25,7 +25,8 @@ use reconciler::planning::{
 use schema::digest::Digest;
 use schema::fleet::{
     Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry,
-    Partition, PowerBudget, ResetCommand, Room, RoomHosts, RoomWindows, WorkWindows, Written,
+    Partition, PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows,
+    WorkWindows, Written,
 };
 use schema::name::{ClassName, HostName, ImageName, PowerGroupName, RoomName};
 use schema::policy::InUse;
@@ -153,6 +154,7 @@ pub fn class(class: &str, systems: &[OsEntry]) -> DesiredClass {
     };
     DesiredClass {
         start_conf: start_conf::render(&name(class), &hardware),
+        download: hardware.download,
         os: systems.to_vec(),
     }
 }
@@ -252,6 +254,12 @@ impl World {
             images: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            exams: Vec::new(),
+            retries: Retries::default(),
+            rollout: Rollout {
+                waves: None,
+                ..Rollout::default()
+            },
             test_classes: BTreeMap::new(),
             power: BTreeMap::from([(PowerGroupName::default(), budget)]),
         };
@@ -300,6 +308,7 @@ impl World {
         diff: Option<u64>,
     ) -> &mut DesiredImage {
         let image_name: ImageName = name(image);
+        self.seed(image);
         self.observed
             .live
             .entry(image_name.clone())
@@ -322,6 +331,15 @@ impl World {
         let mut found = live(&manifest(image, "by-hand", 30 * GIB, None));
         found.base.iter_mut().for_each(|base| base.sha256 = None);
         self.observed.live.insert(name(image), Probe::Seen(found));
+        self.seed(image);
+    }
+
+    /// Lets the files of an image be seeded.
+    fn seed(&mut self, image: &str) {
+        if let Probe::Seen(seeded) = &mut self.observed.seeded {
+            let files = ["qcow2", "qdiff"].map(|ending| name(&format!("{image}.{ending}")));
+            seeded.extend(files);
+        }
     }
 
     /// Puts the verified files of a version into the store.

@@ -216,6 +216,8 @@ pub enum Reason {
     Outdated,
     /// Hosts came up too late, or what worked on them was cut off.
     LeftOn,
+    /// It is right, but nobody seeds it.
+    NotSeeded,
     /// Hosts have another version of an image than the one whose turn has come.
     NewVersion {
         /// The image.

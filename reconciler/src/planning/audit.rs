@@ -2,16 +2,14 @@
 //!
 //! A plan with a violation is not applied; the violation is reported as a fault of the program.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
 use schema::fleet::DomainJoin;
 use schema::schedule::Windows;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
-use crate::planning::action::{Action, Circuit, Pace, Step};
+use crate::planning::action::Action;
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
@@ -35,11 +33,7 @@ impl fmt::Display for Violation {
 /// Everything that is wrong with a plan; empty when it may be applied.
 #[must_use]
 pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violation> {
-    let court = Court {
-        desired,
-        observed,
-        plan,
-    };
+    let court = Court { desired, observed };
     let mut violations = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let mut check = |holds: bool, what: &str| {
@@ -111,7 +105,6 @@ fn disturb(a: &Action, b: &Action) -> bool {
 struct Court<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
-    plan: &'a Plan,
 }
 
 impl Court<'_> {
@@ -261,25 +254,30 @@ impl Court<'_> {
         let Self {
             desired, observed, ..
         } = self;
-        check(
-            self.is_quiet(&desired.windows.reset),
-            "is outside its window or within lessons",
-        );
+        let wanted = desired.rooms.get(room);
+        let is_quiet = wanted.is_some_and(|wanted| {
+            let lessons = wanted.windows.lessons(&desired.windows);
+            self.is_open(wanted.windows.reset(&desired.windows)) && !self.is_open(lessons)
+        });
+        check(is_quiet, "is outside its window or within lessons");
         let today = observed.at.to_zoned(desired.zone.clone()).date();
         check(
             desired.holidays.holding(today).is_none(),
             "is in the holidays",
         );
+        let in_exam = desired.exams.iter().any(|exam| exam.holds(room, today));
+        check(!in_exam, "touches a room that is in an exam");
         check(*due <= observed.at, "is not due yet");
         check(!hosts.is_empty(), "has no hosts");
-        let wanted = desired.rooms.get(room);
         check(
-            wanted.is_some_and(|wanted| {
-                let own = Circuit::Group(Desired::circuit_of(wanted));
-                wanted.class == *class && circuits.iter().any(|(circuit, _)| *circuit == own)
-            }),
-            "is of another class or circuit than the room",
+            wanted.is_some_and(|wanted| wanted.class == *class),
+            "is of another class than the room",
         );
+        let bounded = wanted.is_some_and(|wanted| {
+            let of_room = desired.circuits_of(room, wanted);
+            of_room.iter().all(|circuit| circuits.contains(circuit))
+        });
+        check(bounded, "does not keep the budgets of its circuits");
         let device = |host| self.devices().and_then(|devices| devices.get(host));
         let known = hosts.iter().filter_map(|wake| device(&wake.host));
         let known = known
@@ -308,74 +306,6 @@ impl Court<'_> {
                 .is_some_and(|live| live.base.is_some() && !live.uploading)
         });
         check(there, "restores an image that is not there as a whole");
-        for (circuit, pace) in circuits {
-            let Circuit::Group(group) = circuit else {
-                continue;
-            };
-            let budget = desired.power_of(group);
-            check(
-                *pace == Pace::from(budget),
-                "does not keep the pace of its circuit",
-            );
-            let (on, waking) = self.load(circuit);
-            check(
-                on <= u64::from(budget.on_at_once.max(1)),
-                "would overload its circuit",
-            );
-            check(
-                waking <= 1,
-                "would wake hosts while another room on its circuit does",
-            );
-        }
-    }
-
-    /// Hosts on and rooms waking on a circuit, when all that runs and all that is planned is at work.
-    fn load(&self, circuit: &Circuit) -> (u64, usize) {
-        let begun = self.plan.steps.iter().map(|step| (step, self.observed.at));
-        let running = self
-            .observed
-            .running
-            .iter()
-            .map(|running| (&running.step, running.since));
-        let mut load = BTreeMap::new();
-        for (Step { id, action, .. }, since) in running.chain(begun) {
-            let Action::ResetRoom {
-                hosts, circuits, ..
-            } = action
-            else {
-                continue;
-            };
-            let Some((_, pace)) = circuits.iter().find(|(of, _)| of == circuit) else {
-                continue;
-            };
-            let (count, most) = (hosts.len() as u64, u64::from(pace.on_at_once));
-            load.insert(
-                id,
-                (
-                    count.min(most),
-                    count > most || self.wakes(since, count, *pace),
-                ),
-            );
-        }
-        let strangers = self.observed.busy.seen().into_iter().flatten();
-        let strangers = strangers.filter(|(host, _)| {
-            let device = self.devices().and_then(|devices| devices.get(host));
-            let room = device.and_then(|device| self.desired.rooms.get(&device.room));
-            room.is_some_and(|room| Circuit::Group(Desired::circuit_of(room)) == *circuit)
-        });
-        let on: u64 = load.values().map(|(on, _)| on).sum();
-        (
-            on + strangers.count() as u64,
-            load.values().filter(|(_, waking)| *waking).count(),
-        )
-    }
-
-    /// Whether the last of so many hosts is still to be woken.
-    fn wakes(&self, since: Timestamp, hosts: u64, pace: Pace) -> bool {
-        let seconds =
-            i64::try_from(hosts * 60 / u64::from(pace.wake_per_minute)).unwrap_or(i64::MAX);
-        self.observed.at.duration_since(since) < SignedDuration::from_secs(seconds)
-            || since >= self.observed.at
     }
 
     fn devices(&self) -> Option<&Devices> {

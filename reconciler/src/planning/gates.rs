@@ -328,7 +328,9 @@ fn day_off(desired: &Desired, name: &RoomName, day: Date) -> Option<Gate> {
         return Some(Gate::Holiday(holiday.to_owned()));
     }
     let mut exams = desired.exams.iter();
-    exams.any(|exam| exam.holds(name, day)).then_some(Gate::Exam)
+    exams
+        .any(|exam| exam.holds(name, day))
+        .then_some(Gate::Exam)
 }
 
 /// The opening of a window at `at`, as far as no lesson cuts it off.

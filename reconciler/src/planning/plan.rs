@@ -105,7 +105,7 @@ impl From<&Action> for Goal {
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut drafts = Drafts {
         plan: Plan::default(),
-        claims: Claims::of(desired, observed),
+        claims: Claims::of(observed),
     };
     for propose in topics::ALL {
         propose(desired, observed, &mut drafts);
@@ -213,15 +213,13 @@ fn suspension(observed: &Observed, action: &Action) -> Result<(), Closed> {
 
 /// What is taken of each resource by running and admitted steps.
 struct Claims<'a> {
-    desired: &'a Desired,
     observed: &'a Observed,
     taken: BTreeMap<Resource, u64>,
 }
 
 impl<'a> Claims<'a> {
-    fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+    fn of(observed: &'a Observed) -> Self {
         let mut claims = Self {
-            desired,
             observed,
             taken: BTreeMap::new(),
         };
@@ -234,18 +232,18 @@ impl<'a> Claims<'a> {
     }
 
     fn take(&mut self, resource: Resource, share: Share) {
-        let amount = self.amount(&resource, share);
+        let amount = Self::amount(&resource, share);
         *self.taken.entry(resource).or_default() += amount;
     }
 
-    fn amount(&self, resource: &Resource, share: Share) -> u64 {
+    fn amount(resource: &Resource, share: Share) -> u64 {
         match share {
-            Share::Whole => self.capacity(resource),
+            Share::Whole => Self::capacity(resource),
             Share::Units(units) => u64::from(units),
         }
     }
 
-    fn capacity(&self, resource: &Resource) -> u64 {
+    fn capacity(resource: &Resource) -> u64 {
         match resource {
             Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
             Resource::Uplink | Resource::Room(_) => 1,
@@ -256,7 +254,7 @@ impl<'a> Claims<'a> {
         let claims = action.claims();
         for (resource, share) in &claims {
             let taken = self.taken.get(resource).copied().unwrap_or(0);
-            if taken + self.amount(resource, *share) > self.capacity(resource) {
+            if taken + Self::amount(resource, *share) > Self::capacity(resource) {
                 return Err(Closed {
                     gate: Gate::Busy(resource.clone()),
                     wake: None,

@@ -86,6 +86,9 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                     found.torrent = Torrent::Current;
                 }
             }
+            if let Probe::Seen(seeded) = &mut observed.seeded {
+                seeded.insert(file.clone());
+            }
         }
         Action::SwitchOff { hosts } => {
             if let Probe::Seen(left_on) = &mut observed.left_on {
@@ -93,16 +96,22 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             }
         }
         Action::ResetRoom { hosts, images, .. } => {
-            let Some(file) = images
-                .first()
-                .and_then(|image| format!("{image}.qcow2").parse::<FileName>().ok())
+            let first = images.first();
+            let live = first.and_then(|image| Some((image, observed.live.get(image)?.seen()?)));
+            let found = live.and_then(|(image, live)| live.files(image).last());
+            let Some((file, stamp)) = found
+                .map(|(file, found)| {
+                    let record = found.record.as_ref();
+                    (file, record.and_then(|record| record.timestamp.clone()))
+                })
+                .or_else(|| Some((format!("{}.qcow2", first?).parse::<FileName>().ok()?, None)))
             else {
                 return;
             };
             for wake in hosts {
                 let outcome = HostOutcome::Applied {
                     file: file.clone(),
-                    stamp: None,
+                    stamp: stamp.clone(),
                 };
                 let entry = Entry::Host {
                     step: step.id.clone(),
@@ -155,10 +164,15 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
     let Some(manifest) = store.manifests.get(manifest) else {
         return;
     };
+    // Its timestamp is in none of the manifests: some other than that of the state before.
+    let stamp = observed.at.strftime("%Y%m%d%H%M").to_string().parse().ok();
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),
-        record: Some(ImageRecord::default()),
+        record: Some(ImageRecord {
+            timestamp: stamp.clone(),
+            ..ImageRecord::default()
+        }),
         torrent: Torrent::Missing,
     };
     let live = LiveImage {
@@ -166,5 +180,8 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
         diff: manifest.diff().map(file),
         uploading: false,
     };
+    if let Probe::Seen(seeded) = &mut observed.seeded {
+        seeded.retain(|file| live.files(image).all(|(name, _)| name != *file));
+    }
     observed.live.insert(image.clone(), Probe::Seen(live));
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::planning::action::Step;
 use crate::planning::desired::Desired;
 use crate::planning::observed::Observed;
-use crate::planning::plan::{Hold, plan};
+use crate::planning::plan::{CircuitPeak, Hold, RoomTurn, plan};
 use crate::planning::predict::predict;
 
 /// What a pass would do, in rounds: the steps of a round begin together, those of the next follow.
@@ -19,6 +19,10 @@ pub struct Preview {
     pub rounds: Vec<Vec<Step>>,
     /// What still waits when all of them are done.
     pub holds: Vec<Hold>,
+    /// When which room is thought to be at work.
+    pub turns: Vec<RoomTurn>,
+    /// The most hosts that are thought to be on at once.
+    pub peaks: Vec<CircuitPeak>,
 }
 
 /// More rounds than any chain of actions has.
@@ -28,10 +32,14 @@ const MOST_ROUNDS: usize = 200;
 /// for a circuit or the uplink follow one another here as they would in time.
 pub fn preview(desired: &Desired, mut observed: Observed) -> Preview {
     let mut rounds = Vec::new();
-    let mut holds = Vec::new();
+    let (mut holds, mut turns, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..MOST_ROUNDS {
         let next = plan(desired, &observed);
         holds = next.holds;
+        // The first that knows of rooms knows of all that can begin from here.
+        if turns.is_empty() {
+            (turns, peaks) = (next.turns, next.peaks);
+        }
         if next.steps.is_empty() {
             break;
         }
@@ -44,6 +52,8 @@ pub fn preview(desired: &Desired, mut observed: Observed) -> Preview {
         at: observed.at,
         rounds,
         holds,
+        turns,
+        peaks,
     }
 }
 

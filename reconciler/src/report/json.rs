@@ -32,6 +32,8 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> Value {
         "unseen": head.blind,
         "steps": steps.collect::<Vec<_>>(),
         "holds": preview.holds.iter().map(|hold| self::hold(hold, head.clock)).collect::<Vec<_>>(),
+        "timetable": preview.turns,
+        "peaks": preview.peaks,
         "counts": Counts::of(preview),
     })
 }

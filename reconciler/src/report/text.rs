@@ -75,8 +75,37 @@ pub fn plan(head: Head<'_>, preview: &Preview, color: Color) -> String {
         "",
         color,
     );
+    timetable(&mut text, head.clock, preview);
     _ = writeln!(text, "\n{}", last_line(head, preview));
     text
+}
+
+/// When which room is at work, and how many hosts are on then.
+fn timetable(text: &mut String, clock: Clock<'_>, preview: &Preview) {
+    if preview.turns.is_empty() {
+        return;
+    }
+    text.push_str("\nTimetable, as far as can be foreseen:\n");
+    // Writing to a String cannot fail.
+    for turn in &preview.turns {
+        _ = writeln!(
+            text,
+            "  {} to {}  room {}, {}",
+            clock.show(turn.from),
+            clock.show(turn.until),
+            turn.room,
+            count(turn.hosts, "host", "hosts")
+        );
+    }
+    for peak in &preview.peaks {
+        _ = writeln!(
+            text,
+            "  at most {} on at once in {}, at {}",
+            count(peak.hosts, "host", "hosts"),
+            peak.circuit,
+            clock.show(peak.at)
+        );
+    }
 }
 
 fn first_line(head: Head<'_>) -> String {

@@ -257,6 +257,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             "the torrent is older than the file: a seeder would write the old content back"
                 .to_owned()
         }
+        Reason::NotSeeded => "its torrent is right, but nobody seeds it".to_owned(),
         Reason::NewVersion { image, due } => format!(
             "a new version of {image} is to come to them since {}",
             clock.show(*due)

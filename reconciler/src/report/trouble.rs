@@ -127,10 +127,12 @@ fn goal_key(goal: &Goal) -> String {
 
 fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, Trouble)> {
     // Hosts speak for themselves.
-    if !hold.gate.is_failure() || matches!(
+    if !hold.gate.is_failure()
+        || matches!(
             hold.gate,
             Gate::GaveUp { .. } | Gate::Stalled { .. } | Gate::Retry(_)
-        ) {
+        )
+    {
         return None;
     }
     if let Gate::Unseen(cause) = &hold.gate {
@@ -171,7 +173,9 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
     let room = room.unwrap_or_default();
     let gave_up = || {
         plan.holds.iter().any(|hold| match &hold.gate {
-            Gate::GaveUp { hosts } | Gate::Stalled { hosts } => hosts.iter().any(|(given_up, _)| given_up == host),
+            Gate::GaveUp { hosts } | Gate::Stalled { hosts } => {
+                hosts.iter().any(|(given_up, _)| given_up == host)
+            }
             _ => false,
         })
     };

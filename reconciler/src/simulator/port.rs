@@ -18,7 +18,7 @@ use super::world::World;
 use crate::engine::Event as Told;
 use crate::planning::journal::lines::Contents;
 use crate::planning::{
-    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, preview,
+    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Torrent, preview,
 };
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
@@ -261,6 +261,14 @@ impl Port {
                 .map(|(host, _)| (host.clone(), Busy::Orphan))
                 .collect()
         };
+        let seeded = school.disk.live.iter().flat_map(|(image, live)| {
+            let seen = live.seen();
+            let files = seen
+                .files(image)
+                .filter(|(_, file)| file.torrent == Torrent::Current);
+            files.map(|(file, _)| file).collect::<Vec<_>>()
+        });
+        let seeded: BTreeSet<_> = seeded.collect();
         let unseen = blind(Sense::Reports);
         if unseen.is_some() || self.has(Bug::ForgetsHosts) {
             let hosts = reports.keys().cloned();
@@ -278,7 +286,7 @@ impl Port {
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(BTreeSet::new()),
             onboot: Probe::Seen(BTreeMap::new()),
-            seeded: Probe::Seen(BTreeSet::new()),
+            seeded: Probe::Seen(seeded),
             journal: school.disk.journal.clone(),
             running: running.to_vec(),
         };

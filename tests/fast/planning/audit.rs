@@ -54,10 +54,10 @@ const SEEDS: &[(&str, Seed)] = &[
         plan.steps.push(plan.steps[0].clone());
     }),
     ("is running already", |world, plan| {
-        world.observed.running.push(Running {
-            step: plan.steps[0].clone(),
-            since: world.observed.at,
-        });
+        world
+            .observed
+            .running
+            .push(Running::begun(plan.steps[0].clone(), world.observed.at));
     }),
     ("has another identity", |_, plan| {
         let id = plan.steps[1].id.clone();
@@ -289,10 +289,10 @@ fn each_rule_notices_its_violation() {
 fn what_runs_under_an_older_commit_is_not_judged() {
     let (mut world, plan) = busy_school();
     for step in plan.steps {
-        world.observed.running.push(Running {
-            step,
-            since: world.observed.at,
-        });
+        world
+            .observed
+            .running
+            .push(Running::begun(step, world.observed.at));
     }
     world.desired.windows = Default::default();
     let plan = reconciler::planning::plan(&world.desired, &world.observed);

@@ -383,10 +383,10 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
     let mut world = two_rooms();
     check(&world, &["reset r101 20 whole", "r102 15: Busy"]);
     let first = of(&world).steps.remove(0);
-    world.observed.running.push(Running {
-        step: first,
-        since: world.observed.at,
-    });
+    world
+        .observed
+        .running
+        .push(Running::begun(first, world.observed.at));
     check(&world, &["r102 15: Busy"]);
     let wake = of(&world).holds[0].wake.unwrap();
     assert_eq!(wake, world.observed.at + SignedDuration::from_secs(201));
@@ -395,10 +395,10 @@ fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
     // The circuit bears 40 hosts: not those of a third room besides.
     world.room("r103", "lab", 10);
     let second = of(&world).steps.remove(0);
-    world.observed.running.push(Running {
-        step: second,
-        since: world.observed.at,
-    });
+    world
+        .observed
+        .running
+        .push(Running::begun(second, world.observed.at));
     world.pass(10);
     check(&world, &["r103 10: Busy"]);
     let mut world = two_rooms();
@@ -426,10 +426,10 @@ fn images_and_resets_wait_for_one_another() {
     // The reset began before.
     let mut before = stale();
     let reset = of(&before).steps.remove(0);
-    before.observed.running.push(Running {
-        step: reset,
-        since: before.observed.at,
-    });
+    before
+        .observed
+        .running
+        .push(Running::begun(reset, before.observed.at));
     world.observed.running = before.observed.running;
     check(&world, &["ubuntu: Busy"]);
     world.observed.running.clear();

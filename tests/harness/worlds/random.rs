@@ -371,10 +371,10 @@ fn run(world: &mut World, dice: &mut Dice) {
     }
     for step in plan(&world.desired, &world.observed).steps {
         if dice.once_in(2) {
-            world.observed.running.push(Running {
-                step,
-                since: world.observed.at,
-            });
+            world
+                .observed
+                .running
+                .push(Running::begun(step, world.observed.at));
         }
     }
     world.pass(dice.pick(&[0, 1, 3, 20, 200, -30]));

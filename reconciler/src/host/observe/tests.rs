@@ -154,6 +154,7 @@ fn desired() -> Desired {
         append: name("ro"),
     };
     let class = DesiredClass {
+        download: schema::fleet::DownloadType::Torrent,
         start_conf: String::new(),
         os: vec![os("ubuntu"), os("win")],
     };
@@ -197,6 +198,9 @@ fn desired() -> Desired {
             (name("r102"), room(listed)),
         ]
         .into(),
+        exams: Vec::new(),
+        retries: schema::fleet::Retries::default(),
+        rollout: schema::fleet::Rollout::default(),
         test_classes: BTreeMap::new(),
         power: BTreeMap::new(),
     }

@@ -1,8 +1,10 @@
 //! Released images: absent, downloaded and verified, active, seeded.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use schema::fleet::DomainJoin;
-use schema::name::{HostName, ImageName, VersionName};
+use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::units::Bytes;
 
 use crate::planning::action::{Action, Reason, Step};
@@ -40,7 +42,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         if let Probe::Seen(live) = live
             && desired.images.keys().any(|(wanted, _)| wanted == image)
         {
-            seed(drafts, image, live);
+            seed(drafts, image, live, &observed.seeded);
         }
     }
 }
@@ -226,10 +228,19 @@ impl Named<'_> {
 
 /// Torrents of released images; those of others are their makers' affair. No window: an image without
 /// its torrent leaves clients waiting, and one with an old torrent is overwritten by its seeder.
-fn seed(drafts: &mut Drafts<'_>, image: &ImageName, live: &LiveImage) {
+fn seed(
+    drafts: &mut Drafts<'_>,
+    image: &ImageName,
+    live: &LiveImage,
+    seeded: &Probe<BTreeSet<FileName>>,
+) {
     for (file, found) in live.files(image) {
         let reason = match found.torrent {
-            Torrent::Current => continue,
+            // A server that was restarted, or a seeder that died.
+            Torrent::Current => match seeded {
+                Probe::Seen(seeded) if !seeded.contains(&file) => Reason::NotSeeded,
+                Probe::Seen(_) | Probe::Unseen(_) => continue,
+            },
             Torrent::Missing => Reason::Absent,
             Torrent::Stale => Reason::Outdated,
         };

@@ -182,7 +182,10 @@ fn commands(class: &DesiredClass, loads: bool) -> CommandLine {
     };
     let fill = loads && class.download != DownloadType::Rsync;
     let restore = class.os.iter().enumerate().filter_map(restore);
-    let mut all = fill.then_some(Command::InitCache).into_iter().chain(restore);
+    let mut all = fill
+        .then_some(Command::InitCache)
+        .into_iter()
+        .chain(restore);
     match all.next() {
         Some(first) => all
             .fold(CommandLine::new(first), CommandLine::then)
@@ -215,7 +218,9 @@ struct Held {
 impl<'a> RoomReset<'a> {
     /// The hosts that are to be reset now, if there are any and no gate of the room is closed. All others are held.
     fn sift(&self, rollouts: &Rollouts<'_>, drafts: &mut Drafts<'_>) -> Option<Ready<'a>> {
-        let Self { observed, place, .. } = self;
+        let Self {
+            observed, place, ..
+        } = self;
         let judge = place.judge(self.desired, observed);
         let mut held = Held::default();
         let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
@@ -232,7 +237,9 @@ impl<'a> RoomReset<'a> {
             };
             match judge.next_try(host, host_due) {
                 Try::NotNeeded => {}
-                Try::Now | Try::Later(_) | Try::InUse(_) if let Some(gate) = suspension(observed, host) => {
+                Try::Now | Try::Later(_) | Try::InUse(_)
+                    if let Some(gate) = suspension(observed, host) =>
+                {
                     held.suspended.push(gate);
                 }
                 Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
@@ -298,10 +305,18 @@ impl<'a> RoomReset<'a> {
         } = held;
         if !gave_up.is_empty() {
             let next = self.next_due();
-            drafts.hold(self.goal(gave_up.len()), Gate::GaveUp { hosts: gave_up }, next);
+            drafts.hold(
+                self.goal(gave_up.len()),
+                Gate::GaveUp { hosts: gave_up },
+                next,
+            );
         }
         if !stalled.is_empty() {
-            drafts.hold(self.goal(stalled.len()), Gate::Stalled { hosts: stalled }, None);
+            drafts.hold(
+                self.goal(stalled.len()),
+                Gate::Stalled { hosts: stalled },
+                None,
+            );
         }
         if let Some(cause) = blind.first() {
             drafts.hold(self.goal(blind.len()), Gate::Unseen(cause.clone()), None);
@@ -338,7 +353,11 @@ impl<'a> RoomReset<'a> {
         circuits: &[(Circuit, Pace)],
         loads: Option<&ImageName>,
     ) -> Result<Open, Closed> {
-        let Self { desired, observed, place } = self;
+        let Self {
+            desired,
+            observed,
+            place,
+        } = self;
         let closed = |gate| Closed { gate, wake: None };
         let open = gates::room_window(desired, place.name, place.room, observed.at)?;
         if let Some(next) = self.next_due()

@@ -64,10 +64,7 @@ fn running(hosts: &[&str]) -> Running {
         circuits: Vec::new(),
         force_from: None,
     };
-    Running {
-        step: Step::new(action, Reason::Absent),
-        since: NOW,
-    }
+    Running::begun(Step::new(action, Reason::Absent), NOW)
 }
 
 #[tokio::test]

@@ -21,10 +21,7 @@ impl<'a> Rollouts<'a> {
         let progress = observed.live.iter().filter_map(|(image, live)| {
             let (file, found) = live.seen()?.files(image).last()?;
             let stamp = found.record.as_ref()?.timestamp.as_ref()?;
-            let wanted = Wanted {
-                file: &file,
-                stamp,
-            };
+            let wanted = Wanted { file: &file, stamp };
             let rooms = places.iter().filter(|place| place.uses(image));
             Some((image, of_image(desired, observed, image, wanted, rooms)?))
         });
@@ -71,10 +68,13 @@ fn of_image<'p>(
         rooms.insert(place.name, hosts.collect());
     }
     let first = || {
-        let has = rooms.values().flatten().filter_map(|(_, standing)| match standing {
-            Standing::Has(since) => Some(*since),
-            _ => None,
-        });
+        let has = rooms
+            .values()
+            .flatten()
+            .filter_map(|(_, standing)| match standing {
+                Standing::Has(since) => Some(*since),
+                _ => None,
+            });
         has.min()
     };
     // Of an image that was made on site nobody noted when it came.

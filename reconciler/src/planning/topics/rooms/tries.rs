@@ -100,12 +100,16 @@ impl<'a> Judge<'a> {
         let Some(last) = last.filter(|last| resolved.is_none_or(|at| last.at > at)) else {
             return Try::Now;
         };
-        let Retries { tries: most, wait, .. } = self.desired.retries;
+        let Retries {
+            tries: most, wait, ..
+        } = self.desired.retries;
         let wait = wait.to_duration();
         if matches!(last.outcome, HostOutcome::InUse { .. }) {
             return match self.in_use {
                 InUse::Skip => Try::InUse(None),
-                InUse::Wait | InUse::ForceAfter(_) => self.at(last.at + wait, |at| Try::InUse(Some(at))),
+                InUse::Wait | InUse::ForceAfter(_) => {
+                    self.at(last.at + wait, |at| Try::InUse(Some(at)))
+                }
             };
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
@@ -113,7 +117,9 @@ impl<'a> Judge<'a> {
             return Try::No(last.outcome.to_string());
         }
         let doubled = i32::try_from(tries.saturating_sub(1)).map_or(0, |more| 1 << more.min(10));
-        let wait = wait.saturating_mul(doubled.max(1)).min(LONGEST_WAIT.max(wait));
+        let wait = wait
+            .saturating_mul(doubled.max(1))
+            .min(LONGEST_WAIT.max(wait));
         self.at(last.at + wait, Try::Later)
     }
 

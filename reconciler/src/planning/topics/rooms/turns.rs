@@ -113,7 +113,10 @@ fn table(desired: &Desired, observed: &Observed, ready: &[Ready<'_>]) -> Timetab
         });
     }
     for (host, _) in observed.busy.seen().into_iter().flatten() {
-        let device = observed.devices.seen().and_then(|devices| devices.get(host));
+        let device = observed
+            .devices
+            .seen()
+            .and_then(|devices| devices.get(host));
         if let Some(device) = device
             && let Some(room) = desired.rooms.get(&device.room)
         {
