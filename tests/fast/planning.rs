@@ -6,4 +6,5 @@ mod audit;
 mod cases;
 mod oracle;
 mod properties;
+mod rooms;
 mod timetable;

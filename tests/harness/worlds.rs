@@ -468,6 +468,23 @@ impl World {
         self.note(at, entry);
     }
 
+    /// Notes what became of a host at an occurrence of the reset of `r101`.
+    ///
+    /// # Panics
+    ///
+    /// Never: what it writes is the identity of a step.
+    #[expect(clippy::expect_used, reason = "a test may panic")]
+    pub fn outcome_of(&mut self, host: &str, due: Timestamp, at: Timestamp, outcome: HostOutcome) {
+        let step = serde_json::from_value(format!("reset/r101/{due}").into());
+        let entry = Entry::Host {
+            step: step.expect("any text is one"),
+            host: name(host),
+            outcome,
+            version: None,
+        };
+        self.note(at, entry);
+    }
+
     /// Notes something in the journal.
     pub fn note(&mut self, at: Timestamp, entry: Entry) {
         self.observed.journal.fold(&Record {

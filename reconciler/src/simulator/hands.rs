@@ -52,7 +52,10 @@ impl Port {
             Action::Seed { image, file } => self.seed(image, file).await,
             Action::ResetRoom { .. } => self.reset(&step.action, tell).await,
             // No host of the simulation is seen to be left on.
-            Action::SwitchOff { .. } => Ok(()),
+            Action::SwitchOff { hosts } => {
+                self.switch_off(hosts);
+                Ok(())
+            }
         }
     }
 

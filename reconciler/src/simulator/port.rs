@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::bug::Bug;
 use super::event::What;
 use super::fault::{Kind, Sense};
+use super::pc::Phase;
 use super::time::{DAY, Moment, Until};
 use super::truth::School;
 use super::world::World;
@@ -261,6 +262,15 @@ impl Port {
                 .map(|(host, _)| (host.clone(), Busy::Orphan))
                 .collect()
         };
+        let left_on = school.pcs.iter().filter(|(host, pc)| {
+            let is_idle = match pc.phase {
+                Phase::Linbo => true,
+                Phase::Booting(answers) => answers <= now,
+                Phase::Off | Phase::Syncing { .. } => false,
+            };
+            pc.woken && is_idle && !ours(host)
+        });
+        let left_on = left_on.map(|(host, _)| host.clone()).collect();
         let seeded = school.disk.live.iter().flat_map(|(image, live)| {
             let seen = live.seen();
             let files = seen
@@ -284,7 +294,7 @@ impl Port {
             reports,
             busy: probe(blind(Sense::Busy), busy),
             orders: Probe::Seen(Orders::default()),
-            left_on: Probe::Seen(BTreeSet::new()),
+            left_on: Probe::Seen(left_on),
             onboot: Probe::Seen(BTreeMap::new()),
             seeded: Probe::Seen(seeded),
             journal: school.disk.journal.clone(),

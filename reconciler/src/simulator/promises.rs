@@ -14,14 +14,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
-use schema::name::{ClassName, HostName, ImageName, PowerGroupName};
+use schema::name::{ClassName, HostName, ImageName};
 
 use super::event::What;
 use super::remote::Remote;
 use super::time::Moment;
 use super::truth::{Contents, School};
 use crate::manifest::Manifest;
-use crate::planning::{Desired, Step};
+use crate::planning::{Circuit, Desired, Step};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ struct Book {
     /// When a host was told to put back which images, and nothing was heard of it since.
     orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
     /// When hosts on a circuit were woken.
-    wakes: BTreeMap<PowerGroupName, Vec<Moment>>,
+    wakes: BTreeMap<Circuit, Vec<Moment>>,
     /// Images that have had a base.
     bases: BTreeSet<ImageName>,
     /// Classes that have had a `start.conf`.

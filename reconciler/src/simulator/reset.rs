@@ -1,7 +1,7 @@
 //! How a room is reset: hosts woken at the pace of their circuit, each told what to restore.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use schema::name::{HostName, ImageName};
 
@@ -15,14 +15,25 @@ use super::truth::Contents;
 use super::word::{self, Run};
 use crate::config::Driver;
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::Action;
-use crate::planning::action::Wake;
+use crate::planning::action::{Pace, Wake};
+use crate::planning::{Action, Circuit};
 use crate::world::{Failure, Progress};
 
 /// How long the driver waits for LINBO to answer.
 const ANSWER: i64 = 8 * MINUTE;
 /// How long it waits for a sync to end.
 const LONGEST: i64 = 60 * MINUTE;
+/// How long it waits before it looks again whether a circuit bears one more.
+const FULL: i64 = 15 * SECOND;
+
+/// What hangs on one circuit of a school.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// When the next host may be woken.
+    next: Moment,
+    /// Hosts that were woken and may still be on.
+    hosts: BTreeSet<HostName>,
+}
 
 /// What the driver does next about a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,35 +59,18 @@ impl Port {
         else {
             return Ok(());
         };
-        // Each room keeps the tightest of its bounds; the planner keeps rooms of one circuit apart.
-        let paces = || circuits.iter().map(|(_, pace)| pace);
-        let wake_per_minute = paces().map(|pace| pace.wake_per_minute).min();
-        let wake_per_minute = wake_per_minute.unwrap_or(u32::MAX);
-        let on_at_once = paces().map(|pace| pace.on_at_once).min();
-        let on_at_once = on_at_once.unwrap_or(u32::MAX);
-        let (gap, mut free) = if self.has(Bug::WakesAllAtOnce) {
-            (0, hosts.len())
-        } else {
-            // Rounded up: a wake too many in a minute is one too many.
-            (
-                (MINUTE + i64::from(wake_per_minute) - 1) / i64::from(wake_per_minute),
-                on_at_once as usize,
-            )
-        };
         let mut waiting: VecDeque<&Wake> = hosts.iter().collect();
         let mut queue: BinaryHeap<Reverse<(Moment, usize, Next)>> = BinaryHeap::new();
-        let mut next_wake = self.true_now();
         let mut asleep: Vec<&HostName> = Vec::new();
         loop {
             let now = self.true_now();
-            while free > 0 && next_wake <= now {
-                let Some(wake) = waiting.pop_front() else {
+            while let Some(wake) = waiting.front().copied() {
+                if self.admit(&wake.host, circuits) > now {
                     break;
-                };
+                }
+                waiting.pop_front();
                 let index = asleep.len();
                 asleep.push(&wake.host);
-                free -= 1;
-                next_wake = now + gap;
                 self.wake(&wake.host);
                 tell(Progress::Admitted(wake.host.clone()));
                 queue.push(Reverse((
@@ -86,8 +80,8 @@ impl Port {
                 )));
             }
             let event = queue.peek().map(|Reverse((at, ..))| *at);
-            let wake = (free > 0 && !waiting.is_empty()).then_some(next_wake);
-            let Some(at) = event.into_iter().chain(wake).min() else {
+            let turn = waiting.front().map(|wake| self.turn(&wake.host, circuits));
+            let Some(at) = event.into_iter().chain(turn).min() else {
                 return Ok(());
             };
             self.until(at).await;
@@ -107,10 +101,67 @@ impl Port {
                     },
                     Next::Judge(began) => self.judge(host, began),
                 };
-                free += 1;
                 if !self.is(|kind| matches!(kind, Kind::Silent)) {
                     tell(Progress::Host(host.clone(), outcome));
                 }
+            }
+        }
+    }
+
+    /// Takes a host's turn on all of its circuits, unless that comes later: when it does.
+    fn admit(&self, host: &HostName, circuits: &[(Circuit, Pace)]) -> Moment {
+        let now = self.true_now();
+        let turn = self.turn(host, circuits);
+        if turn > now {
+            return turn;
+        }
+        let mut loads = self.world.sites[self.site].loads.borrow_mut();
+        for (circuit, pace) in circuits {
+            let load = loads.entry(circuit.clone()).or_default();
+            let wakes = i64::from(pace.wake_per_minute.max(1));
+            // Rounded up: a wake too many in a minute is one too many.
+            load.next = now + (MINUTE + wakes - 1) / wakes;
+            load.hosts.insert(host.clone());
+        }
+        now
+    }
+
+    /// When the next host may be woken on these circuits, as far as that can be told.
+    fn turn(&self, host: &HostName, circuits: &[(Circuit, Pace)]) -> Moment {
+        let now = self.true_now();
+        if self.has(Bug::WakesAllAtOnce) {
+            return now;
+        }
+        let mut school = self.school().borrow_mut();
+        let zone = school.zone.clone();
+        let mut loads = self.world.sites[self.site].loads.borrow_mut();
+        let turns = circuits.iter().map(|(circuit, pace)| {
+            let load = loads.entry(circuit.clone()).or_default();
+            load.hosts.retain(|host| {
+                school.pcs.get_mut(host).is_some_and(|pc| {
+                    pc.settle(now, &zone);
+                    pc.is_on(now)
+                })
+            });
+            let is_full = load.hosts.len() >= pace.on_at_once as usize;
+            if is_full && !load.hosts.contains(host) {
+                load.next.max(now + FULL)
+            } else {
+                load.next
+            }
+        });
+        turns.max().unwrap_or(now).max(now)
+    }
+
+    /// Switches off what was left on.
+    pub(super) fn switch_off(&self, hosts: &[HostName]) {
+        let mut school = self.school().borrow_mut();
+        for host in hosts {
+            if let Some(pc) = school.pcs.get_mut(host)
+                && pc.phase == Phase::Linbo
+            {
+                pc.phase = Phase::Off;
+                pc.woken = false;
             }
         }
     }

@@ -18,6 +18,7 @@ use super::event::{Event, What};
 use super::fault::{Fault, Kind};
 use super::promises::{Promises, Scene};
 use super::remote::Remote;
+use super::reset::Load;
 use super::rest::{Rest, wake};
 use super::script::{Script, Turn};
 use super::time::{DAY, Due, MINUTE, Moment, Time};
@@ -25,7 +26,7 @@ use super::truth::{Disk, School};
 use super::uplink::Uplink;
 use crate::config::Driver;
 use crate::manifest::Manifest;
-use crate::planning::{Desired, Plan, Server, Step};
+use crate::planning::{Circuit, Desired, Plan, Server, Step};
 
 /// The grid of the timer that starts passes.
 const TIMER: i64 = 5 * MINUTE;
@@ -50,6 +51,8 @@ pub(super) struct Site {
     changes: Cell<u64>,
     pub(super) rest: Rest,
     saved: RefCell<Option<Disk>>,
+    /// What hangs on each circuit.
+    pub(super) loads: RefCell<BTreeMap<Circuit, Load>>,
     desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
@@ -100,6 +103,7 @@ impl World {
             changes: Cell::new(0),
             rest: Rest::default(),
             saved: RefCell::default(),
+            loads: RefCell::default(),
             desired: RefCell::default(),
             foretold: RefCell::default(),
         };

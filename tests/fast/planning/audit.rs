@@ -1,10 +1,8 @@
 //! Every rule of the judge notices what it is there for.
 
 use harness::worlds::{GIB, World, at, day, digest, name, os, windows};
-use reconciler::planning::{
-    Action, Busy, Circuit, Plan, Probe, Purpose, Running, Step, audit, plan,
-};
-use schema::fleet::{DomainJoin, PowerBudget, ResetCommand};
+use reconciler::planning::{Action, Busy, Plan, Probe, Purpose, Running, Step, audit, plan};
+use schema::fleet::{DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand};
 use schema::units::Bytes;
 
 /// A world on a Monday evening in which every action is planned, each room on a circuit of its own.
@@ -200,10 +198,7 @@ const SEEDS: &[(&str, Seed)] = &[
             }
         });
     }),
-    ("of another class or circuit", |world, _| {
-        world.room_mut("r1").power_group = Some(name("b"));
-    }),
-    ("of another class or circuit", |world, _| {
+    ("of another class", |world, _| {
         world.room_mut("r1").class = name("lab2");
     }),
     ("devices.csv does not give", |world, _| {
@@ -228,15 +223,29 @@ const SEEDS: &[(&str, Seed)] = &[
     ("not there as a whole", |world, _| {
         world.live_mut("calm").uploading = true;
     }),
-    ("does not keep the pace", |_, plan| {
+    ("does not keep the budgets", |_, plan| {
         reset(plan, |action| {
             if let Action::ResetRoom { circuits, .. } = action {
                 circuits[0].1.wake_per_minute += 1;
             }
         });
     }),
-    ("would overload its circuit", share_circuit),
-    ("would wake hosts while another", share_circuit),
+    ("does not keep the budgets", |world, _| {
+        world.room_mut("r1").power_group = Some(name("a"));
+    }),
+    ("in an exam", |world, _| {
+        let day = "2026-11-23".parse().unwrap();
+        world.desired.exams = vec![Exam {
+            dates: day,
+            rooms: ExamRooms::All,
+        }];
+    }),
+    ("outside its window", |world, _| {
+        world.room_mut("r1").windows.reset = Some(windows(&["sat 10:00–12:00"]));
+    }),
+    ("within lessons", |world, _| {
+        world.room_mut("r1").windows.lessons = Some(windows(&["daily 00:00–24:00"]));
+    }),
 ];
 
 fn import(plan: &mut Plan) {
@@ -251,13 +260,6 @@ fn import(plan: &mut Plan) {
 
 fn reset(plan: &mut Plan, change: fn(&mut Action)) {
     change(&mut step(plan, "reset/r1").action);
-}
-
-fn share_circuit(world: &mut World, plan: &mut Plan) {
-    world.room_mut("r2").power_group = Some(name("a"));
-    if let Action::ResetRoom { circuits, .. } = &mut step(plan, "reset/r2").action {
-        circuits[0].0 = Circuit::Group(name("a"));
-    }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, plan, predict};
-use schema::fleet::{PowerBudget, ResetCommand, RoomHosts};
+use schema::fleet::{ResetCommand, RoomHosts};
 
-const MONDAY: &str = "2026-11-23T18:30";
+pub(super) const MONDAY: &str = "2026-11-23T18:30";
 
-fn of(world: &World) -> Plan {
+pub(super) fn of(world: &World) -> Plan {
     plan(&world.desired, &world.observed)
 }
 
@@ -63,12 +63,12 @@ fn short(world: &World) -> Vec<String> {
 }
 
 #[track_caller]
-fn check(world: &World, expected: &[&str]) {
+pub(super) fn check(world: &World, expected: &[&str]) {
     assert_eq!(short(world), expected, "{:#?}", of(world).holds);
 }
 
 /// The school of Monday evening whose hosts were last reset long ago.
-fn stale() -> World {
+pub(super) fn stale() -> World {
     let mut world = World::school(at(MONDAY));
     world.observed.journal = Default::default();
     world
@@ -123,6 +123,9 @@ fn a_room_too_large_for_any_window_tells_a_person() {
     let mut world = stale();
     world.desired.windows.reset = windows(&["daily 18:15–18:30"]);
     world.observed.at = at("2026-11-23T18:15");
+    check(&world, &["reset r101 1", "r101 19: TooLate"]);
+    // One would fit in, if there were a minute more.
+    world.desired.windows.reset = windows(&["daily 18:15–18:29"]);
     check(&world, &["r101 20: TooLong"]);
     assert!(of(&world).holds[0].gate.is_failure());
 }
@@ -206,9 +209,14 @@ fn a_host_in_use_is_asked_again_as_long_as_the_window_is_open() {
     for _ in 0..6 {
         check(&world, &["reset r101 1"]);
         world.outcome("r101-pc01", world.observed.at, in_use.clone());
-        check(&world, &["r101 1: Retry"]);
+        check(&world, &["r101 1: InUse"]);
         world.pass(10);
     }
+    world.room_mut("r101").in_use = schema::policy::InUse::Skip;
+    world.outcome("r101-pc01", world.observed.at, in_use);
+    world.pass(60);
+    check(&world, &["r101 1: InUse"]);
+    assert_eq!(of(&world).holds[0].wake, Some(at("2026-11-25T18:00")));
 }
 
 #[test]
@@ -236,11 +244,11 @@ fn a_host_is_tried_again_and_then_given_up() {
             world.outcome("r101-pc01", world.observed.at, outcome.clone());
             if attempt < tries {
                 check(&world, &["r101 1: Retry"]);
-                assert_eq!(
-                    of(&world).holds[0].wake,
-                    Some(world.observed.at + minutes(10))
-                );
-                world.pass(9);
+                // Each wait is twice as long as the one before.
+                let wait = 10 << (attempt - 1);
+                let wake = world.observed.at + minutes(wait);
+                assert_eq!(of(&world).holds[0].wake, Some(wake));
+                world.pass(wait - 1);
                 check(&world, &["r101 1: Retry"]);
                 world.pass(1);
             }
@@ -370,47 +378,6 @@ fn backoff_holds_and_ends() {
     check(&world, &["r101 20: Backoff"]);
     world.pass(1);
     check(&world, &["reset r101 20 whole"]);
-}
-
-fn two_rooms() -> World {
-    let mut world = stale();
-    world.room("r102", "lab", 15);
-    world
-}
-
-#[test]
-fn the_second_room_waits_for_the_waking_of_the_first_on_its_circuit() {
-    let mut world = two_rooms();
-    check(&world, &["reset r101 20 whole", "r102 15: Busy"]);
-    let first = of(&world).steps.remove(0);
-    world
-        .observed
-        .running
-        .push(Running::begun(first, world.observed.at));
-    check(&world, &["r102 15: Busy"]);
-    let wake = of(&world).holds[0].wake.unwrap();
-    assert_eq!(wake, world.observed.at + SignedDuration::from_secs(201));
-    world.observed.at = wake;
-    check(&world, &["reset r102 15 whole"]);
-    // The circuit bears 40 hosts: not those of a third room besides.
-    world.room("r103", "lab", 10);
-    let second = of(&world).steps.remove(0);
-    world
-        .observed
-        .running
-        .push(Running::begun(second, world.observed.at));
-    world.pass(10);
-    check(&world, &["r103 10: Busy"]);
-    let mut world = two_rooms();
-    world.desired.power.insert(
-        name("annex"),
-        PowerBudget {
-            wake_per_minute: 6,
-            on_at_once: 40,
-        },
-    );
-    world.room_mut("r102").power_group = Some(name("annex"));
-    check(&world, &["reset r101 20 whole", "reset r102 15 whole"]);
 }
 
 #[test]

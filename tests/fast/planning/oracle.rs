@@ -1,13 +1,12 @@
 //! What no plan may do, found out the plain way: from civil times, rows and files.
 
-use std::collections::BTreeMap;
-
 use harness::worlds::World;
 use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use reconciler::linbo::devices::Device;
 use reconciler::planning::{Action, Circuit, Plan, Probe, Step};
 use schema::fleet::{DomainJoin, RoomHosts};
+use schema::name::PowerGroupName;
 use schema::schedule::{Window, Windows};
 
 /// Whether any window is open, by the clock on the wall. Within the hour that exists twice the wall
@@ -174,13 +173,10 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
             ..
         } => {
             let wanted = desired.rooms.get(room).unwrap();
-            let [(Circuit::Group(power), pace)] = circuits.as_slice() else {
-                unreachable!("{circuits:?}")
-            };
             let systems = i64::try_from(desired.classes.get(class).unwrap().os.len()).unwrap();
-            let n = i64::try_from(hosts.len()).unwrap();
-            let rounds = n.div_euclid(pace.on_at_once.into()).max(1);
-            let minutes = n / i64::from(pace.wake_per_minute) + (5 + 10 * systems) * rounds;
+            let loads = circuits.contains(&desired.loading());
+            // A room may begin with the hosts that fit in; of each of them there is time enough.
+            let minutes = 5 + 10 * systems + if loads { 15 } else { 0 };
             span = is_disturbed(&desired.windows.reset, world, minutes);
             let today = observed.at.to_zoned(desired.zone.clone()).date();
             let free = desired
@@ -188,17 +184,18 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
                 .iter()
                 .any(|(first, last, _)| first <= today && today <= last);
             check(!free, "is in the holidays");
-            let budget = desired.power.get(power).unwrap();
-            check(
-                pace.on_at_once == budget.on_at_once
-                    && pace.wake_per_minute == budget.wake_per_minute,
-                "is too fast",
-            );
-            check(
-                class == &wanted.class
-                    && *power == reconciler::planning::Desired::circuit_of(wanted),
-                "is of another class or circuit",
-            );
+            let loading = loads.then(|| desired.loading());
+            let mut bounds = vec![(Circuit::School, desired.power[&PowerGroupName::default()])];
+            if let Some(group) = &wanted.power_group {
+                bounds.push((Circuit::Group(group.clone()), desired.power[group]));
+            }
+            if let Some(own) = wanted.power {
+                bounds.push((Circuit::Room(room.clone()), own));
+            }
+            let bounds = bounds.into_iter().map(|(of, budget)| (of, budget.into()));
+            let bounds: Vec<_> = bounds.chain(loading).collect();
+            check(*circuits == bounds, "does not keep the budgets of the room");
+            check(class == &wanted.class, "is of another class");
             check(
                 world.images_of(room) == images.iter().cloned().collect(),
                 "restores other images",
@@ -236,9 +233,7 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
 }
 
 fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
-    let World {
-        desired, observed, ..
-    } = world;
+    let observed = &world.observed;
     let mut wrong = Vec::new();
     let running = observed
         .running
@@ -247,30 +242,8 @@ fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
     let all: Vec<_> = running
         .chain(plan.steps.iter().map(|step| (step, None)))
         .collect();
-    let mut on: BTreeMap<_, u32> = BTreeMap::new();
-    let mut waking: BTreeMap<_, u32> = BTreeMap::new();
-    let mut downloads = 0;
-    for (step, since) in &all {
-        match &step.action {
-            Action::Download { .. } => downloads += 1,
-            Action::ResetRoom {
-                circuits, hosts, ..
-            } => {
-                let [(Circuit::Group(power), pace)] = circuits.as_slice() else {
-                    unreachable!("{circuits:?}")
-                };
-                let hosts = u32::try_from(hosts.len()).unwrap();
-                *on.entry(power).or_default() += hosts.min(pace.on_at_once);
-                let wakes_for =
-                    SignedDuration::from_secs(i64::from(hosts * 60 / pace.wake_per_minute));
-                let wakes = since.is_none_or(|since| {
-                    hosts > pace.on_at_once || since + wakes_for >= observed.at
-                });
-                *waking.entry(power).or_default() += u32::from(wakes);
-            }
-            _ => {}
-        }
-    }
+    let is_download = |(step, _): &&(&Step, _)| matches!(step.action, Action::Download { .. });
+    let downloads = all.iter().filter(is_download).count();
     let news = !plan.steps.is_empty();
     for (step, other) in pairs(&all) {
         if collide(&step.action, &other.action) {
@@ -280,17 +253,6 @@ fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
     if downloads > 1 && news {
         wrong.push("two downloads at a time".to_owned());
     }
-    for (power, on) in on {
-        if on > desired.power.get(power).unwrap().on_at_once {
-            wrong.push(format!("{on} hosts on at a time on {power}"));
-        }
-    }
-    wrong.extend(
-        waking
-            .iter()
-            .filter(|(_, rooms)| **rooms > 1)
-            .map(|(power, _)| format!("two rooms wake on {power}")),
-    );
     wrong
 }
 

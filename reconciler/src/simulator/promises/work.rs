@@ -216,41 +216,39 @@ pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<
     let Some(desired) = scene.desired else {
         return Vec::new();
     };
-    let group_of = |host: &HostName| {
-        let room = &scene.school.devices.get(host)?.room;
-        desired.rooms.get(room).map(Desired::circuit_of)
+    let circuits_of = |host: &HostName| {
+        let name = &scene.school.devices.get(host)?.room;
+        Some(desired.circuits_of(name, desired.rooms.get(name)?))
     };
-    let Some(group) = group_of(host) else {
+    let Some(circuits) = circuits_of(host) else {
         return vec![(5, format!("{host} is woken, and has no room"))];
     };
-    let Some(budget) = desired.power.get(&group) else {
-        return Vec::new();
-    };
-    let on = scene
-        .school
-        .woken(scene.now)
-        .filter(|host| group_of(host).as_ref() == Some(&group))
-        .count();
     let mut found = Vec::new();
-    if on > budget.on_at_once as usize {
-        found.push((
-            5,
-            format!(
-                "{on} hosts are on in circuit {group}, which bears {}",
-                budget.on_at_once
-            ),
-        ));
-    }
-    let wakes = book.wakes.entry(group.clone()).or_default();
-    wakes.retain(|at| scene.now - *at < 60_000);
-    wakes.push(scene.now);
-    if wakes.len() > budget.wake_per_minute as usize {
-        let how = format!(
-            "{} hosts are woken in a minute in circuit {group}, which bears {}",
-            wakes.len(),
-            budget.wake_per_minute
-        );
-        found.push((5, how));
+    for (circuit, pace) in circuits {
+        let hangs_on_it = |host: &HostName| {
+            let circuits = circuits_of(host).into_iter().flatten();
+            circuits.into_iter().any(|(other, _)| other == circuit)
+        };
+        let woken = scene.school.woken(scene.now);
+        let on = woken.filter(|host| hangs_on_it(host)).count();
+        if on > pace.on_at_once as usize {
+            let bears = pace.on_at_once;
+            found.push((
+                5,
+                format!("{on} hosts are on in {circuit}, which bears {bears}"),
+            ));
+        }
+        let wakes = book.wakes.entry(circuit.clone()).or_default();
+        wakes.retain(|at| scene.now - *at < 60_000);
+        wakes.push(scene.now);
+        if wakes.len() > pace.wake_per_minute as usize {
+            let how = format!(
+                "{} hosts are woken in a minute in {circuit}, which bears {}",
+                wakes.len(),
+                pace.wake_per_minute
+            );
+            found.push((5, how));
+        }
     }
     found
 }

@@ -23,6 +23,16 @@ pub(super) fn admit(
     ready: Vec<Ready<'_>>,
     drafts: &mut Drafts<'_>,
 ) {
+    let is_at_work = |room: &Ready<'_>| {
+        observed.running.iter().any(|running| {
+            matches!(&running.step.action, Action::ResetRoom { room: other, .. } if other == room.name)
+        })
+    };
+    let (at_work, ready): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_at_work);
+    for room in at_work {
+        let hosts = room.hosts.len();
+        drafts.step(room.step(hosts));
+    }
     if ready.is_empty() {
         return;
     }

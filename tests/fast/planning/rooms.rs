@@ -1,0 +1,93 @@
+//! Rooms side by side, and hosts that fail evening after evening.
+
+use std::collections::BTreeMap;
+
+use harness::worlds::{World, applied, at, name, unreachable};
+use jiff::SignedDuration;
+use reconciler::planning::{Probe, Running};
+use schema::fleet::PowerBudget;
+use schema::name::PowerGroupName;
+
+use super::cases::{MONDAY, check, of, stale};
+
+fn two_rooms() -> World {
+    let mut world = stale();
+    world.room("r102", "lab", 15);
+    world
+}
+
+#[test]
+fn the_second_room_waits_for_its_turn_on_what_the_school_bears() {
+    let mut world = two_rooms();
+    let began = world.observed.at;
+    let later = |seconds| began + SignedDuration::from_secs(seconds);
+    check(&world, &["reset r101 20 whole", "r102 15: Turn"]);
+    let plan = of(&world);
+    assert_eq!(plan.holds[0].wake, Some(later(200)));
+    let turns: Vec<_> = plan
+        .turns
+        .iter()
+        .map(|turn| (turn.room.as_str(), turn.hosts, turn.from, turn.until))
+        .collect();
+    assert_eq!(
+        turns,
+        [
+            ("r101", 20, began, later(190 + 15 * 60)),
+            ("r102", 15, later(200), later(340 + 15 * 60))
+        ]
+    );
+    assert_eq!(plan.peaks[0].hosts, 35);
+    // Once most of the first room are on, the second begins a little before its turn.
+    let mut first = Running::begun(plan.steps[0].clone(), began);
+    let hosts = world.hosts();
+    first.admitted = hosts
+        .iter()
+        .take(15)
+        .cloned()
+        .zip((0..15).map(|host| later(10 * host)))
+        .collect();
+    world.observed.running.push(first);
+    world.observed.at = later(130);
+    check(&world, &["r102 15: Turn"]);
+    world.observed.at = later(150);
+    check(&world, &["reset r102 15 whole"]);
+    // Rooms on fuses of their own do not wait for one another where the school bears both.
+    let mut world = two_rooms();
+    let budget = |wake_per_minute, on_at_once| PowerBudget {
+        wake_per_minute,
+        on_at_once,
+    };
+    world.desired.power = BTreeMap::from([
+        (PowerGroupName::default(), budget(60, 100)),
+        (name("main"), budget(6, 40)),
+        (name("annex"), budget(6, 40)),
+    ]);
+    world.room_mut("r101").power_group = Some(name("main"));
+    world.room_mut("r102").power_group = Some(name("annex"));
+    check(&world, &["reset r101 20 whole", "reset r102 15 whole"]);
+}
+
+/// A host that fails evening after evening is left alone until somebody resolves it.
+#[test]
+fn a_host_that_fails_again_and_again_stalls_until_it_is_resumed() {
+    let mut world = World::school(at(MONDAY));
+    let hosts = world.hosts();
+    let evenings = ["2026-11-11", "2026-11-16", "2026-11-18"];
+    for evening in evenings {
+        let when = at(&format!("{evening}T19:00"));
+        let due = at(&format!("{evening}T18:00"));
+        for host in hosts.iter().skip(1) {
+            world.outcome_of(host.as_str(), due, when, applied("ubuntu.qcow2"));
+        }
+        world.outcome_of("r101-pc01", due, when, unreachable());
+    }
+    world.observed.at = at("2026-11-19T18:30");
+    check(&world, &["reset r101 1"]);
+    world.observed.at = at("2026-11-23T18:00");
+    check(&world, &["reset r101 19", "r101 1: Stalled"]);
+    assert!(of(&world).holds[0].gate.needs_a_person());
+    let mut orders = reconciler::planning::Orders::default();
+    orders.resume("host r101-pc01".parse().unwrap(), at("2026-11-20T09:00"));
+    world.observed.orders = Probe::Seen(orders);
+    check(&world, &["reset r101 20 whole"]);
+}
