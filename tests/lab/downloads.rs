@@ -264,7 +264,7 @@ fn a_download_takes_no_more_of_the_line_than_it_may() {
     let (fleet, nord) = school(&big());
     fleet
         .edit("fleet.yaml", |text| {
-            format!("{text}defaults:\n  download_rate: 16 Mbit/s\n")
+            format!("{text}  download_rate: 16 Mbit/s\n")
         })
         .expect("edit");
     fleet.commit("a thin line", |_| Ok(())).expect("commit");

@@ -38,6 +38,10 @@ impl Fleet {
     /// Its image 2026.10.1 is `content`, published and not there yet; no class file is written yet.
     pub(crate) fn small(rooms: impl IntoIterator<Item = Room>, content: &Content) -> Result<Self> {
         let fleet = Self::of("small", [(NORD, rooms.into_iter().collect())])?;
+        // Waves of a day each have tests of their own.
+        fleet.edit("fleet.yaml", |text| {
+            format!("{text}defaults:\n  rollout: at_once\n")
+        })?;
         fleet.release("2026.10.1", content)?;
         fleet.commit("the first release", |_| Ok(()))?;
         Ok(fleet)

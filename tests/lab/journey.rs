@@ -230,7 +230,7 @@ fn schools_do_not_wait_for_each_other_and_windows_comes_from_its_own_school() {
         let host = lab.host(name);
         assert_eq!(
             host.wrapped().expect("commands"),
-            ["new:1", "sync:2", "halt"],
+            ["initcache", "new:1", "sync:2", "halt"],
             "{name}"
         );
         let applied = host.applied().expect("applied").expect("applied");

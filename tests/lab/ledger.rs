@@ -38,7 +38,7 @@ fn what_became_of_each_host_can_be_asked_and_explained() {
         (good, "applied", Value::Null, "wanted"),
         (full, "failed", "cache_full".into(), "unknown"),
         (silent, "unreachable", "no_answer".into(), "unknown"),
-        (in_use, "unreachable", "in_use".into(), "unknown"),
+        (in_use, "in_use", Value::Null, "unknown"),
     ] {
         let found = host(&run.json, name);
         assert_eq!(found["state"], state, "{found}");

@@ -183,7 +183,10 @@ fn a_host_whose_answer_cannot_be_read_is_left_alone() {
         }
     });
     let output = school.nord().run(&[], MONDAY).unwrap();
-    says(&output, &["in use?", "not touched"]);
+    says(
+        &output,
+        &["in use: its operating system refuses root's login"],
+    );
     assert_eq!(host.magic_packets().unwrap(), 0);
     assert_eq!(commands(&school), 0);
 }
@@ -212,7 +215,7 @@ fn sessions_that_cannot_be_listed_stop_resets_and_say_so() {
     assert_eq!(commands(&school), 0);
     school.settings("", "", "");
     school.pass("2026-11-23 18:30:00", 0);
-    assert_eq!(commands(&school), 2);
+    assert_eq!(commands(&school), 3);
 }
 
 #[test]
@@ -316,7 +319,8 @@ fn a_clock_that_jumps_undoes_nothing_and_stops_nothing() {
     }
     school.pass(WEDNESDAY, 0);
     school.pass("2027-03-29 18:05:00", 0);
-    assert_eq!(commands(&school), 3 * once);
+    // Only the first time there was something to load.
+    assert_eq!(commands(&school), 3 * once - 2);
     school.run(&["history"], "2026-11-23 18:05:00", 0);
     school.run(&["status"], "2026-11-23 18:05:00", 0);
     school.assert_clean();
@@ -385,7 +389,7 @@ fn a_full_disk_under_the_journal_lets_nothing_begin() {
     );
     fs::remove_file(&filler).unwrap();
     school.pass("2026-11-25 18:20:00", 0);
-    assert_eq!(commands(&school), 2 * once);
+    assert_eq!(commands(&school), 2 * once - 1);
     school.run(&["history"], "2026-11-25 18:30:00", 0);
     school.assert_clean();
 }

@@ -28,7 +28,7 @@ pub(crate) fn school(pcs: u8, driver: Driver) -> Fleet {
     let fleet = Fleet::small([Room::new("r101", pcs)], &image()).expect("fleet");
     fleet
         .edit("fleet.yaml", |text| {
-            format!("{text}defaults:\n  power: {{ wake_per_minute: 200 }}\n")
+            format!("{text}  power: {{ wake_per_minute: 200 }}\n")
         })
         .expect("power");
     fleet
@@ -175,7 +175,11 @@ fn only_a_host_that_nobody_works_at_is_taken() {
             let is_taken = *login == Login::Nobody;
             let left = if is_taken { State::Off } else { State::Os };
             assert_eq!(pc.state().expect("state"), left, "{login:?}");
-            let all: &[&str] = if is_taken { &["sync:1", "halt"] } else { &[] };
+            let all: &[&str] = if is_taken {
+                &["initcache", "sync:1", "halt"]
+            } else {
+                &[]
+            };
             assert_eq!(ran(&pc), all, "{login:?}");
         }
         assert!(!run.said.contains("mmuster"), "{}", run.said);
@@ -191,8 +195,8 @@ fn a_host_that_comes_up_too_late_is_switched_off() {
     let late = fleet.pc(1);
     late.set_fault(Fault::WakesLate(Duration::from_secs(3)))
         .expect("fault");
-    pass(&nord, "2026-11-25 21:40:00").expect("pass");
-    let hosts = last(&nord, "2026-11-25 21:41:00").expect("history").hosts;
+    pass(&nord, "2026-11-25 21:25:00").expect("pass");
+    let hosts = last(&nord, "2026-11-25 21:26:00").expect("history").hosts;
     let found = hosts.get(&late.name).map_or("nothing", String::as_str);
     assert!(found.starts_with("unreachable: it was woken"), "{found}");
     late.wait_for(State::Linbo, Duration::from_secs(10))
@@ -215,7 +219,7 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
     let mut tried: BTreeMap<&str, usize> = BTreeMap::new();
     let before = fleet.mails().expect("mails").len();
     let mut run = None;
-    // Tried at once, then every ten minutes: three times when it failed, twice when it was silent.
+    // Tried at once, then after ten minutes and after twenty: three times when it failed, twice when it was silent.
     let passes = [
         ("2026-11-25 18:05:00", [1, 1, 1]),
         ("2026-11-25 18:10:00", [1, 1, 1]),
@@ -236,8 +240,8 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
             assert_eq!(found, wanted, "tries of {name} at {at}");
         }
     }
-    assert_eq!(ran(&fails), ["sync:1", "halt"].repeat(3));
-    assert_eq!(ran(&fleet.pc(1)), ["sync:1", "halt"]);
+    assert_eq!(ran(&fails), ["initcache", "sync:1", "halt"].repeat(3));
+    assert_eq!(ran(&fleet.pc(1)), ["initcache", "sync:1", "halt"]);
     let run: Run = run.expect("a pass");
     let text = run.text("holds") + &run.text("troubles");
     assert!(

@@ -152,7 +152,10 @@ fn school(
         test_classes: BTreeMap::new(),
         exams: Vec::new(),
         retries: Retries::default(),
-        rollout: Rollout::default(),
+        rollout: Rollout {
+            waves: None,
+            ..Rollout::default()
+        },
         guard: Guard::default(),
         announce: None,
         suspended: None,

@@ -140,7 +140,8 @@ impl Progress {
             }
         }
         let share = u64::from(rollout.stop_at_failures.get());
-        if failed > 0 && failed as u64 * 100 > open as u64 * share {
+        // One host that is broken says nothing of the image.
+        if failed > 1 && failed as u64 * 100 > open as u64 * share {
             progress.stopped = Some(Stopped {
                 failed,
                 hosts: open,

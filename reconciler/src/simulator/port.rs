@@ -19,7 +19,7 @@ use super::world::World;
 use crate::engine::Event as Told;
 use crate::planning::journal::lines::Contents;
 use crate::planning::{
-    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Torrent, preview,
+    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, Torrent, preview,
 };
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
@@ -293,7 +293,7 @@ impl Port {
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
             reports,
             busy: probe(blind(Sense::Busy), busy),
-            orders: Probe::Seen(Orders::default()),
+            orders: Probe::Seen(self.orders(now)),
             left_on: Probe::Seen(left_on),
             onboot: Probe::Seen(BTreeMap::new()),
             seeded: Probe::Seen(seeded),
@@ -308,6 +308,16 @@ impl Port {
             }
         }
         observed
+    }
+
+    /// When the faults are over, somebody looks after what stands still.
+    fn orders(&self, now: Moment) -> Orders {
+        let mut orders = Orders::default();
+        let resolved = self.world.quiet_from;
+        if now >= resolved {
+            orders.resume(Subject::Server, resolved.timestamp());
+        }
+        orders
     }
 }
 
@@ -329,6 +339,10 @@ impl Hands for Port {
         let mut listen = |progress: Progress| {
             if let Progress::Host(host, outcome) = &progress {
                 hosts.push((host.clone(), outcome.clone()));
+            }
+            // Rooms wait for their turn by what those at work have come to.
+            if matches!(progress, Progress::Host(..) | Progress::Admitted(_)) {
+                self.world.sites[self.site].rest.ended();
             }
             tell(progress);
         };

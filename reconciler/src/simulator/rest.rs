@@ -134,6 +134,8 @@ pub(super) fn wake(plan: &Plan, desired: Option<&Desired>, now: Moment, error: i
     let mut at_latest = |at: Moment| next = next.min(at.max(now + 1));
     for hold in &plan.holds {
         match (&hold.gate, hold.wake) {
+            // Hosts that are quicker than thought let the next room begin earlier.
+            (Gate::Turn, _) => at_latest(now),
             (_, Some(wake)) => at_latest(truly(wake)),
             (
                 Gate::Busy(_) | Gate::HostsBusy(_) | Gate::Uploading(_) | Gate::StartConf(_),

@@ -65,7 +65,7 @@ pub(super) struct World {
     pub(super) tick: i64,
     pub(super) driver: Driver,
     people: bool,
-    quiet_from: Moment,
+    pub(super) quiet_from: Moment,
     pub(super) time: Rc<Time>,
     pub(super) sites: Vec<Site>,
     pub(super) remote: RefCell<Remote>,

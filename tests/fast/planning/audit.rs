@@ -230,8 +230,12 @@ const SEEDS: &[(&str, Seed)] = &[
             }
         });
     }),
-    ("does not keep the budgets", |world, _| {
-        world.room_mut("r1").power_group = Some(name("a"));
+    ("does not keep the budgets", |_, plan| {
+        reset(plan, |action| {
+            if let Action::ResetRoom { circuits, .. } = action {
+                circuits.clear();
+            }
+        });
     }),
     ("in an exam", |world, _| {
         let day = "2026-11-23".parse().unwrap();

@@ -227,15 +227,20 @@ impl<'a> RoomReset<'a> {
         for device in &place.members.hosts {
             let host = &device.host;
             let turn = rollouts.turn(place.images().into_iter(), host, observed.at);
-            let (host_due, lacks) = match turn {
-                None | Some((_, Turn::Has)) => (place.due, None),
-                Some((image, Turn::Open(since))) => (place.due.max(since), Some(image)),
+            let (opened, lacks) = match turn {
+                None | Some((_, Turn::Has)) => (None, None),
+                Some((image, Turn::Open(since))) => (Some(since), Some(image)),
                 Some((image, turn)) => {
                     held.turn(image, turn);
                     continue;
                 }
             };
-            match judge.next_try(host, host_due) {
+            // What the schedule asks for anyway brings the new version too.
+            let (mut host_due, mut next) = (place.due, judge.next_try(host, place.due));
+            if let (Try::NotNeeded, Some(opened)) = (&next, opened.filter(|at| *at > place.due)) {
+                (host_due, next) = (opened, judge.next_try(host, opened));
+            }
+            match next {
                 Try::NotNeeded => {}
                 Try::Now | Try::Later(_) | Try::InUse(_)
                     if let Some(gate) = suspension(observed, host) =>

@@ -54,11 +54,13 @@ fn of_image<'p>(
     wanted: Wanted<'_>,
     places: impl Iterator<Item = &'p Place<'p>>,
 ) -> Option<Progress> {
-    let began = observed.journal.activated(image);
-    let resolved = observed
-        .orders
-        .seen()
-        .and_then(|orders| orders.resumed(&Subject::Image(image.clone())));
+    // Whole seconds are enough, and read better in the identity of a step.
+    let whole = |at: Timestamp| Timestamp::from_second(at.as_second().saturating_add(1)).ok();
+    let began = observed.journal.activated(image).and_then(whole);
+    let resolved = observed.orders.seen().and_then(|orders| {
+        let of_image = orders.resumed(&Subject::Image(image.clone()));
+        of_image.max(orders.resumed(&Subject::Server))
+    });
     let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
     for place in places {
         let hosts = place.members.hosts.iter().map(|device| {
