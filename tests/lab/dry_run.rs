@@ -127,8 +127,7 @@ fn assert_keeps_its_word(school: &OneSchool, at: &str, count: usize) {
     school.pass(at, 0);
     let history = json(school, &["history", "--all", "--limit", "1"], at);
     let passes = history["passes"].as_array().unwrap();
-    let done = steps(&passes[0]);
-    let planned = steps(&planned);
+    let (done, planned) = (by_room(steps(&passes[0])), by_room(steps(&planned)));
     let ids = |steps: &BTreeMap<String, Value>| steps.keys().cloned().collect::<Vec<_>>();
     assert_eq!(ids(&planned), ids(&done), "at {at}");
     assert_eq!(planned.len(), count, "at {at}: {planned:#?}");
@@ -147,6 +146,16 @@ fn assert_keeps_its_word(school: &OneSchool, at: &str, count: usize) {
     }
 }
 
+/// A new version is due since its activation, which a dry run cannot know to the second.
+fn by_room(steps: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let without_time = |id: String| match id.strip_prefix("reset/") {
+        Some(reset) => format!("reset {}", reset.split('/').next().unwrap()),
+        None => id,
+    };
+    let steps = steps.into_iter();
+    steps.map(|(id, step)| (without_time(id), step)).collect()
+}
+
 #[test]
 fn a_pass_does_what_the_dry_run_said() {
     let mut school = OneSchool::ready(2);
@@ -154,7 +163,7 @@ fn a_pass_does_what_the_dry_run_said() {
     assert_keeps_its_word(&school, "2026-11-23 18:20:00", 0);
     school.release("2026.11.1", &small(2));
     school.point("2026.11.1", "the next version");
-    assert_keeps_its_word(&school, "2026-11-24 18:05:00", 4);
+    assert_keeps_its_word(&school, "2026-11-24 18:05:00", 5);
     assert_keeps_its_word(&school, WEDNESDAY, 1);
     school.edit(
         "hardware-classes/ubuntu-lab.yaml",

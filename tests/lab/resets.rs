@@ -101,7 +101,9 @@ fn check_all(driver: Driver) {
         );
         let halts = commands.iter().filter(|command| *command == "halt").count();
         // A host whose link is cut cannot be told anything.
-        if *fault != Some(Fault::LinkCut) && (halts == 1) != begun {
+        // One that comes up after it was waited for is switched off, sooner or later.
+        let is_late = matches!(fault, Some(Fault::WakesLate(_)));
+        if *fault != Some(Fault::LinkCut) && !is_late && (halts == 1) != begun {
             wrong.push(format!("{} with {fault:?} ran {commands:?}", pc.name));
         }
         let power = pc.state().expect("state");
@@ -224,8 +226,8 @@ fn a_host_is_tried_again_as_often_as_is_sensible_and_mailed_once() {
         ("2026-11-25 18:05:00", [1, 1, 1]),
         ("2026-11-25 18:10:00", [1, 1, 1]),
         ("2026-11-25 18:25:00", [1, 2, 2]),
-        ("2026-11-25 18:45:00", [1, 3, 2]),
-        ("2026-11-25 19:05:00", [1, 3, 2]),
+        ("2026-11-25 18:50:00", [1, 3, 2]),
+        ("2026-11-25 19:15:00", [1, 3, 2]),
     ];
     for (at, tries) in passes {
         run = Some(pass(&nord, at).expect("pass"));

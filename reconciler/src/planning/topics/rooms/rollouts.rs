@@ -55,7 +55,7 @@ fn of_image<'p>(
     places: impl Iterator<Item = &'p Place<'p>>,
 ) -> Option<Progress> {
     // Whole seconds are enough, and read better in the identity of a step.
-    let whole = |at: Timestamp| Timestamp::from_second(at.as_second().saturating_add(1)).ok();
+    let whole = |at: Timestamp| Timestamp::from_second(at.as_second()).ok();
     let began = observed.journal.activated(image).and_then(whole);
     let resolved = observed.orders.seen().and_then(|orders| {
         let of_image = orders.resumed(&Subject::Image(image.clone()));
