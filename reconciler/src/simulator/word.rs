@@ -172,9 +172,12 @@ mod tests {
         for driver in [Driver::Wrapper, Driver::LinboRemote] {
             for (end, wanted) in [
                 (Some(End::Restored), "applied"),
-                (Some(End::Failed), "failed: LINBO says: Restore with"),
+                (Some(End::Failed), "failed: the image could not be written"),
                 (Some(End::Died), "outcome unknown"),
-                (Some(End::Lied(Lie::Mount)), "failed: LINBO says: Mounting"),
+                (
+                    Some(End::Lied(Lie::Mount)),
+                    "failed: the image could not be mounted",
+                ),
                 (Some(End::Lied(Lie::Skipped)), "outcome unknown"),
                 (Some(End::Lied(Lie::Zero)), "outcome unknown"),
                 (None, "outcome unknown"),

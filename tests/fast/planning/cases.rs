@@ -123,7 +123,7 @@ fn a_room_too_large_for_any_window_tells_a_person() {
     let mut world = stale();
     world.desired.windows.reset = windows(&["daily 18:15–18:30"]);
     world.observed.at = at("2026-11-23T18:15");
-    check(&world, &["reset r101 1", "r101 19: TooLate"]);
+    check(&world, &["reset r101 1", "r101 19: Turn"]);
     // One would fit in, if there were a minute more.
     world.desired.windows.reset = windows(&["daily 18:15–18:29"]);
     check(&world, &["r101 20: TooLong"]);

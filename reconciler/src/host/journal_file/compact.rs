@@ -278,10 +278,10 @@ mod tests {
             .chain([host(5, "pc02")])
             .collect();
         check(&attempts, "....+++++++++++++++++");
-        // What a host runs is known however often it failed since.
+        // What a host runs, and since when, is known however often it failed since.
         let first = ["a.qcow2", "b.qdiff", "a.qcow2"];
         let first = first.map(|file| applied(1, "pc01", file)).into_iter();
         let all: Vec<Record> = first.chain(attempts).collect();
-        check(&all, ".++....+++++++++++++++++");
+        check(&all, "+++....+++++++++++++++++");
     }
 }

@@ -374,10 +374,9 @@ impl<'a> RoomReset<'a> {
                 wake: Some(next),
             });
         }
-        for cause in [observed.busy.cause(), observed.onboot.cause()] {
-            if let Some(cause) = cause {
-                return Err(closed(Gate::Unseen(cause.to_owned())));
-            }
+        let mut unseen = [observed.busy.cause(), observed.onboot.cause()].into_iter();
+        if let Some(cause) = unseen.find_map(|cause| cause) {
+            return Err(closed(Gate::Unseen(cause.to_owned())));
         }
         // The numbers of the operating systems are those of the file that LINBO reads.
         let start_conf = match observed.classes.get(&place.room.class) {

@@ -45,14 +45,10 @@ pub(super) fn admit(
         let late = room.hosts.len() - fit;
         if late > 0 {
             let gate = room.open.fits(Work::Reset, observed.at, room.each).err();
-            let (gate, wake) = gate.map_or_else(
-                || {
-                    let minutes = room.each.as_mins();
-                    let work = Work::Reset;
-                    (Gate::TooLate { work, minutes }, room.open.next)
-                },
-                |closed| (closed.gate, closed.wake),
-            );
+            // Where one host would fit in, the others of this room or other rooms take the time.
+            let (gate, wake) = gate.map_or((Gate::Turn, room.open.next), |closed| {
+                (closed.gate, closed.wake)
+            });
             drafts.hold(Goal::Fresh(room.name.clone(), late), gate, wake);
         }
         let Some(first) = span.first_wake() else {
