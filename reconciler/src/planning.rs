@@ -22,6 +22,7 @@ pub mod plan;
 pub mod predict;
 pub mod preview;
 pub mod rollout;
+pub mod suspension;
 pub mod timetable;
 mod topics;
 

@@ -20,6 +20,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::observed",
         "planning::rollout",
         "planning::gates",
+        "planning::suspension",
         "planning::timetable",
     ]],
     &[

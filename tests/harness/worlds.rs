@@ -260,6 +260,7 @@ impl World {
                 waves: None,
                 ..Rollout::default()
             },
+            suspended: Default::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::from([(PowerGroupName::default(), budget)]),
         };

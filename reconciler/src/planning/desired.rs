@@ -20,6 +20,7 @@ use schema::units::{Bytes, Rate};
 
 use crate::linbo::start_conf;
 use crate::planning::action::{Circuit, Pace};
+use crate::planning::suspension::Suspensions;
 
 /// Which server of the fleet this is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +67,8 @@ pub struct Desired {
     pub retries: Retries,
     /// How new versions come to the hosts.
     pub rollout: Rollout,
+    /// What is to be left alone for the time being.
+    pub suspended: Suspensions,
     /// The last day of each test class.
     pub test_classes: BTreeMap<TestClassName, Date>,
     /// What each circuit bears; that of the whole school has the name that is the default.
@@ -190,6 +193,7 @@ impl Desired {
             exams: school.exams.clone(),
             retries: school.retries,
             rollout: school.rollout.clone(),
+            suspended: Suspensions::of(fleet, &server.to_string(), school),
             test_classes: school
                 .test_classes
                 .iter()
@@ -218,6 +222,7 @@ impl Desired {
             exams: Vec::new(),
             retries: Retries::default(),
             rollout: Rollout::default(),
+            suspended: Suspensions::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
         }

@@ -10,8 +10,9 @@ use crate::planning::action::{Action, Circuit, Resource, Share, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate, SKEW};
 use crate::planning::journal::backoff;
-use crate::planning::observed::{Observed, Probe};
+use crate::planning::observed::Observed;
 use crate::planning::orders::Subject;
+use crate::planning::suspension;
 use crate::planning::topics;
 
 /// Steps that may begin now, and holds: what is wanted but has to wait, with what it waits for.
@@ -104,6 +105,7 @@ impl From<&Action> for Goal {
 /// The steps and holds that lead from what was observed to what is desired.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut drafts = Drafts {
+        desired,
         plan: Plan::default(),
         claims: Claims::of(observed),
     };
@@ -115,6 +117,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 
 /// The plan while the topics write it.
 pub(super) struct Drafts<'a> {
+    desired: &'a Desired,
     plan: Plan,
     claims: Claims<'a>,
 }
@@ -151,7 +154,7 @@ impl Drafts<'_> {
         {
             return;
         }
-        if let Err(Closed { gate, wake }) = suspension(observed, &step.action) {
+        if let Err(Closed { gate, wake }) = suspension(self.desired, observed, &step.action) {
             return self.hold(Goal::from(&step.action), gate, wake);
         }
         let failures = observed.journal.failures(&step.id);
@@ -175,40 +178,18 @@ impl Drafts<'_> {
 }
 
 /// Whether people let an action be done.
-fn suspension(observed: &Observed, action: &Action) -> Result<(), Closed> {
-    let orders = match &observed.orders {
-        Probe::Seen(orders) => orders,
-        Probe::Unseen(cause) => {
-            return Err(Closed {
-                gate: Gate::Unseen(cause.clone()),
-                wake: None,
-            });
-        }
-    };
-    let of_action = match action {
+fn suspension(desired: &Desired, observed: &Observed, action: &Action) -> Result<(), Closed> {
+    let what = match action {
         Action::Download { image, .. } | Action::Activate { image, .. } => {
-            Some(Subject::Image(image.clone()))
+            Subject::Image(image.clone())
         }
-        Action::ResetRoom { room, .. } => Some(Subject::Room(room.clone())),
+        Action::ResetRoom { room, .. } => Subject::Room(room.clone()),
         Action::WriteStartConf { .. }
         | Action::ImportDevices { .. }
         | Action::Seed { .. }
-        | Action::SwitchOff { .. } => None,
+        | Action::SwitchOff { .. } => Subject::Server,
     };
-    let found = of_action.iter().chain([&Subject::Server]).find_map(|what| {
-        let suspended = orders.suspension(what, observed.at)?;
-        Some((what, suspended))
-    });
-    found.map_or(Ok(()), |(what, suspended)| {
-        Err(Closed {
-            gate: Gate::Suspended {
-                what: what.to_string(),
-                reason: suspended.reason.clone(),
-                by: Some(suspended.by.clone()),
-            },
-            wake: suspended.until,
-        })
-    })
+    suspension::check(desired, observed, &what)
 }
 
 /// What is taken of each resource by running and admitted steps.

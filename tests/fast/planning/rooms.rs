@@ -91,3 +91,28 @@ fn a_host_that_fails_again_and_again_stalls_until_it_is_resumed() {
     world.observed.orders = Probe::Seen(orders);
     check(&world, &["reset r101 20 whole"]);
 }
+
+/// What the state repo or an order on the server suspends is held with its reason until that ends.
+#[test]
+fn what_is_suspended_is_left_alone() {
+    let until: schema::policy::Until = name("2026-11-23 19:00");
+    let suspension = schema::fleet::Suspension {
+        reason: name("new furniture"),
+        by: name("Hausmeister"),
+        until: Some(until),
+    };
+    let seven = Some(at("2026-11-23T19:00"));
+    let mut world = stale();
+    world.room_mut("r101").suspended = Some(suspension.clone());
+    check(&world, &["r101 20: Suspended"]);
+    assert_eq!(of(&world).holds[0].wake, seven);
+    let mut world = stale();
+    let hosts = &mut world.room_mut("r101").suspended_hosts;
+    hosts.insert(name("r101-pc01"), suspension.clone());
+    check(&world, &["reset r101 19", "r101 1: Suspended"]);
+    let mut world = stale();
+    world.desired.suspended.all = vec![("school bs-nord".to_owned(), suspension)];
+    check(&world, &["r101 20: Suspended"]);
+    world.observed.at = at("2026-11-23T19:00");
+    check(&world, &["reset r101 20 whole"]);
+}

@@ -201,6 +201,7 @@ fn desired() -> Desired {
         exams: Vec::new(),
         retries: schema::fleet::Retries::default(),
         rollout: schema::fleet::Rollout::default(),
+        suspended: Default::default(),
         test_classes: BTreeMap::new(),
         power: BTreeMap::new(),
     }

@@ -25,6 +25,7 @@ use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::plan::{Drafts, Goal};
 use crate::planning::rollout::Turn;
+use crate::planning::suspension;
 
 /// From power to a LINBO that answers, with slow firmware and one update of LINBO itself.
 const BOOT: SignedDuration = SignedDuration::from_mins(5);
@@ -105,18 +106,6 @@ impl<'a> Place<'a> {
     fn judge(&self, desired: &'a Desired, observed: &'a Observed) -> Judge<'a> {
         Judge::new(desired, observed, self.name, self.class, self.room.in_use)
     }
-}
-
-/// Why somebody wants a host to be left alone, and when that ends, if it does by itself.
-fn suspension(observed: &Observed, host: &HostName) -> Option<(Gate, Option<Timestamp>)> {
-    let what = Subject::Host(host.clone());
-    let suspended = observed.orders.seen()?.suspension(&what, observed.at)?;
-    let gate = Gate::Suspended {
-        what: what.to_string(),
-        reason: suspended.reason.clone(),
-        by: Some(suspended.by.clone()),
-    };
-    Some((gate, suspended.until))
 }
 
 /// A room whose gates are open, but for the budgets that all rooms share.
@@ -222,6 +211,9 @@ impl<'a> RoomReset<'a> {
             observed, place, ..
         } = self;
         let judge = place.judge(self.desired, observed);
+        let is_left_alone = |host: &HostName| {
+            suspension::check(self.desired, observed, &Subject::Host(host.clone()))
+        };
         let mut held = Held::default();
         let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
         for device in &place.members.hosts {
@@ -243,9 +235,9 @@ impl<'a> RoomReset<'a> {
             match next {
                 Try::NotNeeded => {}
                 Try::Now | Try::Later(_) | Try::InUse(_)
-                    if let Some(gate) = suspension(observed, host) =>
+                    if let Err(Closed { gate, wake }) = is_left_alone(host) =>
                 {
-                    held.suspended.push(gate);
+                    held.suspended.push((gate, wake));
                 }
                 Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
                 Try::Now => {

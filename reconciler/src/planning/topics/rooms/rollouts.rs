@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schema::name::{HostName, ImageName, RoomName};
 
-use super::{Place, suspension};
+use super::Place;
 use crate::linbo::status::ImageEvent;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::desired::Desired;
 use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::rollout::{Progress, Standing, Turn, Wanted};
+use crate::planning::suspension;
 
 /// The rollouts of all images whose state is known.
 pub(super) struct Rollouts<'a>(BTreeMap<&'a ImageName, Progress>);
@@ -127,7 +128,8 @@ fn standing(
         let judge = place.judge(desired, observed);
         judge.stalled(host, place.due, None).is_some()
     };
-    if suspension(observed, host).is_some() || is_stalled() {
+    let what = Subject::Host(host.clone());
+    if suspension::check(desired, observed, &what).is_err() || is_stalled() {
         return Standing::LeftAlone;
     }
     Standing::Lacks
