@@ -199,9 +199,8 @@ struct Held {
     busy: Vec<HostName>,
     waiting: (Vec<HostName>, Option<Timestamp>),
     in_use: (Vec<HostName>, Option<Timestamp>),
-    /// Closed waves and stopped rollouts, by how many hosts.
+    /// Closed waves, stopped rollouts and suspensions, by how many hosts.
     turns: Vec<(Gate, Option<Timestamp>, usize)>,
-    suspended: Vec<(Gate, Option<Timestamp>)>,
 }
 
 impl<'a> RoomReset<'a> {
@@ -237,7 +236,7 @@ impl<'a> RoomReset<'a> {
                 Try::Now | Try::Later(_) | Try::InUse(_)
                     if let Err(Closed { gate, wake }) = is_left_alone(host) =>
                 {
-                    held.suspended.push((gate, wake));
+                    held.add(gate, wake);
                 }
                 Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
                 Try::Now => {
@@ -298,7 +297,6 @@ impl<'a> RoomReset<'a> {
             waiting,
             in_use,
             turns,
-            suspended,
         } = held;
         if !gave_up.is_empty() {
             let next = self.next_due();
@@ -331,9 +329,6 @@ impl<'a> RoomReset<'a> {
         }
         for (gate, wake, hosts) in turns {
             drafts.hold(self.goal(hosts), gate, wake);
-        }
-        for (gate, wake) in suspended {
-            drafts.hold(self.goal(1), gate, wake);
         }
     }
 
@@ -443,6 +438,11 @@ impl Held {
             ),
             Turn::Has | Turn::Open(_) => return,
         };
+        self.add(gate, wake);
+    }
+
+    /// One more host that waits for this.
+    fn add(&mut self, gate: Gate, wake: Option<Timestamp>) {
         match self.turns.iter_mut().find(|(known, ..)| *known == gate) {
             Some((_, _, hosts)) => *hosts += 1,
             None => self.turns.push((gate, wake, 1)),
