@@ -112,6 +112,17 @@ pub struct Paths {
     pub state: PathBuf,
     /// `/run/linuxmuster-reconciler`: lock of the pass, locks and output of commands on hosts.
     pub run: PathBuf,
+    /// The calendar of what is coming; `calendar.ics` among the state when absent.
+    pub calendar: Option<PathBuf>,
+}
+
+impl Paths {
+    /// The calendar of what is coming, which everybody may read.
+    #[must_use]
+    pub fn calendar(&self) -> PathBuf {
+        let beside_the_state = || self.state.join("calendar.ics");
+        self.calendar.clone().unwrap_or_else(beside_the_state)
+    }
 }
 
 /// What programs are called: a name to be found in `PATH`, or an absolute path.
@@ -170,6 +181,7 @@ impl Default for Paths {
             devices: "/etc/linuxmuster/sophomorix/default-school/devices.csv".into(),
             state: "/var/lib/linuxmuster-reconciler".into(),
             run: "/run/linuxmuster-reconciler".into(),
+            calendar: None,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod close;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -121,6 +122,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             let Some(desired) = &target.desired else {
                 return;
             };
+            self.summary.desired = Some(Arc::clone(desired));
             let mut ended: VecDeque<Ended> = VecDeque::new();
             let observed =
                 meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;

@@ -290,7 +290,16 @@ impl Hands for Host {
         let Some(mail) = &loaded.mail else {
             return Err(anyhow!("the fleet names nobody to write to"));
         };
-        let contact: Vec<_> = loaded.contact.iter().cloned().collect();
-        relay::send(smtp, mail, &contact, letter).await
+        relay::send(smtp, mail, loaded.contact.as_ref(), letter).await
+    }
+
+    fn publish(&self, calendar: &str) -> anyhow::Result<()> {
+        let path = self.config.paths.calendar();
+        let writing = || format!("cannot write the calendar {}", path.display());
+        let before = files::if_there(std::fs::read(&path)).with_context(writing)?;
+        if before.is_some_and(|before| before == calendar.as_bytes()) {
+            return Ok(());
+        }
+        files::write_atomically(&path, calendar.as_bytes(), 0o644).with_context(writing)
     }
 }

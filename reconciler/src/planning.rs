@@ -27,9 +27,9 @@ pub mod timetable;
 mod topics;
 
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
-pub use agenda::{Coming, agenda};
+pub use agenda::{Coming, Occurrence, Outlook, agenda};
 pub use audit::{Violation, audit};
-pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server};
+pub use desired::{Desired, DesiredClass, DesiredImage, Purpose, Server, Staff};
 pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
 pub use ledger::Ledger;

@@ -96,10 +96,21 @@ impl From<anyhow::Error> for Failure {
 /// A letter to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
+    /// Whom it is for.
+    pub readers: Readers,
     /// The subject line.
     pub subject: String,
     /// The text.
     pub body: String,
+}
+
+/// Whom a letter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// The fleet's administrators and the school's contact.
+    Administrators,
+    /// The school's contact; the administrators where there is none.
+    Staff,
 }
 
 /// What may be read of the world.
@@ -150,4 +161,11 @@ pub trait Hands {
     ///
     /// When the relay did not take it; it is tried again with the next pass.
     fn send(&self, letter: &Letter) -> impl Future<Output = Result<(), anyhow::Error>>;
+
+    /// Puts the calendar of what is coming where staff can fetch it. One that says the same already is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; the one before is still there then.
+    fn publish(&self, calendar: &str) -> Result<(), anyhow::Error>;
 }

@@ -230,6 +230,10 @@ impl Hands for Memory {
         Ok(())
     }
 
+    fn publish(&self, _: &str) -> Result<(), anyhow::Error> {
+        Ok(())
+    }
+
     async fn send(&self, _: &Letter) -> Result<(), anyhow::Error> {
         Ok(())
     }

@@ -26,7 +26,6 @@ const LAYERS: &[&[&[&str]]] = &[
     &[
         &["planning::ledger"],
         &["planning::rollout"],
-        &["planning::agenda"],
     ],
     // Three independent statements about the same actions.
     &[
@@ -34,7 +33,7 @@ const LAYERS: &[&[&[&str]]] = &[
         &["planning::predict"],
         &["planning::audit"],
     ],
-    &[&["planning", "planning::preview"]],
+    &[&["planning", "planning::preview"], &["planning::agenda"]],
     &[&["world"]],
     &[&["report"]],
     &[&["engine"]],
@@ -51,6 +50,7 @@ const NOT_FOR_HOST: &[&str] = &[
     "planning::predict",
     "planning::audit",
     "planning::preview",
+    "planning::agenda",
     "planning::topics",
 ];
 

@@ -5,6 +5,7 @@
 mod dice;
 mod evenings;
 mod random;
+mod weeks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -20,7 +21,7 @@ use reconciler::linbo::verdict::HostOutcome;
 use reconciler::manifest::{Manifest, ManifestFile};
 use reconciler::planning::{
     ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal, LiveImage,
-    Observed, Orders, Probe, Purpose, Record, Server, Step, StepResult, Store, Torrent,
+    Observed, Orders, Probe, Purpose, Record, Server, Staff, Step, StepResult, Store, Torrent,
 };
 use schema::digest::Digest;
 use schema::fleet::{
@@ -35,6 +36,7 @@ use schema::units::Bytes;
 
 pub use evenings::{Before, Evening, Stay, evenings, schools};
 pub use random::worlds;
+pub use weeks::weeks;
 
 /// One server: what it wants and what it finds.
 #[derive(Debug, Clone)]
@@ -263,6 +265,11 @@ impl World {
             suspended: Default::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::from([(PowerGroupName::default(), budget)]),
+            staff: Some(Staff {
+                title: name("Berufsschule Nord"),
+                domain: name("bs-nord.example"),
+                announce: None,
+            }),
         };
         let observed = Observed {
             at,

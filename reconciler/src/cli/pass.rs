@@ -137,9 +137,10 @@ async fn pass(
         server: &server,
         zone: &zone,
         has_relay: host.has_relay(),
+        has_calendar: true,
     };
     let told = tell(host, teller, began, &ended).await;
-    if let Some(untold) = &told.untold {
+    for untold in &told.untold {
         output.line(&format!("! {untold}"));
     }
     let exit = if told.failed {

@@ -204,6 +204,7 @@ struct PathsDocument {
     devices: At<Absolute>,
     state: At<Absolute>,
     run: At<Absolute>,
+    calendar: At<Absolute>,
 }
 
 #[derive(Default, Deserialize)]
@@ -386,6 +387,7 @@ impl Check<'_> {
             devices: path(paths.devices, default.devices),
             state: path(paths.state, default.state),
             run: path(paths.run, default.run),
+            calendar: paths.calendar.into_inner().map(|Absolute(path)| path),
         };
         if paths.store.starts_with(&paths.linbo) {
             let hint = "LINBO's tools would take what lies there for images: use a folder beside it, on the same file system";

@@ -1,15 +1,17 @@
-//! The end of a pass: people are told what is new, and the journal closes with a line of its own.
+//! The end of a pass: people are told what is new and what is coming, and the journal closes with a line of its own.
 //!
 //! # Invariants
 //!
 //! A letter counts as told once the relay has it *and* the journal says so; until then it is news
 //! again in the next pass, and this one has failed.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::planning::{Entry, Record};
-use crate::report::mail;
+use crate::planning::{Coming, Desired, Entry, Observed, Plan, Record, agenda};
+use crate::report::announce::announcement;
+use crate::report::calendar::calendar;
+use crate::report::mail::{self, News};
 use crate::report::summary::{self, Summary};
 use crate::report::title::Clock;
 use crate::report::trouble::{self, Standing};
@@ -21,7 +23,7 @@ pub struct Close {
     /// What is wrong, and what is over.
     pub standing: Standing,
     /// Why people do not know all of it, or may hear of it again.
-    pub untold: Option<String>,
+    pub untold: Vec<String>,
     /// Whether the pass failed: exit code 1.
     pub failed: bool,
 }
@@ -35,9 +37,14 @@ pub struct Teller<'a> {
     pub zone: &'a TimeZone,
     /// Whether there is a relay to hand letters to.
     pub has_relay: bool,
+    /// Whether staff can fetch a calendar.
+    pub has_calendar: bool,
 }
 
-/// Tells people what is new after `pass`, the pass that began then.
+/// How far ahead the calendar shows what is coming.
+const SHOWN_AHEAD: SignedDuration = SignedDuration::from_hours(8 * 7 * 24);
+
+/// Tells people what is new after `pass`, the pass that began then, and what is coming.
 pub async fn tell<W: Senses + Hands>(
     world: &W,
     teller: Teller<'_>,
@@ -49,28 +56,50 @@ pub async fn tell<W: Senses + Hands>(
         zone: teller.zone,
     };
     let standing = trouble::standing(ended, clock);
-    let mut untold = None;
-    if let Some((observed, _)) = &ended.last
-        && let Some(news) = mail::news(teller.server, &standing, &observed.journal)
-        && teller.has_relay
-    {
-        untold = match world.send(&news.letter).await {
-            Ok(()) => note(world, pass, news.told).err().map(|error| {
-                format!(
-                    "the letter was sent, but that could not be noted, so it may come again: {error:#}"
-                )
-            }),
-            Err(error) => Some(format!(
-                "the letter was not sent, the next pass tries again: {error:#}"
-            )),
-        };
+    let mut untold = Vec::new();
+    if let (Some((observed, plan)), Some(desired)) = (&ended.last, &ended.desired) {
+        let letters = [
+            mail::news(teller.server, &standing, &observed.journal),
+            announcement(desired, observed, plan, clock),
+        ];
+        for news in letters.into_iter().flatten().filter(|_| teller.has_relay) {
+            untold.extend(send(world, pass, news).await.err());
+        }
+        if let Some(staff) = desired.staff.as_ref().filter(|_| teller.has_calendar)
+            && let Some(coming) = shown(desired, observed, plan)
+        {
+            let calendar = calendar(staff.title.as_str(), &staff.domain, &coming);
+            let published = world.publish(&calendar);
+            untold.extend(published.err().map(|error| format!("{error:#}")));
+        }
     }
-    let failed = untold.is_some() || summary::has_failed(ended, &standing);
+    let failed = !untold.is_empty() || summary::has_failed(ended, &standing);
     Close {
         standing,
         untold,
         failed,
     }
+}
+
+/// What is coming, from the beginning of the day on: what has begun is still to be seen, and the calendar changes once
+/// a day at most where nothing else does.
+fn shown(desired: &Desired, observed: &Observed, plan: &Plan) -> Option<Vec<Coming>> {
+    let today = observed.at.to_zoned(desired.zone.clone()).start_of_day();
+    let from = today.ok()?.timestamp();
+    let until = from.checked_add(SHOWN_AHEAD).ok()?;
+    agenda(desired, observed, plan, from, until)
+}
+
+/// Sends a letter and notes that.
+async fn send<W: Senses + Hands>(world: &W, pass: Timestamp, news: News) -> Result<(), String> {
+    world.send(&news.letter).await.map_err(|error| {
+        format!("the letter was not sent, the next pass tries again: {error:#}")
+    })?;
+    note(world, pass, news.told).map_err(|error| {
+        format!(
+            "the letter was sent, but that could not be noted, so it may come again: {error:#}"
+        )
+    })
 }
 
 /// Closes the journal of `pass` with its exit code and one line.

@@ -18,14 +18,14 @@ use schema::fleet::Mail;
 use schema::text::MailAddress;
 
 use crate::config::{Smtp, Tls};
-use crate::world::Letter;
+use crate::world::{Letter, Readers};
 
 /// How long the relay may take for one letter.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 const AGAIN: &str = "It is tried again with the next pass.";
 
-/// Hands a letter to the relay, for the fleet's administrators and `also`.
+/// Hands a letter to the relay, for the fleet's administrators and the school's contact, or for whom it is meant.
 ///
 /// # Errors
 ///
@@ -33,12 +33,16 @@ const AGAIN: &str = "It is tried again with the next pass.";
 pub async fn send(
     smtp: &Smtp,
     mail: &Mail,
-    also: &[MailAddress],
+    contact: Option<&MailAddress>,
     letter: &Letter,
 ) -> anyhow::Result<()> {
     let relay = format!("the mail relay {}:{}", smtp.host, smtp.port);
     let mut recipients: Vec<Mailbox> = Vec::new();
-    for address in mail.to.iter().chain(also) {
+    let administrators = match (letter.readers, contact) {
+        (Readers::Staff, Some(_)) => &[],
+        (Readers::Staff | Readers::Administrators, _) => mail.to.as_slice(),
+    };
+    for address in administrators.iter().chain(contact) {
         let mailbox = mailbox(address)?;
         if !recipients.contains(&mailbox) {
             recipients.push(mailbox);
@@ -239,6 +243,7 @@ mod tests {
 
     fn letter() -> Letter {
         Letter {
+            readers: Readers::Administrators,
             subject: "bs-nord: zwei PCs in Prüfung – r101".to_owned(),
             body: "pc03 schlug fehl.\n.\nGrüße\n".to_owned(),
         }
@@ -247,8 +252,10 @@ mod tests {
     #[tokio::test]
     async fn a_letter_arrives_whole_and_says_that_a_machine_wrote_it() {
         let (smtp, seen) = sink(None).await;
-        let also = ["room@schule.example", "admin@schule.example"].map(|a| a.parse().unwrap());
-        send(&smtp, &mail(), &also, &letter()).await.unwrap();
+        let contact = "room@schule.example".parse().unwrap();
+        send(&smtp, &mail(), Some(&contact), &letter())
+            .await
+            .unwrap();
         let text = seen.lock().unwrap().join("\n");
         let has = |part: &str| assert!(text.contains(part), "{part} in {text}");
         has("MAIL FROM:<reconcile@schule.example>");
@@ -265,6 +272,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_for_staff_goes_to_their_contact_alone_if_there_is_one() {
+        let letter = Letter {
+            readers: Readers::Staff,
+            ..letter()
+        };
+        let (contact, admin) = ("room@schule.example", "admin@schule.example");
+        for (contact, wanted) in [(Some(contact), contact), (None, admin)] {
+            let (smtp, seen) = sink(None).await;
+            let contact = contact.map(|contact| contact.parse().unwrap());
+            send(&smtp, &mail(), contact.as_ref(), &letter)
+                .await
+                .unwrap();
+            let seen = seen.lock().unwrap();
+            let recipients = seen.iter().filter(|line| line.starts_with("RCPT"));
+            let wanted = [format!("RCPT TO:<{wanted}>")];
+            assert!(recipients.eq(&wanted), "{seen:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_refusal_names_the_relay_and_its_answer() {
         for (begin, answer, wanted) in [
             ("MAIL FROM", "450 too busy now", "too busy now"),
@@ -272,7 +299,7 @@ mod tests {
             ("DATA", "", "did not take the letter"),
         ] {
             let (smtp, _) = sink(Some((begin, answer))).await;
-            let error = send(&smtp, &mail(), &[], &letter()).await.unwrap_err();
+            let error = send(&smtp, &mail(), None, &letter()).await.unwrap_err();
             let error = format!("{error:#}");
             let relay = format!("the mail relay 127.0.0.1:{} ", smtp.port);
             assert!(error.contains(&relay) && error.contains(wanted), "{error}");
@@ -283,8 +310,10 @@ mod tests {
     #[tokio::test]
     async fn one_wrong_address_does_not_silence_the_others() {
         let (smtp, seen) = sink(Some(("RCPT TO:<gone@", "550 no such user"))).await;
-        let also = ["gone@schule.example".parse().unwrap()];
-        send(&smtp, &mail(), &also, &letter()).await.unwrap();
+        let contact = "gone@schule.example".parse().unwrap();
+        send(&smtp, &mail(), Some(&contact), &letter())
+            .await
+            .unwrap();
         let seen = seen.lock().unwrap();
         assert_eq!(seen.iter().filter(|line| *line == ".").count(), 1);
     }
@@ -295,7 +324,7 @@ mod tests {
         let port = NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap();
         drop(listener);
         let (smtp, _) = sink(None).await;
-        let error = send(&Smtp { port, ..smtp }, &mail(), &[], &letter())
+        let error = send(&Smtp { port, ..smtp }, &mail(), None, &letter())
             .await
             .unwrap_err();
         assert!(error.to_string().contains("refused"), "{error:#}");
@@ -309,11 +338,11 @@ mod tests {
         std::fs::write(&file, "geheim123\n").unwrap();
         let login = Some(("user".to_owned(), file.clone()));
         let smtp = Smtp { login, ..smtp };
-        let error = send(&smtp, &mail(), &[], &letter()).await.unwrap_err();
+        let error = send(&smtp, &mail(), None, &letter()).await.unwrap_err();
         assert!(!format!("{error:#} {error:?}").contains("geheim"));
         assert!(seen.lock().unwrap().iter().any(|l| l.starts_with("AUTH")));
         std::fs::remove_file(&file).unwrap();
-        let error = send(&smtp, &mail(), &[], &letter()).await.unwrap_err();
+        let error = send(&smtp, &mail(), None, &letter()).await.unwrap_err();
         assert!(
             error.to_string().contains("password for the mail relay"),
             "{error:#}"

@@ -1,25 +1,44 @@
-//! What is coming: resets by their schedules and the ends of test classes, as staff want to know them.
+//! What is coming: resets by their schedules, new versions of images and the ends of test classes, as staff want to
+//! know them.
 //!
-//! It is what the state repo asks for, not what a plan foretells: nothing of it depends on what a server sees.
+//! # Invariants
+//!
+//! It asks the gates that the planner asks, at the times to come: nothing is foretold for holidays, exams, lessons,
+//! closed windows and suspensions, nor for rooms without hosts. What depends on the hosts is not foretold: some are
+//! off or fail and are tried again, and what one evening has no time for goes on in the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Room;
-use schema::name::{RoomName, TestClassName};
+use schema::name::{HostName, ImageName, RoomName, TestClassName};
+use schema::schedule::Opening;
 
 use crate::planning::desired::Desired;
+use crate::planning::gates::{self, Closed, Gate, Work};
+use crate::planning::observed::Observed;
+use crate::planning::orders::Subject;
+use crate::planning::plan::Plan;
+use crate::planning::suspension;
+use crate::planning::topics::rooms::{self, Members};
 
 /// Something that staff should know of beforehand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Coming {
     /// These rooms are put back to their images within a span of time.
     Reset {
-        /// When the first host may be woken.
-        begins: Timestamp,
-        /// When the last one has to be done.
-        ends: Timestamp,
+        /// When the first host may be woken, and when the last one has to be off.
+        span: Opening,
+        /// The rooms.
+        rooms: BTreeSet<RoomName>,
+    },
+    /// Hosts of these rooms get a new version of an image within a span of time.
+    Rollout {
+        /// When the first host may be woken, and when the last one has to be off.
+        span: Opening,
+        /// The image.
+        image: ImageName,
         /// The rooms.
         rooms: BTreeSet<RoomName>,
     },
@@ -32,60 +51,225 @@ pub enum Coming {
     },
 }
 
-/// What is coming within `ahead` from `from`, in the order of time.
+/// One occurrence of a room's schedule, and when its hosts are reset for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// When they are due.
+    pub due: Timestamp,
+    /// What keeps them from being reset at once, if something does.
+    pub waits: Option<Gate>,
+    /// When the first host may be woken, and when the last one has to be off; none when that cannot be foreseen, or
+    /// when it comes with the next occurrence.
+    pub span: Option<Opening>,
+}
+
+/// What is coming between `from` and `until`: each kind in the order of time. None when it depends on what could not
+/// be seen.
 #[must_use]
-pub fn agenda(desired: &Desired, from: Timestamp, ahead: SignedDuration) -> Vec<Coming> {
-    let until = from.checked_add(ahead).unwrap_or(Timestamp::MAX);
-    let mut resets: BTreeMap<(Timestamp, Timestamp), BTreeSet<RoomName>> = BTreeMap::new();
+pub fn agenda(
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    from: Timestamp,
+    until: Timestamp,
+) -> Option<Vec<Coming>> {
+    if observed.devices.seen().is_none() || observed.orders.seen().is_none() {
+        return None;
+    }
+    let is_within = |span: &Opening| span.closes > from && span.opens <= until;
+    let mut resets: BTreeMap<Opening, BTreeSet<RoomName>> = BTreeMap::new();
+    let mut rollouts: BTreeMap<(Opening, &ImageName), BTreeSet<RoomName>> = BTreeMap::new();
     for (name, room) in &desired.rooms {
-        for span in resets_of(desired, room, from, until) {
-            resets.entry(span).or_default().insert(name.clone());
+        let Some(outlook) = Outlook::of(desired, observed, name, room) else {
+            continue;
+        };
+        let occurrences = outlook.occurrences(outlook.latest(from).unwrap_or(from));
+        let near = occurrences.take_while(|occurrence| occurrence.due <= until);
+        for span in near.filter_map(|occurrence| occurrence.span) {
+            if is_within(&span) {
+                resets.entry(span).or_default().insert(name.clone());
+            }
+        }
+        for rollout in plan.rollouts.iter().filter(|of| of.room == *name) {
+            let begins = rollout.since.max(from);
+            if let Ok(span) = outlook.loads().first_open(begins).1
+                && is_within(&span)
+            {
+                let rooms = rollouts.entry((span, &rollout.image)).or_default();
+                rooms.insert(name.clone());
+            }
         }
     }
-    let resets = resets
-        .into_iter()
-        .map(|((begins, ends), rooms)| Coming::Reset {
-            begins,
-            ends,
-            rooms,
-        });
+    let resets = resets.into_iter();
+    let resets = resets.map(|(span, rooms)| Coming::Reset { span, rooms });
+    let rollouts = rollouts.into_iter();
+    let rollouts = rollouts.map(|((span, image), rooms)| Coming::Rollout {
+        span,
+        image: image.clone(),
+        rooms,
+    });
     let day = |at: Timestamp| at.to_zoned(desired.zone.clone()).date();
     let days = day(from)..=day(until);
-    let tests = desired
+    let mut tests: Vec<_> = desired
         .test_classes
         .iter()
         .filter(|(_, until)| days.contains(*until))
         .map(|(name, until)| Coming::TestClassEnds {
             until: *until,
             name: name.clone(),
-        });
-    resets.chain(tests).collect()
+        })
+        .collect();
+    tests.sort();
+    Some(resets.chain(rollouts).chain(tests).collect())
 }
 
-/// The spans in which a room's occurrences are served: each begins at the occurrence or when the window opens after
-/// it, and ends with the window. Two occurrences that are served in one span are one reset.
-fn resets_of(
-    desired: &Desired,
-    room: &Room,
-    from: Timestamp,
-    until: Timestamp,
-) -> BTreeSet<(Timestamp, Timestamp)> {
-    let mut spans = BTreeSet::new();
-    let Some(schedule) = &room.reset else {
-        return spans;
-    };
-    let windows = room.windows.reset(&desired.windows);
-    let mut after = from;
-    while let Some(due) = schedule.next(after, &desired.zone, &desired.holidays)
-        && due <= until
-    {
-        after = due;
-        let opening = windows
-            .opening_at(due, &desired.zone)
-            .or_else(|| windows.next_opening(due, &desired.zone));
-        if let Some(opening) = opening {
-            spans.insert((due.max(opening.opens), opening.closes));
+/// How the times to come look for one room.
+#[derive(Debug, Clone)]
+pub struct Outlook<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    name: &'a RoomName,
+    room: &'a Room,
+    hosts: Vec<&'a HostName>,
+    /// How long one host is thought to take, and all of them.
+    each: SignedDuration,
+    all: SignedDuration,
+}
+
+impl<'a> Outlook<'a> {
+    /// The outlook of a room; none when it has no hosts that are ever reset, as far as that was seen.
+    #[must_use]
+    pub fn of(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        name: &'a RoomName,
+        room: &'a Room,
+    ) -> Option<Self> {
+        let class = desired.classes.get(&room.class)?;
+        let members = Members::of(name, room, observed.devices.seen()?);
+        let hosts: Vec<_> = members.hosts.iter().map(|device| &device.host).collect();
+        if hosts.is_empty() || class.os.is_empty() || room.reset.is_none() {
+            return None;
+        }
+        let each = rooms::each(class, false);
+        let all = rooms::estimate(hosts.len(), each, &desired.circuits_of(name, room));
+        Some(Self {
+            desired,
+            observed,
+            name,
+            room,
+            hosts,
+            each,
+            all,
+        })
+    }
+
+    /// The same when the hosts load a new version.
+    fn loads(&self) -> Self {
+        let mut loads = self.clone();
+        if let Some(class) = self.desired.classes.get(&self.room.class) {
+            loads.each = rooms::each(class, true);
+        }
+        loads
+    }
+
+    /// The latest occurrence before or at `at`.
+    fn latest(&self, at: Timestamp) -> Option<Timestamp> {
+        let Desired { zone, holidays, .. } = self.desired;
+        let before = self.room.reset.as_ref()?.latest(at, zone, holidays)?;
+        before.checked_sub(SignedDuration::from_nanos(1)).ok()
+    }
+
+    fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        let Desired { zone, holidays, .. } = self.desired;
+        self.room.reset.as_ref()?.next(after, zone, holidays)
+    }
+
+    /// The occurrences of the room's schedule after `after`.
+    pub fn occurrences(&self, after: Timestamp) -> impl Iterator<Item = Occurrence> {
+        let dues = std::iter::successors(self.next(after), |due| self.next(*due));
+        dues.map(|due| {
+            let (waits, span) = self.first_open(due);
+            let (waits, span) = match span {
+                Ok(span) if self.comes_with_the_next(due, span.opens) => {
+                    (Some(Gate::DueSoon), None)
+                }
+                Ok(span) => (waits, Some(span)),
+                Err(gate) => (waits.or(Some(gate)), None),
+            };
+            Occurrence { due, waits, span }
+        })
+    }
+
+    /// Whether what was due before the opening at `begins` is left to an occurrence within it.
+    fn comes_with_the_next(&self, due: Timestamp, begins: Timestamp) -> bool {
+        let open = gates::room_window(self.desired, self.name, self.room, begins);
+        open.is_ok_and(|open| {
+            let next = self.next(begins);
+            due < open.opens && next.is_some_and(|next| next + self.all <= open.closes)
+        })
+    }
+
+    /// The next openings in which the hosts may be touched, from `at` on.
+    pub fn openings(&self, at: Timestamp) -> impl Iterator<Item = Opening> {
+        let first = self.first_open(at).1.ok();
+        std::iter::successors(first, |span| self.first_open(span.closes).1.ok())
+    }
+
+    /// What is closed at `at`, and the first span from then on in which one host at least can be reset, or what is
+    /// closed for good.
+    fn first_open(&self, at: Timestamp) -> (Option<Gate>, Result<Opening, Gate>) {
+        let limit = at.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
+        let (mut first, mut at) = (None, at);
+        loop {
+            let Closed { gate, wake } = match self.open(at) {
+                Ok(span) => return (first, Ok(span)),
+                Err(closed) => closed,
+            };
+            first.get_or_insert_with(|| gate.clone());
+            match wake.filter(|wake| *wake > at && *wake <= limit) {
+                Some(wake) => at = wake,
+                None => return (first, Err(gate)),
+            }
         }
     }
-    spans
+
+    fn open(&self, at: Timestamp) -> Result<Opening, Closed> {
+        self.is_left_alone(at)?;
+        let open = gates::room_window(self.desired, self.name, self.room, at)?;
+        match open.fits(Work::Reset, at, self.each) {
+            Ok(()) => Ok(Opening {
+                opens: at,
+                closes: open.closes,
+            }),
+            // What closes it says when it is over.
+            Err(Closed { gate, .. }) => Err(Closed {
+                gate,
+                wake: Some(open.closes),
+            }),
+        }
+    }
+
+    /// Whether people want the room or each of its hosts to be left alone.
+    fn is_left_alone(&self, at: Timestamp) -> Result<(), Closed> {
+        let check = |what| suspension::check_at(self.desired, self.observed, &what, at);
+        check(Subject::Room(self.name.clone()))?;
+        let mut first: Option<Closed> = None;
+        for host in &self.hosts {
+            match check(Subject::Host((*host).clone())) {
+                Ok(()) => return Ok(()),
+                Err(closed) => {
+                    let wake = |closed: &Closed| closed.wake.unwrap_or(Timestamp::MAX);
+                    if first.as_ref().is_none_or(|first| wake(&closed) < wake(first)) {
+                        first = Some(closed);
+                    }
+                }
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
 }
+
+/// How far ahead something that opens is looked for: as far as schedules are.
+const FARTHEST: SignedDuration =
+    SignedDuration::from_hours(24 * schema::schedule::FARTHEST_DAYS as i64);

@@ -8,14 +8,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OsEntry, PowerBudget, Retries,
-    Rollout, Room, WorkWindows,
+    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OsEntry, PowerBudget,
+    Retries, Rollout, Room, WorkWindows,
 };
 use schema::name::{
-    ChannelName, ClassName, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
+    ChannelName, ClassName, Domain, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
     VersionName,
 };
 use schema::schedule::FreeDays;
+use schema::text::PlainText;
 use schema::units::{Bytes, Rate};
 
 use crate::linbo::start_conf;
@@ -73,6 +74,19 @@ pub struct Desired {
     pub test_classes: BTreeMap<TestClassName, Date>,
     /// What each circuit bears; that of the whole school has the name that is the default.
     pub power: BTreeMap<PowerGroupName, PowerBudget>,
+    /// How its staff are told what is coming; none where there are no staff.
+    pub staff: Option<Staff>,
+}
+
+/// How the staff of a school are told what is coming.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staff {
+    /// What people call the school.
+    pub title: PlainText,
+    /// Its domain, which tells its events from those of all others.
+    pub domain: Domain,
+    /// When they get a mail; never when absent.
+    pub announce: Option<Announce>,
 }
 
 /// One version of a released image that this server is to have.
@@ -205,6 +219,11 @@ impl Desired {
                 .into_iter()
                 .chain([(PowerGroupName::default(), school.power)])
                 .collect(),
+            staff: Some(Staff {
+                title: school.title.clone(),
+                domain: school.domain.clone(),
+                announce: school.announce,
+            }),
         })
     }
 
@@ -225,6 +244,7 @@ impl Desired {
             suspended: Suspensions::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
+            staff: None,
         }
     }
 

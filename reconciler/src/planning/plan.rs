@@ -27,6 +27,19 @@ pub struct Plan {
     pub turns: Vec<RoomTurn>,
     /// The most hosts that are thought to be on at once, those at work among them.
     pub peaks: Vec<CircuitPeak>,
+    /// Which rooms are to get new versions of images, in the order of the rooms.
+    pub rollouts: Vec<RoomRollout>,
+}
+
+/// That hosts of a room are to get a new version of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomRollout {
+    /// The room.
+    pub room: RoomName,
+    /// The image.
+    pub image: ImageName,
+    /// Since when the first of them may get it.
+    pub since: Timestamp,
 }
 
 /// When one room is thought to be at work.
@@ -136,6 +149,11 @@ impl Drafts<'_> {
     /// Notes how many hosts are thought to be on.
     pub(super) fn peak(&mut self, peak: CircuitPeak) {
         self.plan.peaks.push(peak);
+    }
+
+    /// Notes that hosts of a room are to get a new version.
+    pub(super) fn rollout(&mut self, rollout: RoomRollout) {
+        self.plan.rollouts.push(rollout);
     }
 
     /// What was written so far.

@@ -39,12 +39,26 @@ impl Suspensions {
     }
 }
 
-/// Whether people let something be touched: `what` itself, and the whole server.
+/// Whether people let something be touched now: `what` itself, and the whole server.
 ///
 /// # Errors
 ///
 /// The suspension, or that the orders on the server could not be seen.
 pub fn check(desired: &Desired, observed: &Observed, what: &Subject) -> Result<(), Closed> {
+    check_at(desired, observed, what, observed.at)
+}
+
+/// The same at any time, by what is known now.
+///
+/// # Errors
+///
+/// The suspension, or that the orders on the server could not be seen.
+pub fn check_at(
+    desired: &Desired,
+    observed: &Observed,
+    what: &Subject,
+    at: Timestamp,
+) -> Result<(), Closed> {
     let orders = match &observed.orders {
         Probe::Seen(orders) => orders,
         Probe::Unseen(cause) => {
@@ -55,7 +69,7 @@ pub fn check(desired: &Desired, observed: &Observed, what: &Subject) -> Result<(
         }
     };
     for what in [what, &Subject::Server] {
-        if let Some(suspended) = orders.suspension(what, observed.at) {
+        if let Some(suspended) = orders.suspension(what, at) {
             let (reason, by) = (suspended.reason.clone(), suspended.by.clone());
             return closed(what.to_string(), reason, by, suspended.until);
         }
@@ -67,7 +81,7 @@ pub fn check(desired: &Desired, observed: &Observed, what: &Subject) -> Result<(
     let mut holding = own
         .into_iter()
         .chain(all)
-        .filter(|(_, suspension)| suspension.holds(observed.at, &desired.zone));
+        .filter(|(_, suspension)| suspension.holds(at, &desired.zone));
     match holding.next() {
         None => Ok(()),
         Some((what, Suspension { reason, by, until })) => {

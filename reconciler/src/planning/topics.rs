@@ -5,7 +5,7 @@
 mod classes;
 mod images;
 mod leftovers;
-mod rooms;
+pub(in crate::planning) mod rooms;
 
 use crate::planning::desired::Desired;
 use crate::planning::observed::Observed;

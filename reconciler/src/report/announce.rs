@@ -4,60 +4,89 @@
 //!
 //! What was announced stands in the journal, written after the relay took the letter.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
-use schema::name::RoomName;
+use schema::name::{ImageName, RoomName};
 
-use crate::planning::{Coming, Desired, Entry, Observed, Purpose, agenda};
+use crate::planning::{
+    Coming, Desired, Entry, Goal, Hold, Observed, Outlook, Plan, Purpose, Staff, agenda,
+};
 use crate::report::mail::News;
+use crate::report::style::every;
 use crate::report::title::Clock;
-use crate::world::Letter;
+use crate::world::{Letter, Readers};
 
-/// The letter that is due, if something is to be announced `ahead` of it.
+/// What comes of it for who works at a PC.
+const CONSEQUENCES: &str = "
+A PC that is put back loses what was saved on it; files on network drives stay. The PCs start by themselves and
+switch themselves off again: please leave them connected to the mains.
+";
+
+/// Something that is to be announced.
+struct Notice {
+    /// What it is, by a key that never comes again.
+    key: String,
+    line: String,
+}
+
+/// The letter that is due, if the school wants to be told of what is coming and something is near.
 #[must_use]
 pub fn announcement(
     desired: &Desired,
     observed: &Observed,
-    ahead: SignedDuration,
+    plan: &Plan,
     clock: Clock<'_>,
 ) -> Option<News> {
-    let mut news = first_resets(desired, observed, ahead, clock);
-    news.extend(rollouts(desired, observed));
-    news.extend(ends(desired, observed.at, ahead));
-    news.retain(|(key, _)| !observed.journal.announced().contains(key));
-    let first = news.first()?;
-    let more = match news.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let subject = format!(
-        "[reconcile] {}: coming up: {}{more}",
-        desired.server, first.1
-    );
-    let mut body = "Coming up:\n\n".to_owned();
-    for (_, line) in &news {
+    let Staff {
+        title, announce, ..
+    } = desired.staff.as_ref()?;
+    let days = i64::from((*announce)?.days_before);
+    let ahead = SignedDuration::from_hours(24).checked_mul(i32::try_from(days).ok()?)?;
+    let until = observed.at.checked_add(ahead).ok()?;
+    let coming = agenda(desired, observed, plan, observed.at, until)?;
+    let is_news = |key: &str| !observed.journal.announced().contains(key);
+    let mut notices = first_resets(desired, observed, &coming, is_news, clock);
+    notices.extend(rollouts(desired, observed, plan, clock));
+    notices.extend(ends(&coming));
+    let (mut keys, mut lines) = (Vec::new(), Vec::new());
+    for Notice { key, line } in notices {
+        if is_news(&key) {
+            keys.push(key);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    if keys.is_empty() {
+        return None;
+    }
+    let mut body = format!("This is coming up on the PCs of {title}:\n\n");
+    for line in lines {
         // Writing to a String cannot fail.
         _ = writeln!(body, "- {line}");
     }
-    body.push_str(
-        "\nFiles that were saved on a PC are gone after its reset; those on network drives stay.\n",
-    );
+    body.push_str(CONSEQUENCES);
     Some(News {
-        letter: Letter { subject, body },
-        told: Entry::Announced {
-            keys: news.into_iter().map(|(key, _)| key).collect(),
+        letter: Letter {
+            readers: Readers::Staff,
+            subject: format!("[reconcile] {title}: coming up on the PCs"),
+            body,
         },
+        told: Entry::Announced { keys },
     })
 }
 
-/// The first reset of each room of which the journal knows none.
+/// The first reset of each room of which the journal knows none; rooms that begin together share a line.
 fn first_resets(
     desired: &Desired,
     observed: &Observed,
-    ahead: SignedDuration,
+    coming: &[Coming],
+    is_news: impl Fn(&str) -> bool,
     clock: Clock<'_>,
-) -> Vec<(String, String)> {
+) -> Vec<Notice> {
+    let key = |room: &RoomName| format!("first-reset/{room}");
     let is_new = |room: &RoomName| {
         observed.devices.seen().is_some_and(|devices| {
             devices
@@ -65,58 +94,113 @@ fn first_resets(
                 .all(|device| observed.journal.attempts(&device.host).is_empty())
         })
     };
-    let mut news = Vec::new();
-    for coming in agenda(desired, observed.at, ahead) {
-        let Coming::Reset { begins, rooms, .. } = coming else {
+    let mut first: BTreeMap<&RoomName, Timestamp> = BTreeMap::new();
+    for reset in coming {
+        let Coming::Reset { span, rooms } = reset else {
             continue;
         };
-        for room in rooms.into_iter().filter(is_new) {
-            let key = format!("first-reset/{room}");
-            if news.iter().all(|(known, _)| *known != key) {
-                let when = clock.show(begins);
-                news.push((
-                    key,
-                    format!("room {room} is reset for the first time on {when}"),
-                ));
+        // What has begun is nothing to be told of beforehand.
+        if span.opens > observed.at {
+            for room in rooms
+                .iter()
+                .filter(|room| is_new(room) && is_news(&key(room)))
+            {
+                let begins = first.entry(room).or_insert(span.opens);
+                *begins = span.opens.min(*begins);
             }
         }
     }
-    news
+    let schedule = |room: &RoomName| desired.rooms.get(room)?.reset.as_ref();
+    let mut together: BTreeMap<_, Vec<&RoomName>> = BTreeMap::new();
+    for (room, begins) in first {
+        let alike = together.entry((begins, schedule(room))).or_default();
+        alike.push(room);
+    }
+    let mut notices = Vec::new();
+    for ((begins, schedule), rooms) in together {
+        let regularly = schedule.map_or(String::new(), |schedule| {
+            format!(", and regularly from then on ({schedule})")
+        });
+        let (noun, verb, their) = match rooms.len() {
+            1 => ("Room", "is", "its image"),
+            _ => ("Rooms", "are", "their images"),
+        };
+        let line = format!(
+            "{noun} {} {verb} put back to {their} for the first time on {}{regularly}.",
+            every(&rooms),
+            clock.show(begins)
+        );
+        notices.extend(rooms.into_iter().map(|room| Notice {
+            key: key(room),
+            line: line.clone(),
+        }));
+    }
+    notices
 }
 
-/// Versions that the rooms are to have and do not have yet.
-fn rollouts(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
-    let is_coming = |image, manifest| {
-        let live = observed.live.get(image).and_then(|live| live.seen());
-        let store = observed.store.seen();
-        let known = store.and_then(|store| store.manifests.get(manifest));
-        live.is_some_and(|live| !known.is_some_and(|manifest| live.holds(manifest)))
+/// New versions that are on their way to the PCs of rooms.
+fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_>) -> Vec<Notice> {
+    let notice = |image: &ImageName, version: &dyn std::fmt::Display| {
+        let outlooks = desired.rooms.iter().filter_map(|(name, room)| {
+            let class = desired.classes.get(&room.class)?;
+            let uses = class.os.iter().any(|os| os.image == *image);
+            uses.then(|| Outlook::of(desired, observed, name, room))?
+        });
+        let first = outlooks
+            .filter_map(|outlook| outlook.openings(observed.at).next())
+            .map(|span| span.opens)
+            .min()?;
+        let begins = if first > observed.at {
+            format!(", not before {}", clock.show(first))
+        } else {
+            String::new()
+        };
+        Some(Notice {
+            key: format!("rollout/{image}/{version}"),
+            line: format!("Version {version} of {image} comes to the PCs, room by room{begins}."),
+        })
     };
-    desired
-        .images
-        .iter()
-        .filter(|((image, _), wanted)| {
-            wanted.purpose == Purpose::Rooms && is_coming(image, &wanted.manifest)
-        })
-        .map(|((image, version), _)| {
-            (
-                format!("rollout/{image}/{version}"),
-                format!("version {version} of {image} comes to the PCs, room by room"),
-            )
-        })
-        .collect()
+    let goals = plan.steps.iter().map(|step| Goal::from(&step.action));
+    let running = observed.running.iter();
+    let goals = goals.chain(running.map(|running| Goal::from(&running.step.action)));
+    // What somebody has to see to first, or wants to be left alone, comes nobody knows when.
+    let held = plan.holds.iter().filter(|hold| will_open(hold));
+    let wanted = goals.chain(held.map(|hold| hold.goal.clone()));
+    let released = wanted.filter_map(|goal| match goal {
+        Goal::Downloaded(image, version) | Goal::Active(image, version) => {
+            let found = desired.images.get(&(image.clone(), version.clone()))?;
+            (found.purpose == Purpose::Rooms).then(|| notice(&image, &version))?
+        }
+        _ => None,
+    });
+    let is_released = |image: &ImageName| desired.images.keys().any(|(name, _)| name == image);
+    let on_site = plan.rollouts.iter().filter(|of| !is_released(&of.image));
+    let on_site = on_site.filter_map(|of| {
+        let live = observed.live.get(&of.image)?.seen()?;
+        let (_, file) = live.files(&of.image).last()?;
+        let stamp = file.record.as_ref()?.timestamp.as_ref()?;
+        notice(&of.image, stamp)
+    });
+    let mut notices: Vec<_> = released.chain(on_site).collect();
+    notices.sort_by(|a, b| a.key.cmp(&b.key));
+    notices.dedup_by(|a, b| a.key == b.key);
+    notices
+}
+
+fn will_open(hold: &Hold) -> bool {
+    !hold.gate.needs_a_person() && !matches!(hold.gate, crate::planning::Gate::Suspended { .. })
 }
 
 /// Test classes that end.
-fn ends(desired: &Desired, from: Timestamp, ahead: SignedDuration) -> Vec<(String, String)> {
-    agenda(desired, from, ahead)
-        .into_iter()
-        .filter_map(|coming| match coming {
-            Coming::TestClassEnds { until, name } => Some((
-                format!("test-class/{name}/{until}"),
-                format!("test class {name} ends on {until}, and its PCs go back to the class that they had before"),
-            )),
-            Coming::Reset { .. } => None,
-        })
-        .collect()
+fn ends(coming: &[Coming]) -> impl Iterator<Item = Notice> {
+    coming.iter().filter_map(|coming| match coming {
+        Coming::TestClassEnds { until, name } => Some(Notice {
+            key: format!("test-class/{name}/{until}"),
+            line: format!(
+                "Test class {name} ends on {}. Its PCs go back to the class that they had before.",
+                until.strftime("%a %-d %b")
+            ),
+        }),
+        Coming::Reset { .. } | Coming::Rollout { .. } => None,
+    })
 }

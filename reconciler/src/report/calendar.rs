@@ -4,14 +4,17 @@
 //!
 //! Equal events give an equal text: a stamp of the writing would make it another one with each pass.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use schema::name::Domain;
+use schema::name::{Domain, RoomName};
+use schema::schedule::Opening;
 
 use crate::planning::Coming;
+use crate::report::style::every;
 
 /// The longest line in bytes, without its end.
 const LONGEST_LINE: usize = 75;
@@ -39,39 +42,39 @@ struct Lines(String);
 impl Lines {
     fn event(&mut self, domain: &Domain, event: &Coming) {
         match event {
-            Coming::Reset {
-                begins,
-                ends,
-                rooms,
-            } => {
-                let begins = utc(*begins);
-                let names: Vec<&str> = rooms.iter().map(|room| room.as_str()).collect();
-                let noun = if names.len() == 1 { "room" } else { "rooms" };
-                let names = names.join(", ");
-                self.put("UID", &format!("reset-{begins}@{domain}"));
-                self.put("DTSTAMP", &begins);
-                self.put("DTSTART", &begins);
-                self.put("DTEND", &utc(*ends));
-                self.put("SUMMARY", &escaped(&format!("Reset of {noun} {names}")));
-                self.put(
-                    "DESCRIPTION",
-                    &escaped("The PCs are put back to their images. Files that were saved on a PC are gone afterwards."),
-                );
+            Coming::Reset { span, rooms } => {
+                self.span("reset", *span, domain);
+                let summary = format!("Reset of {}", named(rooms));
+                let description = "The PCs are put back to their images. Files that were saved on a PC are gone afterwards.";
+                self.say(&summary, description);
+            }
+            Coming::Rollout { span, image, rooms } => {
+                self.span(&format!("rollout-{image}"), *span, domain);
+                let summary = format!("New version of {image} for {}", named(rooms));
+                let description = "PCs are put back to a new version of their image. Files that were saved on a PC are gone afterwards.";
+                self.say(&summary, description);
             }
             Coming::TestClassEnds { until, name } => {
                 self.put("UID", &format!("test-class-{name}@{domain}"));
                 self.put("DTSTAMP", &format!("{}T000000Z", day(*until)));
                 self.put("DTSTART;VALUE=DATE", &day(*until));
-                self.put(
-                    "SUMMARY",
-                    &escaped(&format!("Last day of test class {name}")),
-                );
-                self.put(
-                    "DESCRIPTION",
-                    &escaped("Its PCs go back to the class that they had before."),
-                );
+                let summary = format!("Last day of test class {name}");
+                self.say(&summary, "Its PCs go back to the class that they had before.");
             }
         }
+    }
+
+    fn span(&mut self, kind: &str, Opening { opens, closes }: Opening, domain: &Domain) {
+        let (opens, closes) = (utc(opens), utc(closes));
+        self.put("UID", &format!("{kind}-{opens}-{closes}@{domain}"));
+        self.put("DTSTAMP", &opens);
+        self.put("DTSTART", &opens);
+        self.put("DTEND", &closes);
+    }
+
+    fn say(&mut self, summary: &str, description: &str) {
+        self.put("SUMMARY", &escaped(summary));
+        self.put("DESCRIPTION", &escaped(description));
     }
 
     /// A line, folded: what goes on begins with a blank.
@@ -87,6 +90,12 @@ impl Lines {
         }
         self.0.push_str("\r\n");
     }
+}
+
+fn named(rooms: &BTreeSet<RoomName>) -> String {
+    let noun = if rooms.len() == 1 { "room" } else { "rooms" };
+    let rooms: Vec<_> = rooms.iter().collect();
+    format!("{noun} {}", every(&rooms))
 }
 
 fn utc(at: Timestamp) -> String {
@@ -130,8 +139,10 @@ mod tests {
 
     fn reset() -> Coming {
         Coming::Reset {
-            begins: "2026-11-23T17:00:00Z".parse().unwrap(),
-            ends: "2026-11-23T21:00:00Z".parse().unwrap(),
+            span: Opening {
+                opens: "2026-11-23T17:00:00Z".parse().unwrap(),
+                closes: "2026-11-23T21:00:00Z".parse().unwrap(),
+            },
             rooms: ["r101", "r102"].map(|room| room.parse().unwrap()).into(),
         }
     }
@@ -153,11 +164,11 @@ PRODID:-//linuxmuster-reconciler//EN
 METHOD:PUBLISH
 X-WR-CALNAME:Berufsschule\\; Nord: PCs
 BEGIN:VEVENT
-UID:reset-20261123T170000Z@bs-nord.example
+UID:reset-20261123T170000Z-20261123T210000Z@bs-nord.example
 DTSTAMP:20261123T170000Z
 DTSTART:20261123T170000Z
 DTEND:20261123T210000Z
-SUMMARY:Reset of rooms r101\\, r102
+SUMMARY:Reset of rooms r101 and r102
 DESCRIPTION:The PCs are put back to their images. Files that were saved on 
  a PC are gone afterwards.
 END:VEVENT
@@ -182,7 +193,7 @@ END:VCALENDAR
         let day = "2026-11-23".parse().unwrap();
         assert_eq!(
             free.holding(day).map(|(name, _)| name),
-            Some("Reset of rooms r101, r102")
+            Some("Reset of rooms r101 and r102")
         );
     }
 }

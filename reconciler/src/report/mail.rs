@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use crate::planning::{Entry, Journal};
 use crate::report::style::count;
 use crate::report::trouble::{Standing, Trouble};
-use crate::world::Letter;
+use crate::world::{Letter, Readers};
 
 /// What is to be written into the journal once a letter was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News
         closed: standing.over.keys().cloned().collect(),
     };
     let letter = Letter {
+        readers: Readers::Administrators,
         subject: subject(server, fresh.len(), standing.over.len()),
         body: body(&fresh, standing, still),
     };

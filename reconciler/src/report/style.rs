@@ -86,3 +86,13 @@ pub fn few<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
         all => format!("{} and {} more", names[..SHOWN].join(", "), all - SHOWN),
     }
 }
+
+/// All names of a list, as in a sentence: `r101, r102 and r103`.
+#[must_use]
+pub fn every<T: ToString>(names: &[T]) -> String {
+    let names: Vec<String> = names.iter().map(T::to_string).collect();
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
+    }
+}

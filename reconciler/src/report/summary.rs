@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use schema::name::{HostName, RoomName};
 
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::{Observed, Plan, Step, StepResult, Violation};
+use crate::planning::{Desired, Observed, Plan, Step, StepResult, Violation};
 use crate::report::style::{Color, Mark, count};
 use crate::report::title::{self, Clock};
 use crate::report::trouble::{Standing, host_key};
@@ -17,6 +18,8 @@ use crate::world::{CommitLine, Problem};
 pub struct Summary {
     /// The commit worked towards.
     pub commit: Option<CommitLine>,
+    /// What that says.
+    pub desired: Option<Arc<Desired>>,
     /// What is wrong with the state repo.
     pub problems: Vec<Problem>,
     /// The steps that ended, in the order of their ends.

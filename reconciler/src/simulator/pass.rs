@@ -71,6 +71,7 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
         server: port.world.sites[port.site].name.as_str(),
         zone: &zone,
         has_relay: true,
+        has_calendar: false,
     };
     let told = tell(port, teller, began, ended).await;
     let exit = u8::from(told.failed);
@@ -80,7 +81,7 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
         exit,
         summary: summary::line(ended, &told.standing),
     });
-    told.untold.is_none()
+    told.untold.is_empty()
 }
 
 /// When the next pass can find anything else than this one did, unless something happens before.

@@ -59,6 +59,7 @@ impl Bed {
             devices: at("devices.csv"),
             state: at("state"),
             run: at("run"),
+            calendar: None,
         };
         let repo = Repo {
             url: "file:///nowhere".into(),
@@ -204,6 +205,7 @@ fn desired() -> Desired {
         suspended: Default::default(),
         test_classes: BTreeMap::new(),
         power: BTreeMap::new(),
+        staff: None,
     }
 }
 

@@ -14,7 +14,7 @@ use schema::name::{HostName, ImageName, RoomName};
 use schema::policy::InUse;
 use schema::schedule::Schedule;
 
-use self::members::Members;
+pub(in crate::planning) use self::members::Members;
 use self::rollouts::Rollouts;
 use self::tries::{Judge, Try};
 use crate::linbo::command::{Command, CommandLine, OsNumber};
@@ -23,7 +23,7 @@ use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::{self, Closed, Gate, Open};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::orders::Subject;
-use crate::planning::plan::{Drafts, Goal};
+use crate::planning::plan::{Drafts, Goal, RoomRollout};
 use crate::planning::rollout::Turn;
 use crate::planning::suspension;
 
@@ -201,6 +201,8 @@ struct Held {
     in_use: (Vec<HostName>, Option<Timestamp>),
     /// Closed waves, stopped rollouts and suspensions, by how many hosts.
     turns: Vec<(Gate, Option<Timestamp>, usize)>,
+    /// Images of which hosts are to get a new version, and since when.
+    comes: BTreeMap<ImageName, Timestamp>,
 }
 
 impl<'a> RoomReset<'a> {
@@ -220,8 +222,20 @@ impl<'a> RoomReset<'a> {
             let turn = rollouts.turn(place.images().into_iter(), host, observed.at);
             let (opened, lacks) = match turn {
                 None | Some((_, Turn::Has)) => (None, None),
-                Some((image, Turn::Open(since))) => (Some(since), Some(image)),
+                Some((image, Turn::Open(since))) => {
+                    let what = Subject::Image(image.clone());
+                    if let Err(Closed { gate, wake }) =
+                        suspension::check(self.desired, observed, &what)
+                    {
+                        held.add(gate, wake);
+                        continue;
+                    }
+                    (Some(since), Some(image))
+                }
                 Some((image, turn)) => {
+                    if let Turn::Closed(closed) = turn {
+                        held.comes(image, closed.opens);
+                    }
                     held.turn(image, turn);
                     continue;
                 }
@@ -230,6 +244,9 @@ impl<'a> RoomReset<'a> {
             let (mut host_due, mut next) = (place.due, judge.next_try(host, place.due));
             if let (Try::NotNeeded, Some(opened)) = (&next, opened.filter(|at| *at > place.due)) {
                 (host_due, next) = (opened, judge.next_try(host, opened));
+            }
+            if let (Some(image), Try::Now | Try::Later(_) | Try::InUse(_)) = (lacks, &next) {
+                held.comes(image, opened);
             }
             match next {
                 Try::NotNeeded => {}
@@ -259,10 +276,9 @@ impl<'a> RoomReset<'a> {
             return None;
         }
         let mut circuits = self.desired.circuits_of(place.name, place.room);
-        let mut each = BOOT + SYNC * i32::try_from(place.class.os.len()).unwrap_or(1);
+        let each = each(place.class, loads.is_some());
         if loads.is_some() {
             circuits.push(self.desired.loading());
-            each += LOAD;
         }
         match self.gates(now.len(), each, &circuits, loads) {
             Ok(open) => Some(Ready {
@@ -297,7 +313,15 @@ impl<'a> RoomReset<'a> {
             waiting,
             in_use,
             turns,
+            comes,
         } = held;
+        for (image, since) in comes {
+            drafts.rollout(RoomRollout {
+                room: self.place.name.clone(),
+                image,
+                since,
+            });
+        }
         if !gave_up.is_empty() {
             let next = self.next_due();
             drafts.hold(
@@ -441,6 +465,14 @@ impl Held {
         self.add(gate, wake);
     }
 
+    /// One more host that is to get a new version, if it is known since when.
+    fn comes(&mut self, image: &ImageName, since: Option<Timestamp>) {
+        if let Some(since) = since {
+            let first = self.comes.entry(image.clone()).or_insert(since);
+            *first = since.min(*first);
+        }
+    }
+
     /// One more host that waits for this.
     fn add(&mut self, gate: Gate, wake: Option<Timestamp>) {
         match self.turns.iter_mut().find(|(known, ..)| *known == gate) {
@@ -458,8 +490,18 @@ fn wait(hosts: &mut (Vec<HostName>, Option<Timestamp>), host: &HostName, until: 
     };
 }
 
+/// How long each host of a class is thought to be on.
+pub(in crate::planning) fn each(class: &DesiredClass, loads: bool) -> SignedDuration {
+    let systems = SYNC * i32::try_from(class.os.len()).unwrap_or(1);
+    BOOT + systems + if loads { LOAD } else { SignedDuration::ZERO }
+}
+
 /// How long so many hosts take on these circuits when no other room is at work.
-fn estimate(hosts: usize, each: SignedDuration, circuits: &[(Circuit, Pace)]) -> SignedDuration {
+pub(in crate::planning) fn estimate(
+    hosts: usize,
+    each: SignedDuration,
+    circuits: &[(Circuit, Pace)],
+) -> SignedDuration {
     let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
     let bounds = circuits.iter().map(|(_, pace)| {
         let waking = i64::from(hosts) * 60 / i64::from(pace.wake_per_minute.max(1));

@@ -7,15 +7,15 @@ use crate::linbo::devices::{Device, Devices};
 use crate::planning::observed::Observed;
 
 /// The hosts of a room: those that can be reset, and those that are listed and cannot, with the reason.
-pub(super) struct Members<'a> {
+pub(in crate::planning) struct Members<'a> {
     /// How many rows name the room, whatever they are.
-    pub(super) rows: usize,
-    pub(super) hosts: Vec<&'a Device>,
-    pub(super) strangers: Vec<(HostName, String)>,
+    pub(in crate::planning) rows: usize,
+    pub(in crate::planning) hosts: Vec<&'a Device>,
+    pub(in crate::planning) strangers: Vec<(HostName, String)>,
 }
 
 impl<'a> Members<'a> {
-    pub(super) fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
+    pub(in crate::planning) fn of(name: &RoomName, room: &Room, devices: &'a Devices) -> Self {
         let rows = devices.in_room(name).count();
         let mut members = Self {
             rows,
