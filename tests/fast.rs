@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod fast {
+    mod announce;
     mod engine;
     mod fuzz;
     mod ledger;

@@ -7,6 +7,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "lab/announce.rs"]
+mod announce;
 #[path = "lab/classes.rs"]
 mod classes;
 #[path = "lab/crash.rs"]

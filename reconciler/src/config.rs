@@ -112,17 +112,8 @@ pub struct Paths {
     pub state: PathBuf,
     /// `/run/linuxmuster-reconciler`: lock of the pass, locks and output of commands on hosts.
     pub run: PathBuf,
-    /// The calendar of what is coming; `calendar.ics` among the state when absent.
-    pub calendar: Option<PathBuf>,
-}
-
-impl Paths {
-    /// The calendar of what is coming, which everybody may read.
-    #[must_use]
-    pub fn calendar(&self) -> PathBuf {
-        let beside_the_state = || self.state.join("calendar.ics");
-        self.calendar.clone().unwrap_or_else(beside_the_state)
-    }
+    /// `calendar.ics` among the state: the calendar of what is coming, which everybody may read.
+    pub calendar: PathBuf,
 }
 
 /// What programs are called: a name to be found in `PATH`, or an absolute path.
@@ -181,7 +172,7 @@ impl Default for Paths {
             devices: "/etc/linuxmuster/sophomorix/default-school/devices.csv".into(),
             state: "/var/lib/linuxmuster-reconciler".into(),
             run: "/run/linuxmuster-reconciler".into(),
-            calendar: None,
+            calendar: "/var/lib/linuxmuster-reconciler/calendar.ics".into(),
         }
     }
 }

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use schema::fleet::Fleet;
 use schema::name::{FileName, ImageName};
 use schema::text::ImageStamp;
 
@@ -126,6 +127,12 @@ impl Host {
     #[must_use]
     pub fn desired(&self) -> Option<Arc<Desired>> {
         self.state.loaded().map(|loaded| loaded.desired)
+    }
+
+    /// All that the commit in force says of the fleet and this server, if one was read.
+    #[must_use]
+    pub fn fleet(&self) -> Option<Arc<Fleet>> {
+        self.state.loaded().map(|loaded| loaded.fleet)
     }
 
     /// Whether letters can be sent at all.
@@ -294,12 +301,12 @@ impl Hands for Host {
     }
 
     fn publish(&self, calendar: &str) -> anyhow::Result<()> {
-        let path = self.config.paths.calendar();
+        let path = &self.config.paths.calendar;
         let writing = || format!("cannot write the calendar {}", path.display());
-        let before = files::if_there(std::fs::read(&path)).with_context(writing)?;
+        let before = files::if_there(std::fs::read(path)).with_context(writing)?;
         if before.is_some_and(|before| before == calendar.as_bytes()) {
             return Ok(());
         }
-        files::write_atomically(&path, calendar.as_bytes(), 0o644).with_context(writing)
+        files::write_atomically(path, calendar.as_bytes(), 0o644).with_context(writing)
     }
 }

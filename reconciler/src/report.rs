@@ -11,5 +11,6 @@ pub mod status;
 pub mod style;
 pub mod summary;
 pub mod text;
+pub mod times;
 pub mod title;
 pub mod trouble;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::path::Path;
+
 use harness::golden;
 use harness::worlds::{
     GIB, World, applied, at, failed, live, manifest, name, os, schedule, unreachable,
@@ -12,13 +14,16 @@ use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::ledger::{HostEntry, HostState, Runs};
 use reconciler::planning::{Busy, Entry, Ledger, Probe, StepId, plan};
-use reconciler::report::explain::{self, HostCase};
+use reconciler::report::explain::{self, HostCase, RoomCase};
 use reconciler::report::hosts;
 use reconciler::report::style::Color;
 use reconciler::report::text::Head;
+use reconciler::report::times::RoomTimes;
 use reconciler::report::title::Clock;
 use reconciler::world::CommitLine;
 use schema::fleet::ResetCommand;
+use schema::name::{RoomName, SchoolName};
+use schema::tree::Tree;
 
 const MONDAY: &str = "2026-11-23T18:45";
 /// The stamp of [`applied`].
@@ -161,14 +166,94 @@ fn hosts_of_all_kinds() {
         let json = explain::host_json(head, case, &plan);
         check("explain-r101-pc02.json", &pretty(&json));
         for room in ["r101", "r102"] {
-            let room = name(room);
-            let entry = &ledger.rooms[&room];
-            let text = explain::room(head, &room, entry, &plan, Color::Off);
+            let case = room_case(&world, &ledger, room);
+            let text = explain::room(head, &case, &plan, Color::Off);
             check(&format!("explain-{room}.txt"), &text);
-            let json = explain::room_json(head, &room, entry, &plan);
+            let json = explain::room_json(head, &case, &plan);
             check(&format!("explain-{room}.json"), &pretty(&json));
         }
     });
+}
+
+/// A room without settings that are written anywhere.
+fn room_case<'a>(world: &World, ledger: &'a Ledger<'_>, room: &str) -> RoomCase<'a> {
+    let (name, entry) = ledger.rooms.get_key_value(&name::<RoomName>(room)).unwrap();
+    let World {
+        desired, observed, ..
+    } = world;
+    RoomCase {
+        name,
+        entry,
+        settings: &[],
+        times: RoomTimes::of(desired, observed, name, &desired.rooms[name]),
+    }
+}
+
+/// Every setting with its place, and the next times with what they wait for.
+#[test]
+fn a_room_is_explained_to_the_line() {
+    let tree = repo("examples/realistic");
+    let fleet = schema::load(&tree).fleet.unwrap();
+    let school: SchoolName = name("bs-nord");
+    let server = reconciler::planning::Server::School(school.clone());
+    let mut world = World::empty(at("2027-02-17T16:00"));
+    world.desired = reconciler::planning::Desired::of(&fleet, &server).unwrap();
+    for room in ["r101", "r102", "w01"] {
+        let class = world.desired.rooms[&name::<RoomName>(room)]
+            .class
+            .to_string();
+        world.device(room, &format!("{room}-pc01"), &class, 1);
+    }
+    let mut orders = reconciler::planning::Orders::default();
+    orders.suspend(
+        name("room w01"),
+        reconciler::planning::Suspended {
+            since: at("2027-02-01T09:00"),
+            reason: "new machines".to_owned(),
+            by: "root".to_owned(),
+            until: None,
+        },
+    );
+    world.observed.orders = Probe::Seen(orders);
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    let plan = plan(&world.desired, &world.observed);
+    with_head(&world, |head| {
+        for room in ["r101", "r102", "w01"] {
+            let room: RoomName = name(room);
+            let settings = fleet.explain(&school, &room).unwrap();
+            let case = RoomCase {
+                settings: &settings,
+                ..room_case(&world, &ledger, room.as_str())
+            };
+            let text = explain::room(head, &case, &plan, Color::Off);
+            golden::check(&format!("rooms/{room}.txt"), &text);
+            let json = pretty(&explain::room_json(head, &case, &plan));
+            golden::check(&format!("rooms/{room}.json"), &json);
+        }
+    });
+}
+
+/// The documents of a folder of this house.
+fn repo(folder: &str) -> Tree {
+    fn collect(root: &Path, folder: &Path, tree: &mut Tree) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(root, &path, tree);
+            } else {
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
+                tree.insert(name, schema::tree::Entry::of(std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    let root = crate::root().join(folder);
+    let mut tree = Tree::default();
+    collect(&root, &root, &mut tree);
+    tree
 }
 
 /// What the ledger says of `r101-pc01`.

@@ -23,10 +23,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::suspension",
         "planning::timetable",
     ]],
-    &[
-        &["planning::ledger"],
-        &["planning::rollout"],
-    ],
+    &[&["planning::ledger"], &["planning::rollout"]],
     // Three independent statements about the same actions.
     &[
         &["planning::topics", "planning::plan"],
@@ -160,7 +157,8 @@ fn uses(source: &Source, module: &str) -> Vec<String> {
     for (at, _) in code.match_indices("crate::") {
         let part_of_a_word =
             code[..at].ends_with(|c: char| c.is_alphanumeric() || "_$".contains(c));
-        if part_of_a_word {
+        // What is shown to a part of the crate uses nothing of it.
+        if part_of_a_word || code[..at].ends_with("pub(in ") {
             continue;
         }
         let rest = &code[at + "crate::".len()..];

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use reconciler::simulator::chance::Chance;
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, Guard,
+    Announce, Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, Guard,
     HardwareClass, Image, ImageSource, Os, OsEntry, Partition, PowerBudget, ResetCommand, Retries,
     Rollout, Room, RoomHosts, RoomWindows, School, Version, WantedVersion, WorkWindows, Written,
 };
@@ -157,7 +157,7 @@ fn school(
             ..Rollout::default()
         },
         guard: Guard::default(),
-        announce: None,
+        announce: (number % 2 == 1).then_some(Announce { days_before: 3 }),
         suspended: None,
         written: Written::default(),
     }

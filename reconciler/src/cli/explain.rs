@@ -7,9 +7,10 @@ use schema::name::{HostName, RoomName};
 use super::exit::WrongUsage;
 use super::look::{self, At, Sight};
 use super::{Common, Exit, Format, Output, pass};
-use crate::planning::{Ledger, plan};
-use crate::report::explain::{self, HostCase};
+use crate::planning::{Ledger, Server, plan};
+use crate::report::explain::{self, HostCase, RoomCase};
 use crate::report::style::few;
+use crate::report::times::RoomTimes;
 
 /// What is to be explained.
 #[derive(Debug, Subcommand)]
@@ -20,7 +21,8 @@ pub(super) enum What {
         #[arg(value_name = "NAME")]
         host: HostName,
     },
-    /// A room: how its hosts stand, and what it waits for.
+    /// A room: how its hosts stand, what it waits for, when it is reset next, and its settings with where they are
+    /// written.
     Room {
         /// Its name.
         #[arg(value_name = "NAME")]
@@ -55,13 +57,24 @@ pub(super) fn run(
             }
         }
         What::Room { room: name } => {
-            let Some(room) = ledger.rooms.get(name) else {
+            let (Some(entry), Some(room)) = (ledger.rooms.get(name), desired.rooms.get(name))
+            else {
                 return Err(no_room(name, &ledger).into());
             };
+            let written = match (&sight.fleet, &desired.server) {
+                (Some(fleet), Server::School(school)) => fleet.explain(school, name),
+                _ => None,
+            };
+            let case = RoomCase {
+                name,
+                entry,
+                settings: written.as_deref().unwrap_or_default(),
+                times: RoomTimes::of(desired, observed, name, room),
+            };
             match output.format {
-                Format::Json => output.json(&explain::room_json(head, name, room, &plan))?,
+                Format::Json => output.json(&explain::room_json(head, &case, &plan))?,
                 Format::Text | Format::Markdown => {
-                    output.text(&explain::room(head, name, room, &plan, output.color))?;
+                    output.text(&explain::room(head, &case, &plan, output.color))?;
                 }
             }
         }

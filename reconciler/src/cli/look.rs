@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use schema::fleet::Fleet;
 
 use super::{Output, pass};
 use crate::config::Config;
@@ -19,6 +20,8 @@ use crate::world::{CommitLine, Problem, Senses, Target};
 pub(super) struct Sight {
     pub(super) desired: Arc<Desired>,
     pub(super) observed: Observed,
+    /// What the state repo says, where the world can tell.
+    pub(super) fleet: Option<Arc<Fleet>>,
     commit: Option<CommitLine>,
     problems: Vec<Problem>,
     blind: Vec<String>,
@@ -33,7 +36,9 @@ pub(super) fn at_server(
     now: fn() -> Timestamp,
 ) -> anyhow::Result<Sight> {
     let host = Host::open(config, Mode::Look, now)?;
-    pass::runtime()?.block_on(look(&host, at, output))
+    let mut sight = pass::runtime()?.block_on(look(&host, at, output))?;
+    sight.fleet = host.fleet();
+    Ok(sight)
 }
 
 /// Nothing but senses: that a look changes nothing is held by the type.
@@ -63,6 +68,7 @@ pub(super) async fn look(
         blind: observed.blind_spots(),
         desired,
         observed,
+        fleet: None,
         commit,
         problems,
     })

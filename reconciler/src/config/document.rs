@@ -379,15 +379,16 @@ impl Check<'_> {
         let store = paths.store.as_ref().map(|_| ());
         let path =
             |at: At<Absolute>, default| at.into_inner().map_or(default, |Absolute(path)| path);
+        let state = path(paths.state, default.state);
         let paths = Paths {
+            calendar: path(paths.calendar, state.join("calendar.ics")),
             linbo: path(paths.linbo, default.linbo),
             store: path(paths.store, default.store),
             linbo_log: path(paths.linbo_log, default.linbo_log),
             ssh_config: path(paths.ssh_config, default.ssh_config),
             devices: path(paths.devices, default.devices),
-            state: path(paths.state, default.state),
+            state,
             run: path(paths.run, default.run),
-            calendar: paths.calendar.into_inner().map(|Absolute(path)| path),
         };
         if paths.store.starts_with(&paths.linbo) {
             let hint = "LINBO's tools would take what lies there for images: use a folder beside it, on the same file system";

@@ -96,9 +96,7 @@ async fn send<W: Senses + Hands>(world: &W, pass: Timestamp, news: News) -> Resu
         format!("the letter was not sent, the next pass tries again: {error:#}")
     })?;
     note(world, pass, news.told).map_err(|error| {
-        format!(
-            "the letter was sent, but that could not be noted, so it may come again: {error:#}"
-        )
+        format!("the letter was sent, but that could not be noted, so it may come again: {error:#}")
     })
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use schema::diagnostic::{self, Severity};
-use schema::fleet::Mail;
+use schema::fleet::{Fleet, Mail};
 use schema::text::MailAddress;
 use schema::tree::{Entry, Tree};
 
@@ -40,6 +40,8 @@ pub struct Loaded {
     line: CommitLine,
     /// What this server must make true.
     pub desired: Arc<Desired>,
+    /// All that the commit says but for other schools.
+    pub fleet: Arc<Fleet>,
     /// Who hears of failures.
     pub mail: Option<Mail>,
     /// Who hears of them besides.
@@ -154,7 +156,7 @@ impl StateRepo {
             tree.insert(path, Entry::of(bytes));
         }
         let found = schema::load(&tree);
-        let Some(fleet) = found.fleet else {
+        let Some(mut fleet) = found.fleet else {
             return Err(broken(&line, &tree, &found.diagnostics));
         };
         let Some(desired) = Desired::of(&fleet, &self.server) else {
@@ -174,12 +176,17 @@ impl StateRepo {
                 .get(name)
                 .and_then(|school| school.contact.clone()),
         };
+        // A thousand other schools are not kept for the length of a pass.
+        fleet
+            .schools
+            .retain(|name, _| self.server == Server::School(name.clone()));
         Ok(Loaded {
             commit: commit.clone(),
             line,
             desired: Arc::new(desired),
-            mail: fleet.mail,
+            mail: fleet.mail.clone(),
             contact,
+            fleet: Arc::new(fleet),
         })
     }
 }

@@ -260,7 +260,10 @@ impl<'a> Outlook<'a> {
                 Ok(()) => return Ok(()),
                 Err(closed) => {
                     let wake = |closed: &Closed| closed.wake.unwrap_or(Timestamp::MAX);
-                    if first.as_ref().is_none_or(|first| wake(&closed) < wake(first)) {
+                    if first
+                        .as_ref()
+                        .is_none_or(|first| wake(&closed) < wake(first))
+                    {
                         first = Some(closed);
                     }
                 }

@@ -59,7 +59,10 @@ impl Lines {
                 self.put("DTSTAMP", &format!("{}T000000Z", day(*until)));
                 self.put("DTSTART;VALUE=DATE", &day(*until));
                 let summary = format!("Last day of test class {name}");
-                self.say(&summary, "Its PCs go back to the class that they had before.");
+                self.say(
+                    &summary,
+                    "Its PCs go back to the class that they had before.",
+                );
             }
         }
     }

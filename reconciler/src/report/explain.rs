@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use schema::fleet::{Explained, Origin};
 use schema::name::{HostName, RoomName};
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use crate::report::hosts::{self, Counts};
 use crate::report::json::{FORMAT_VERSION, hold as hold_json, step as step_json};
 use crate::report::style::{Color, count};
 use crate::report::text::{Head, block, opening};
+use crate::report::times::RoomTimes;
 use crate::report::title::{self, Clock};
 
 /// How many attempts are shown to people; the JSON document holds all that are remembered.
@@ -250,15 +252,28 @@ pub fn host_json(head: Head<'_>, case: HostCase<'_>, plan: &Plan) -> Value {
     document
 }
 
+/// A room, with what is known of it.
+#[derive(Debug)]
+pub struct RoomCase<'a> {
+    /// Its name.
+    pub name: &'a RoomName,
+    /// Its place in the ledger.
+    pub entry: &'a RoomEntry<'a>,
+    /// Its settings, with where they are written.
+    pub settings: &'a [Explained],
+    /// When it is reset next.
+    pub times: RoomTimes,
+}
+
 /// A room, for people.
 #[must_use]
-pub fn room(
-    head: Head<'_>,
-    name: &RoomName,
-    room: &RoomEntry<'_>,
-    plan: &Plan,
-    color: Color,
-) -> String {
+pub fn room(head: Head<'_>, case: &RoomCase<'_>, plan: &Plan, color: Color) -> String {
+    let RoomCase {
+        name,
+        entry: room,
+        settings,
+        times,
+    } = case;
     let clock = head.clock;
     let mut text = opening(head, color);
     _ = writeln!(text, "\nroom {name}, {}", hosts::about(room, clock));
@@ -274,12 +289,30 @@ pub fn room(
     }
     let nothing = "Nothing is planned for it, and it waits for nothing.";
     Concern::of(plan, name, room).text(&mut text, nothing, clock, color);
+    times.text(&mut text, clock);
+    if !settings.is_empty() {
+        text.push_str("\nSettings, each with where it is written:\n");
+    }
+    for Explained {
+        setting,
+        value,
+        origin,
+    } in *settings
+    {
+        _ = writeln!(text, "  {setting:<24}  {value:<40}  {origin}");
+    }
     text
 }
 
 /// A room as one JSON document.
 #[must_use]
-pub fn room_json(head: Head<'_>, name: &RoomName, room: &RoomEntry<'_>, plan: &Plan) -> Value {
+pub fn room_json(head: Head<'_>, case: &RoomCase<'_>, plan: &Plan) -> Value {
+    let RoomCase {
+        name,
+        entry: room,
+        settings,
+        times,
+    } = case;
     let mut document = document(head);
     let hosts = room
         .hosts
@@ -290,6 +323,15 @@ pub fn room_json(head: Head<'_>, name: &RoomName, room: &RoomEntry<'_>, plan: &P
     value["hosts"] = hosts.collect();
     document["room"] = value;
     document["plan"] = Concern::of(plan, name, room).json(head.clock);
+    document["times"] = times.json(head.clock);
+    let settings = settings.iter().map(|of| {
+        let (file, line) = match &of.origin {
+            Origin::Written { file, line } => (Some(file), Some(line)),
+            Origin::Default => (None, None),
+        };
+        json!({ "setting": of.setting.key(), "value": of.value, "file": file, "line": line })
+    });
+    document["settings"] = settings.collect();
     document
 }
 

@@ -266,7 +266,8 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
     }
 }
 
-fn gate(gate: &Gate) -> Vec<String> {
+/// What a hold waits for, in lines.
+pub(super) fn gate(gate: &Gate) -> Vec<String> {
     let line = match gate {
         Gate::Window(work) => format!("the {} window is closed", name(*work)),
         Gate::TooLate {

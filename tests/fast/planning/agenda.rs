@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use harness::worlds::{GIB, World, applied, at, berlin, day, name, schedule, weeks};
+use harness::worlds::{World, applied, berlin, weeks};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use reconciler::planning::{Action, Coming, Entry, Outlook, Probe, agenda, plan};
-use schema::fleet::{Canary, Rollout, Waves};
+use reconciler::planning::{Action, Coming, agenda, plan};
 use schema::name::RoomName;
 
 /// Long enough for the planner to catch up with whatever was due before.

@@ -59,7 +59,7 @@ impl Bed {
             devices: at("devices.csv"),
             state: at("state"),
             run: at("run"),
-            calendar: None,
+            calendar: at("calendar.ics"),
         };
         let repo = Repo {
             url: "file:///nowhere".into(),

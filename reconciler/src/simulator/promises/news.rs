@@ -1,4 +1,4 @@
-//! Promise 10: each failure is told once, each recovery once.
+//! Promise 10: each failure is told once, each recovery once; what is coming is announced once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Step, StepId, StepResult};
 use crate::simulator::fault::Kind;
-use crate::world::Letter;
+use crate::world::{Letter, Readers};
 
 /// What people know, and what this pass has for them.
 #[derive(Debug, Default)]
@@ -17,6 +17,9 @@ pub(super) struct News {
     pub(super) told: BTreeSet<String>,
     /// The same, with the letter of this pass.
     telling: Option<BTreeSet<String>>,
+    /// What staff were told is coming, and what this pass has told them.
+    announced: BTreeSet<String>,
+    announcing: BTreeSet<String>,
     /// What a pass told that was killed before its end: who knows whether it noted that.
     unsure: BTreeSet<String>,
     /// Whether the journal was put back to an older one, which knows less or more.
@@ -42,6 +45,7 @@ impl News {
 
     pub(super) fn begin(&mut self) {
         self.failed.clear();
+        self.announcing.clear();
         self.hosts.clear();
         self.waits.clear();
         self.hindered = false;
@@ -53,6 +57,7 @@ impl News {
 
     pub(super) fn killed(&mut self) {
         self.unsure.extend(self.telling.take().unwrap_or_default());
+        self.unsure.append(&mut self.announcing);
     }
 
     pub(super) fn waits(&mut self, text: &str) {
@@ -93,6 +98,9 @@ fn words(action: &Action) -> Vec<String> {
 /// No trouble is told twice, and nothing is over that was not told.
 pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
     let news = &mut book.news;
+    if letter.readers == Readers::Staff {
+        return announcement(letter, news);
+    }
     let mut found = Vec::new();
     let mut told = news.told.clone();
     let mut over = false;
@@ -117,11 +125,31 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
     found
 }
 
+/// Nothing is announced twice.
+fn announcement(letter: &Letter, news: &mut News) -> Vec<Found> {
+    let lines = letter
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("- "));
+    let mut found = Vec::new();
+    for line in lines {
+        let known = news.announced.contains(line) && !news.unsure.contains(line) && !news.lost;
+        if known || !news.announcing.insert(line.to_owned()) {
+            found.push((10, format!("announced twice: {line}")));
+        }
+    }
+    found
+}
+
 /// At the end of a pass people know of all that failed in it and is still wanted.
 pub(super) fn ended(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
     let news = &mut book.news;
     if let Some(told) = news.telling.take().filter(|_| scene.records) {
         news.told = told;
+    }
+    let announcing = std::mem::take(&mut news.announcing);
+    if scene.records {
+        news.announced.extend(announcing);
     }
     let blind = scene
         .school

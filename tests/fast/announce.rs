@@ -1,0 +1,216 @@
+//! What staff are told beforehand: a letter and a calendar (`tests/cases/letters`).
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use harness::golden;
+use harness::worlds::{GIB, World, applied, at, day, live, manifest, name, os, schedule};
+use jiff::SignedDuration;
+use reconciler::planning::{Action, Coming, Entry, Plan, Probe, StepResult, agenda, plan};
+use reconciler::report::announce::announcement;
+use reconciler::report::calendar::calendar;
+use reconciler::report::mail::News;
+use reconciler::report::title::Clock;
+use reconciler::world::Readers;
+use schema::fleet::{Announce, Canary, Exam, ExamRooms, ResetCommand, Waves};
+use schema::policy::Portion;
+use schema::schedule::Dates;
+
+/// The stamp of [`applied`].
+const STAMP: &str = "202611011930";
+
+/// A school of two rooms on a Sunday whose staff are told five days before.
+fn school() -> World {
+    let mut world = World::empty(at("2026-11-22T12:00"));
+    world.release("ubuntu", "2026.10.1", 12 * GIB, Some(GIB));
+    world.store("ubuntu", "2026.10.1", 12 * GIB, Some(GIB));
+    world.class("lab", &[os("ubuntu", ResetCommand::Sync)]);
+    world.room("r101", "lab", 3);
+    world.room("r102", "lab", 2);
+    world.desired.staff.as_mut().unwrap().announce = Some(Announce { days_before: 5 });
+    let mut found = live(&manifest("ubuntu", "2026.10.1", 12 * GIB, Some(GIB)));
+    let record = found.diff.as_mut().unwrap().record.as_mut().unwrap();
+    record.timestamp = Some(name(STAMP));
+    world
+        .observed
+        .live
+        .insert(name("ubuntu"), Probe::Seen(found));
+    world
+}
+
+fn of(world: &World) -> Plan {
+    plan(&world.desired, &world.observed)
+}
+
+fn letter(world: &World) -> Option<News> {
+    let clock = Clock {
+        now: world.observed.at,
+        zone: &world.desired.zone,
+    };
+    announcement(&world.desired, &world.observed, &of(world), clock)
+}
+
+fn coming(world: &World, days: i64) -> Vec<Coming> {
+    let World {
+        desired, observed, ..
+    } = world;
+    let until = observed.at + SignedDuration::from_hours(24 * days);
+    agenda(desired, observed, &of(world), observed.at, until).unwrap()
+}
+
+fn tried(world: &mut World) {
+    for host in world.hosts() {
+        world.outcome(
+            host.as_str(),
+            at("2026-11-19T18:10"),
+            applied("ubuntu.qdiff"),
+        );
+    }
+}
+
+#[test]
+fn a_letter_tells_staff_what_is_coming_and_each_thing_once() {
+    let mut world = school();
+    world.room("r103", "lab", 1).reset = Some(schedule(&["fri 18:00"]));
+    world.room("r104", "lab", 1);
+    world.room("gym", "lab", 1).reset = None;
+    world.outcome("r104-pc01", at("2026-11-19T18:10"), applied("ubuntu.qdiff"));
+    world.desired.images.clear();
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    let tests = [("gimp3", "2026-11-27"), ("blender", "2026-11-28")];
+    world.desired.test_classes = tests.map(|(test, until)| (name(test), day(until))).into();
+    let news = letter(&world).unwrap();
+    assert_eq!(news.letter.readers, Readers::Staff);
+    let text = format!("Subject: {}\n\n{}", news.letter.subject, news.letter.body);
+    golden::check("letters/announcement.txt", &text);
+    world.note(world.observed.at, news.told);
+    assert_eq!(letter(&world), None, "all of it was told");
+    // A day later there is more.
+    world.pass(24 * 60);
+    let Entry::Announced { keys } = letter(&world).unwrap().told else {
+        unreachable!("it is an announcement");
+    };
+    assert_eq!(keys, ["first-reset/r103", "test-class/blender/2026-11-28"]);
+}
+
+#[test]
+fn nobody_is_told_of_what_will_not_happen() {
+    let told = |change: fn(&mut World)| {
+        let mut world = school();
+        change(&mut world);
+        letter(&world).map(|news| match news.told {
+            Entry::Announced { keys } => keys,
+            other => unreachable!("{other:?}"),
+        })
+    };
+    let keys = |keys: &[&str]| Some(keys.iter().map(|key| (*key).to_owned()).collect());
+    assert_eq!(
+        told(|_| {}),
+        keys(&["first-reset/r101", "first-reset/r102"])
+    );
+    assert_eq!(
+        told(|world| world.desired.staff.as_mut().unwrap().announce = None),
+        None
+    );
+    assert_eq!(told(tried), None);
+    let exam = |world: &mut World| {
+        let dates = Dates {
+            from: day("2026-11-22"),
+            to: day("2026-11-27"),
+        };
+        let rooms = ExamRooms::These([name("r101")].into());
+        world.desired.exams.push(Exam { dates, rooms });
+    };
+    assert_eq!(told(exam), keys(&["first-reset/r102"]));
+    assert_eq!(
+        told(|world| world.observed.orders = Probe::Unseen("damaged".to_owned())),
+        None
+    );
+    // Without a window, a version that waits for a person, or that is suspended, comes nobody knows when.
+    let new = |world: &mut World| {
+        tried(world);
+        world.desired.images.clear();
+        world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    };
+    let rollout = keys(&["rollout/ubuntu/2026.11.1"]);
+    assert_eq!(told(new), rollout);
+    let suspended = |world: &mut World| {
+        let suspension = schema::fleet::Suspension {
+            reason: name("no sound"),
+            by: name("it"),
+            until: None,
+        };
+        tried(world);
+        world.desired.images.clear();
+        world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+        let images = &mut world.desired.suspended.images;
+        images.insert(name("ubuntu"), suspension);
+        world.observed.at = at("2026-11-22T23:00");
+    };
+    assert_eq!(told(suspended), None);
+}
+
+#[test]
+fn the_calendar_shows_a_rollout_when_it_is_the_turn_of_a_room() {
+    let mut world = school();
+    world.desired.rollout.waves = Some(Waves {
+        canary: Canary::Portion(Portion::Rooms(1)),
+        ..Waves::default()
+    });
+    for host in world.hosts() {
+        world.outcome(
+            host.as_str(),
+            at("2026-11-18T18:10"),
+            applied("ubuntu.qcow2"),
+        );
+    }
+    let activate = Action::Activate {
+        image: name("ubuntu"),
+        version: name("2026.10.1"),
+        manifest: world.desired.images.values().next().unwrap().manifest,
+    };
+    let done = Entry::Finished {
+        step: activate.id(),
+        result: StepResult::Done,
+    };
+    world.note(at("2026-11-24T02:00"), done);
+    world.observed.at = at("2026-11-24T09:00");
+    let rollouts = |world: &World| {
+        let all = coming(world, 7)
+            .into_iter()
+            .filter_map(|coming| match coming {
+                Coming::Rollout { span, rooms, .. } => Some((span.opens, rooms)),
+                _ => None,
+            });
+        all.collect::<Vec<_>>()
+    };
+    let first = at("2026-11-24T17:30");
+    assert_eq!(rollouts(&world), [(first, [name("r101")].into())]);
+    world.observed.at = first;
+    let steps = of(&world).steps;
+    assert!(
+        matches!(steps.as_slice(), [step] if step.id.to_string().starts_with("reset/r101/")),
+        "{steps:?}"
+    );
+    for number in 1..=3 {
+        let host = format!("r101-pc0{number}");
+        world.outcome(&host, at("2026-11-24T18:00"), applied("ubuntu.qdiff"));
+    }
+    world.observed.at = at("2026-11-25T09:00");
+    let second = at("2026-11-25T18:00");
+    assert_eq!(rollouts(&world), [(second, [name("r102")].into())]);
+    let tests = [(name("gimp3"), day("2026-11-27"))];
+    world.desired.test_classes = tests.into();
+    let text = calendar(
+        "Berufsschule Nord",
+        &name("bs-nord.example"),
+        &coming(&world, 7),
+    );
+    golden::check("letters/calendar.ics", &text.replace("\r\n", "\n"));
+    world.observed.at = second;
+    let steps = of(&world).steps;
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.id.to_string().starts_with("reset/r102/"))
+    );
+}
