@@ -163,15 +163,18 @@ enum Command {
         /// Why, for whoever reads a plan.
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// When it ends by itself: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
-        #[arg(long, value_name = "TIME", value_parser = look::at)]
-        until: Option<look::At>,
+        /// When it ends by itself: `3 days`, `2026-11-27` for the end of that day, `2026-11-27 18:00` in the
+        /// school's time zone, or RFC 3339. Without it you are reminded after two weeks.
+        #[arg(long, value_name = "TIME", value_parser = orders::end)]
+        until: Option<orders::End>,
         /// `room NAME`, `host NAME` or `image NAME`; the whole server without it.
         #[arg(value_name = "WHAT", num_args = 0..=2)]
         what: Vec<String>,
     },
     /// End a suspension, or declare failures to be resolved: hosts that stand still are tried again, a
     /// rollout that stopped goes on.
+    ///
+    /// What the state repo suspends ends there, or by a commit that takes it out.
     Resume {
         /// `room NAME`, `host NAME` or `image NAME`; the whole server without it.
         #[arg(value_name = "WHAT", num_args = 0..=2)]
@@ -235,7 +238,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             until,
             what,
         }) => match orders::subject(&what) {
-            Ok(what) => orders::suspend(&common, what, reason, until, &output, now()),
+            Ok(what) => orders::suspend(&common, what, &reason, until, &output, now()),
             Err(why) => return usage(&why),
         },
         Some(Command::Resume { what }) => match orders::subject(&what) {

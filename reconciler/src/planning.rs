@@ -40,4 +40,5 @@ pub use orders::{Orders, Subject, Suspended};
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};
+pub use suspension::{InForce, in_force};
 pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, timetable};

@@ -10,6 +10,7 @@ pub mod markdown;
 pub mod status;
 pub mod style;
 pub mod summary;
+pub mod suspended;
 pub mod text;
 pub mod times;
 pub mod title;

@@ -5,10 +5,13 @@
 use harness::golden;
 use harness::worlds::{GIB, World, applied, at, day, live, manifest, name, os, schedule};
 use jiff::SignedDuration;
-use reconciler::planning::{Action, Coming, Entry, Plan, Probe, StepResult, agenda, plan};
+use reconciler::planning::{
+    Action, Coming, Entry, Plan, Probe, StepResult, agenda, in_force, plan,
+};
 use reconciler::report::announce::announcement;
 use reconciler::report::calendar::calendar;
 use reconciler::report::mail::News;
+use reconciler::report::suspended::{changes, line, reminder};
 use reconciler::report::title::Clock;
 use reconciler::world::Readers;
 use schema::fleet::{Announce, Canary, Exam, ExamRooms, ResetCommand, Waves};
@@ -213,4 +216,106 @@ fn the_calendar_shows_a_rollout_when_it_is_the_turn_of_a_room() {
             .iter()
             .any(|step| step.id.to_string().starts_with("reset/r102/"))
     );
+}
+
+/// A school in which everything that can be suspended is, on the server and in the state repo.
+fn suspended() -> World {
+    let mut world = school();
+    let suspension = |reason: &str, until: Option<&str>| schema::fleet::Suspension {
+        reason: name(reason),
+        by: name("Hausmeister"),
+        until: until.map(name),
+    };
+    let all = [
+        ("fleet landkreis", suspension("audit", Some("2027-06-30"))),
+        ("school bs-nord", suspension("building works", None)),
+    ];
+    world.desired.suspended.all = all.map(|(what, of)| (what.to_owned(), of)).into();
+    let images = &mut world.desired.suspended.images;
+    images.insert(name("ubuntu"), suspension("no sound", None));
+    let room = world.room_mut("r101");
+    room.suspended = Some(suspension("new furniture", Some("2026-11-25 12:00")));
+    let hosts = &mut room.suspended_hosts;
+    hosts.insert(name("r101-pc01"), suspension("under repair", None));
+    let mut orders = reconciler::planning::Orders::default();
+    orders.suspend(
+        name("room r102"),
+        reconciler::planning::Suspended {
+            since: at("2026-11-20T09:00"),
+            reason: "projector".to_owned(),
+            by: "anna".to_owned(),
+            until: None,
+        },
+    );
+    world.observed.orders = Probe::Seen(orders);
+    world
+}
+
+fn remind(world: &mut World) -> Option<News> {
+    if let Some(changes) = changes(&world.desired, &world.observed) {
+        world.note(world.observed.at, changes);
+    }
+    let clock = Clock {
+        now: world.observed.at,
+        zone: &world.desired.zone,
+    };
+    let news = reminder("bs-nord", &world.desired, &world.observed, clock)?;
+    world.note(world.observed.at, news.told.clone());
+    Some(news)
+}
+
+#[test]
+fn suspensions_that_may_be_forgotten_are_brought_to_mind_once_each_time() {
+    let mut world = suspended();
+    let mut days = Vec::new();
+    for day in 0..80 {
+        if let Some(news) = remind(&mut world) {
+            let Entry::Suspensions { reminded, .. } = &news.told else {
+                unreachable!("it is a reminder");
+            };
+            days.push((day, reminded.len()));
+            if day == 14 {
+                let text = format!("Subject: {}\n\n{}", news.letter.subject, news.letter.body);
+                golden::check("letters/reminder.txt", &text);
+            }
+            assert_eq!(remind(&mut world), None, "once each time");
+        }
+        world.pass(24 * 60);
+    }
+    // The order is two days older than what the state repo says; the fleet's has an end, the room's is over.
+    assert_eq!(
+        days,
+        [
+            (12, 1),
+            (14, 3),
+            (30, 1),
+            (42, 1),
+            (44, 3),
+            (60, 1),
+            (72, 1),
+            (74, 3)
+        ]
+    );
+    // What is over and comes again is new.
+    world.desired.suspended.all.clear();
+    assert_eq!(remind(&mut world), None);
+    world.desired.suspended = suspended().desired.suspended;
+    assert_eq!(remind(&mut world), None);
+    let noticed = world.observed.journal.suspensions();
+    assert_eq!(noticed["repo/school bs-nord/building works"].reminded, None);
+    // What cannot be seen is not over.
+    world.observed.orders = Probe::Unseen("damaged".to_owned());
+    assert_eq!(changes(&world.desired, &world.observed), None);
+}
+
+#[test]
+fn every_suspension_in_force_is_shown_with_what_ends_it() {
+    let world = suspended();
+    let clock = Clock {
+        now: world.observed.at,
+        zone: &world.desired.zone,
+    };
+    let all = in_force(&world.desired, &world.observed);
+    let lines: Vec<_> = all.iter().map(|of| line(of, clock)).collect();
+    golden::check("letters/suspended.txt", &(lines.join("\n") + "\n"));
 }

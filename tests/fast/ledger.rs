@@ -13,7 +13,7 @@ use reconciler::linbo::cause::Cause;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::ledger::{HostEntry, HostState, Runs};
-use reconciler::planning::{Busy, Entry, Ledger, Probe, StepId, plan};
+use reconciler::planning::{Busy, Entry, Ledger, Probe, StepId, in_force, plan};
 use reconciler::report::explain::{self, HostCase, RoomCase};
 use reconciler::report::hosts;
 use reconciler::report::style::Color;
@@ -123,11 +123,13 @@ fn with_head(world: &World, show: impl FnOnce(Head<'_>)) {
         subject: "rooms: r101 is reset on Wednesdays too".to_owned(),
     };
     let blind = world.observed.blind_spots();
+    let suspended = in_force(&world.desired, &world.observed);
     show(Head {
         server: "bs-nord",
         commit: Some(&commit),
         problems: &[],
         blind: &blind,
+        suspended: &suspended,
         clock: Clock {
             now: world.observed.at,
             zone: &world.desired.zone,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use harness::golden;
 use harness::worlds::{GIB, World, applied, at, failed, name, os, unreachable, windows};
 use jiff::SignedDuration;
-use reconciler::planning::{Busy, Entry, Grub, Probe, StepResult, Torrent, plan, preview};
+use reconciler::planning::{
+    Busy, Entry, Grub, Probe, StepResult, Torrent, in_force, plan, preview,
+};
 use reconciler::report::mail::news;
 use reconciler::report::style::Color;
 use reconciler::report::summary;
@@ -27,6 +29,7 @@ fn shown(case: &str, world: &World, problems: &[Problem]) {
         subject: "rooms: r101 is reset on Wednesdays too".to_owned(),
     };
     let blind = world.observed.blind_spots();
+    let suspended = in_force(&world.desired, &world.observed);
     let clock = Clock {
         now: world.observed.at,
         zone: &world.desired.zone,
@@ -37,6 +40,7 @@ fn shown(case: &str, world: &World, problems: &[Problem]) {
         commit: Some(&commit),
         problems,
         blind: &blind,
+        suspended: &suspended,
         clock,
     };
     let preview = preview(&world.desired, world.observed.clone());

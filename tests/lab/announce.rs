@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use harness::lab::MailFault;
 
-use crate::one_school::{MONDAY, OneSchool};
+use crate::one_school::{MONDAY, OneSchool, says};
 
 /// Before anything was reset.
 const SUNDAY: &str = "2026-11-22 12:00:00";
@@ -63,4 +63,65 @@ fn staff_are_told_once_and_find_it_in_the_calendar() {
 
     school.pass(MONDAY, 0);
     assert_eq!(told().len(), 1);
+}
+
+#[test]
+fn what_is_suspended_by_hand_is_shown_until_it_is_resumed() {
+    let school = OneSchool::ready(1);
+    let say = |arguments: &[&str], status| school.run(arguments, MONDAY, status);
+    says(&say(&["suspend", "room", "r101"], 64), &["--reason <TEXT>"]);
+    let suspend = |more: &[&str], status| {
+        say(
+            &[&["suspend", "--reason", "new furniture"], more].concat(),
+            status,
+        )
+    };
+    says(
+        &suspend(&["desk", "4"], 64),
+        &["`desk` is nothing that can be suspended", "`room NAME`"],
+    );
+    says(
+        &suspend(&["--until", "tomorrow"], 64),
+        &["`3 days`, `2026-11-27` for the end of that day"],
+    );
+    says(
+        &suspend(&["--until", "2026-11-20"], 64),
+        &["would have ended on Sat 21 Nov 00:00"],
+    );
+    says(
+        &say(&["suspend", "--reason", " "], 64),
+        &["the reason is empty"],
+    );
+    says(
+        &suspend(&["room", "r109"], 0),
+        &["has no room r109", "check the name"],
+    );
+    says(
+        &say(&["resume", "room", "r109"], 0),
+        &["room r109 is resumed, it was suspended: new furniture"],
+    );
+    school.pass("2026-11-23 12:00:00", 0);
+    says(
+        &suspend(&["room", "r101", "--until", "3 days"], 0),
+        &["room r101 is suspended until Thu 26 Nov 18:05"],
+    );
+    says(
+        &say(&["--dry-run"], 0),
+        &["… suspended:", "until Thu 26 Nov 18:05: new furniture"],
+    );
+    school.pass(MONDAY, 0);
+    says(&say(&["status"], 0), &["suspended   room r101 since"]);
+    assert_eq!(school.applied(), [None]);
+    suspend(&[], 0);
+    says(
+        &say(&["resume", "room", "r101"], 0),
+        &["still suspended: server, by "],
+    );
+    says(
+        &say(&["resume", "room", "r101"], 0),
+        &["room r101 was not suspended on this server"],
+    );
+    say(&["resume"], 0);
+    school.pass("2026-11-23 18:20:00", 0);
+    assert!(school.applied().iter().all(Option::is_some));
 }

@@ -105,7 +105,11 @@ fn fold(records: &[Record]) -> Vec<Past> {
                 past.exit = Some(*exit);
                 past.summary = Some(summary.clone());
             }
-            Entry::PassStarted | Entry::Told { .. } | Entry::Announced { .. } | Entry::Unknown => {}
+            Entry::PassStarted
+            | Entry::Told { .. }
+            | Entry::Announced { .. }
+            | Entry::Suspensions { .. }
+            | Entry::Unknown => {}
         }
     }
     passes

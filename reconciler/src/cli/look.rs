@@ -11,7 +11,7 @@ use schema::fleet::Fleet;
 use super::{Output, pass};
 use crate::config::Config;
 use crate::host::{Host, Mode};
-use crate::planning::{Desired, Observed};
+use crate::planning::{Desired, InForce, Observed, in_force};
 use crate::report::text::Head;
 use crate::report::title::Clock;
 use crate::world::{CommitLine, Problem, Senses, Target};
@@ -25,6 +25,7 @@ pub(super) struct Sight {
     commit: Option<CommitLine>,
     problems: Vec<Problem>,
     blind: Vec<String>,
+    suspended: Vec<InForce>,
     server: String,
 }
 
@@ -66,6 +67,7 @@ pub(super) async fn look(
     Ok(Sight {
         server: desired.server.to_string(),
         blind: observed.blind_spots(),
+        suspended: in_force(&desired, &observed),
         desired,
         observed,
         fleet: None,
@@ -82,6 +84,7 @@ impl Sight {
             commit: self.commit.as_ref(),
             problems: &self.problems,
             blind: &self.blind,
+            suspended: &self.suspended,
             clock: Clock {
                 now: self.observed.at,
                 zone: &self.desired.zone,

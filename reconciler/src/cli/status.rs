@@ -153,6 +153,9 @@ fn show(status: &Status, now: Timestamp, output: Output) -> String {
         status.exit,
         status.last_operation.trim_start_matches("Pass: ")
     );
+    for suspension in &status.suspended {
+        _ = writeln!(text, "suspended   {suspension}");
+    }
     for (mark, told) in status
         .troubles
         .iter()

@@ -13,6 +13,7 @@ use crate::report::announce::announcement;
 use crate::report::calendar::calendar;
 use crate::report::mail::{self, News};
 use crate::report::summary::{self, Summary};
+use crate::report::suspended;
 use crate::report::title::Clock;
 use crate::report::trouble::{self, Standing};
 use crate::world::{Hands, Senses};
@@ -58,8 +59,16 @@ pub async fn tell<W: Senses + Hands>(
     let standing = trouble::standing(ended, clock);
     let mut untold = Vec::new();
     if let (Some((observed, plan)), Some(desired)) = (&ended.last, &ended.desired) {
+        if let Some(changes) = suspended::changes(desired, observed) {
+            untold.extend(
+                note(world, pass, changes)
+                    .err()
+                    .map(|error| format!("{error:#}")),
+            );
+        }
         let letters = [
             mail::news(teller.server, &standing, &observed.journal),
+            suspended::reminder(teller.server, desired, observed, clock),
             announcement(desired, observed, plan, clock),
         ];
         for news in letters.into_iter().flatten().filter(|_| teller.has_relay) {

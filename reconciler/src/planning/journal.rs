@@ -88,6 +88,15 @@ pub enum Entry {
         /// What, by keys that never come again.
         keys: Vec<String>,
     },
+    /// What happened to suspensions, by their keys.
+    Suspensions {
+        /// Those that were noticed for the first time.
+        noticed: Vec<String>,
+        /// Those of which people were reminded.
+        reminded: Vec<String>,
+        /// Those that are over.
+        over: Vec<String>,
+    },
     /// A pass ended.
     PassFinished {
         /// Its exit code.
@@ -126,6 +135,16 @@ pub struct Journal {
     activated: BTreeMap<ImageName, Timestamp>,
     told: BTreeMap<String, String>,
     announced: BTreeSet<String>,
+    suspensions: BTreeMap<String, Noticed>,
+}
+
+/// What is remembered of a suspension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noticed {
+    /// When it was noticed first.
+    pub since: Timestamp,
+    /// When people were last reminded of it.
+    pub reminded: Option<Timestamp>,
 }
 
 /// What is remembered of one host.
@@ -246,6 +265,25 @@ impl Journal {
                 self.told.extend(opened.clone());
             }
             Entry::Announced { keys } => self.announced.extend(keys.iter().cloned()),
+            Entry::Suspensions {
+                noticed,
+                reminded,
+                over,
+            } => {
+                let new = Noticed {
+                    since: record.at,
+                    reminded: None,
+                };
+                for key in noticed.iter().chain(reminded) {
+                    self.suspensions.entry(key.clone()).or_insert(new);
+                }
+                for key in reminded {
+                    if let Some(known) = self.suspensions.get_mut(key) {
+                        known.reminded = Some(record.at);
+                    }
+                }
+                self.suspensions.retain(|key, _| !over.contains(key));
+            }
             Entry::PassStarted
             | Entry::Commit { .. }
             | Entry::Started { .. }
@@ -270,6 +308,12 @@ impl Journal {
     #[must_use]
     pub const fn announced(&self) -> &BTreeSet<String> {
         &self.announced
+    }
+
+    /// Suspensions that hold as far as was noted, by key.
+    #[must_use]
+    pub const fn suspensions(&self) -> &BTreeMap<String, Noticed> {
+        &self.suspensions
     }
 
     /// Hosts that may be on since that time: what was begun there was cut off, or did not end with a host

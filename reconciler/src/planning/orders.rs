@@ -86,6 +86,17 @@ impl Orders {
     }
 }
 
+impl Subject {
+    /// The command that ends a suspension of it.
+    #[must_use]
+    pub fn resume(&self) -> String {
+        match self {
+            Self::Server => "reconcile resume".to_owned(),
+            what => format!("reconcile resume {what}"),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,10 +1,13 @@
 //! What people want to be left alone: by the state repo, or by an order given on the server.
+//!
+//! What is suspended is shown whether anything waits for it or not: [`in_force`].
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schema::fleet::{Fleet, School, Suspension};
 use schema::name::ImageName;
+use serde::Serialize;
 
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate};
@@ -89,6 +92,96 @@ pub fn check_at(
             closed(what, reason.to_string(), by.to_string(), until)
         }
     }
+}
+
+/// A suspension that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// What is suspended: `room r101`.
+    pub what: String,
+    /// Why, in the words of who wanted it.
+    pub reason: String,
+    /// Who wanted it.
+    pub by: String,
+    /// Since when; the state repo does not say.
+    pub since: Option<Timestamp>,
+    /// When it ends by itself, if it does.
+    pub until: Option<Timestamp>,
+    /// What ends it.
+    pub end: End,
+}
+
+/// What ends a suspension, if its time does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// This command, on the server.
+    Command(String),
+    /// A commit that takes it out of this file of the state repo.
+    File(String),
+}
+
+impl InForce {
+    /// What tells it from all others, as long as it holds.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let Self { what, reason, .. } = self;
+        match self.since {
+            Some(since) => format!("order/{what}/{since}"),
+            None => format!("repo/{what}/{reason}"),
+        }
+    }
+}
+
+/// All suspensions in force, as far as they could be seen: those of the state repo from the fleet down to hosts, then
+/// those ordered on the server.
+#[must_use]
+pub fn in_force(desired: &Desired, observed: &Observed) -> Vec<InForce> {
+    let Desired {
+        server, suspended, ..
+    } = desired;
+    let mut all: Vec<(String, &Suspension, String)> = Vec::new();
+    for (what, suspension) in &suspended.all {
+        let file = if what.starts_with("fleet ") {
+            "fleet.yaml".to_owned()
+        } else {
+            format!("schools/{server}/school.yaml")
+        };
+        all.push((what.clone(), suspension, file));
+    }
+    for (image, suspension) in &suspended.images {
+        let file = format!("images/{image}.yaml");
+        all.push((Subject::Image(image.clone()).to_string(), suspension, file));
+    }
+    for (name, room) in &desired.rooms {
+        let file = format!("schools/{server}/rooms/{name}.yaml");
+        let own = room.suspended.iter();
+        let own = own.map(|suspension| (Subject::Room(name.clone()), suspension));
+        let hosts = room.suspended_hosts.iter();
+        let hosts = hosts.map(|(host, suspension)| (Subject::Host(host.clone()), suspension));
+        let of_room = own.chain(hosts);
+        all.extend(of_room.map(|(what, of)| (what.to_string(), of, file.clone())));
+    }
+    all.retain(|(_, suspension, _)| suspension.holds(observed.at, &desired.zone));
+    let written = all.into_iter().map(|(what, suspension, file)| InForce {
+        what,
+        reason: suspension.reason.to_string(),
+        by: suspension.by.to_string(),
+        since: None,
+        until: suspension.until.map(|until| until.end(&desired.zone)),
+        end: End::File(file),
+    });
+    let orders = observed.orders.seen().into_iter();
+    let ordered = orders.flat_map(|orders| orders.suspensions(observed.at));
+    let ordered = ordered.map(|(what, suspended)| InForce {
+        what: what.to_string(),
+        reason: suspended.reason.clone(),
+        by: suspended.by.clone(),
+        since: Some(suspended.since),
+        until: suspended.until,
+        end: End::Command(what.resume()),
+    });
+    written.chain(ordered).collect()
 }
 
 /// What the state repo says of the thing itself.

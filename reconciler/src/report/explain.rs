@@ -343,5 +343,6 @@ fn document(head: Head<'_>) -> Value {
         "commit": head.commit,
         "problems": head.problems,
         "unseen": head.blind,
+        "suspended": head.suspended,
     })
 }

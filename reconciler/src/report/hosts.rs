@@ -105,6 +105,7 @@ pub fn json(head: Head<'_>, ledger: &Ledger<'_>) -> Value {
         "commit": head.commit,
         "problems": head.problems,
         "unseen": head.blind,
+        "suspended": head.suspended,
         "rooms": rooms.collect::<Vec<_>>(),
         "counts": Counts::of(ledger),
     })

@@ -30,6 +30,7 @@ pub fn plan(head: Head<'_>, preview: &Preview) -> Value {
         "commit": head.commit,
         "problems": head.problems,
         "unseen": head.blind,
+        "suspended": head.suspended,
         "steps": steps.collect::<Vec<_>>(),
         "holds": preview.holds.iter().map(|hold| self::hold(hold, head.clock)).collect::<Vec<_>>(),
         "timetable": preview.turns,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::planning::Preview;
 use crate::report::style::Mark;
+use crate::report::suspended;
 use crate::report::text::{Head, last_line};
 use crate::report::title::{self, Item};
 
@@ -31,6 +32,10 @@ pub(super) fn opening(head: Head<'_>, sum: &str) -> String {
             Mark::Blocked.sign(),
             escape(cause)
         );
+    }
+    for suspension in head.suspended {
+        let line = escape(&suspended::line(suspension, head.clock));
+        _ = writeln!(text, "\n> **{}** suspended: {line}", Mark::Wait.sign());
     }
     text
 }

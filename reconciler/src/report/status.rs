@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::planning::in_force;
 use crate::report::summary;
 use crate::report::summary::Summary;
+use crate::report::suspended;
 use crate::report::title::{self, Clock};
 use crate::report::trouble::Standing;
 
@@ -40,6 +42,9 @@ pub struct Status {
     pub troubles: Vec<Told>,
     /// What waits, each with what it waits for.
     pub holds: Vec<Told>,
+    /// What is suspended, each in one line.
+    #[serde(default)]
+    pub suspended: Vec<String>,
     /// What the last pass did, in one line.
     pub last_operation: String,
     /// Its exit code.
@@ -185,6 +190,13 @@ pub fn after(
                 details: item.notes,
             })
             .collect(),
+        suspended: match (&summary.desired, &summary.last) {
+            (Some(desired), Some((observed, _))) => in_force(desired, observed)
+                .iter()
+                .map(|suspension| suspended::line(suspension, clock))
+                .collect(),
+            _ => Vec::new(),
+        },
         last_operation: summary::line(summary, standing),
         exit,
     }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::planning::{Action, Preview};
+use crate::planning::{Action, InForce, Preview};
 use crate::report::style::{Color, Mark, count};
+use crate::report::suspended;
 use crate::report::title::{self, Clock, Item};
 use crate::world::{CommitLine, Problem};
 
@@ -18,6 +19,8 @@ pub struct Head<'a> {
     pub problems: &'a [Problem],
     /// What could not be seen.
     pub blind: &'a [String],
+    /// What is suspended.
+    pub suspended: &'a [InForce],
     /// The clock by which times are written.
     pub clock: Clock<'a>,
 }
@@ -43,6 +46,12 @@ pub(super) fn opening(head: Head<'_>, color: Color) -> String {
         );
         for cause in head.blind {
             _ = writeln!(text, "    {cause}");
+        }
+    }
+    if !head.suspended.is_empty() {
+        _ = writeln!(text, "\n{} suspended:", Mark::Wait.paint(color));
+        for suspension in head.suspended {
+            _ = writeln!(text, "    {}", suspended::line(suspension, head.clock));
         }
     }
     text

@@ -65,7 +65,7 @@ proptest! {
         let known: BTreeSet<_> = before.steps.iter().map(|step| &step.id).collect();
         for step in of(&blind).steps {
             let goal = Goal::from(&step.action);
-            let waited = |hold: &Hold| matches!(hold.gate, Gate::Busy(_)) && same(&hold.goal, &goal);
+            let waited = |hold: &Hold| matches!(hold.gate, Gate::Busy(_) | Gate::Turn) && same(&hold.goal, &goal);
             prop_assert!(known.contains(&step.id) || before.holds.iter().any(waited), "{step:#?} of {before:#?}");
         }
     }

@@ -62,8 +62,8 @@ fn needed<'a>(
             }
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
-            // People were told once and are never told again.
-            Entry::Announced { .. } | Entry::Unknown => true,
+            // People were told once and are never told again; suspensions are few.
+            Entry::Announced { .. } | Entry::Suspensions { .. } | Entry::Unknown => true,
             Entry::Finished {
                 step,
                 result: StepResult::Done,
