@@ -5,6 +5,7 @@
 mod agenda;
 mod audit;
 mod cases;
+mod on_site;
 mod oracle;
 mod properties;
 mod rooms;

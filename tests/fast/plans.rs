@@ -115,6 +115,10 @@ fn things_that_need_a_person() {
     world.live_mut("win11").base = None;
     world.class("office", &[os("win11", ResetCommand::New)]);
     world.room("r200", "office", 5);
+    world.on_site("win10");
+    world.desired.pinned = [(name("win10"), name("202611011930"))].into();
+    world.class("lathe", &[os("win10", ResetCommand::New)]);
+    world.room("r300", "lathe", 1);
     world.class("old", &[os("ubuntu", ResetCommand::Sync)]);
     world.files_mut("old").start_conf = Some("[LINBO]\nServer = 10.0.0.1\n".to_owned());
     world.files_mut("lab").grub = Grub::Stale;

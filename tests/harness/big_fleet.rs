@@ -199,6 +199,7 @@ impl BigFleet {
             let base = ImageFile {
                 size: file.size,
                 sha256: Some(file.sha256),
+                written: jiff::Timestamp::UNIX_EPOCH,
                 record: None,
                 torrent: Torrent::Current,
             };

@@ -186,6 +186,7 @@ pub fn live(manifest: &Manifest) -> LiveImage {
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),
+        written: Timestamp::UNIX_EPOCH,
         record: Some(reconciler::linbo::image_info::ImageRecord::default()),
         torrent: Torrent::Current,
     };
@@ -254,6 +255,7 @@ impl World {
             },
             download_rate: None,
             images: BTreeMap::new(),
+            pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
             exams: Vec::new(),

@@ -8,15 +8,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OsEntry, PowerBudget,
-    Retries, Rollout, Room, WorkWindows,
+    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OnSiteVersion, OsEntry,
+    PowerBudget, Retries, Rollout, Room, WorkWindows,
 };
 use schema::name::{
     ChannelName, ClassName, Domain, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
     VersionName,
 };
 use schema::schedule::FreeDays;
-use schema::text::PlainText;
+use schema::text::{ImageStamp, PlainText};
 use schema::units::{Bytes, Rate};
 
 use crate::linbo::start_conf;
@@ -58,6 +58,8 @@ pub struct Desired {
     pub download_rate: Option<Rate>,
     /// Released images by name and version. Of one image, one version at most serves rooms.
     pub images: BTreeMap<(ImageName, VersionName), DesiredImage>,
+    /// Images made at this school of which hosts are to have one state alone: the timestamp in its `.info`.
+    pub pinned: BTreeMap<ImageName, ImageStamp>,
     /// Hardware classes that rooms use.
     pub classes: BTreeMap<ClassName, DesiredClass>,
     /// Rooms.
@@ -194,6 +196,18 @@ impl Desired {
                 Purpose::Rooms,
             )
         }));
+        let pinned = fleet
+            .images
+            .iter()
+            .filter_map(|(name, image)| match &image.source {
+                ImageSource::OnSite {
+                    made_at,
+                    version: OnSiteVersion::Pinned(stamp),
+                } if Server::School(made_at.clone()) == *server => {
+                    Some((name.clone(), stamp.clone()))
+                }
+                ImageSource::OnSite { .. } | ImageSource::Released { .. } => None,
+            });
         Some(Self {
             server: server.clone(),
             zone: school.time_zone.clone(),
@@ -202,6 +216,7 @@ impl Desired {
             central: fleet.central.clone(),
             download_rate: school.download_rate,
             images,
+            pinned: pinned.collect(),
             classes: classes.collect(),
             rooms: school.rooms.clone(),
             exams: school.exams.clone(),
@@ -236,6 +251,7 @@ impl Desired {
             central: fleet.central.clone(),
             download_rate: None,
             images: BTreeMap::new(),
+            pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
             exams: Vec::new(),

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Room;
 use schema::name::{ClassName, FileName, HostName, ImageName, RoomName};
 use schema::schedule::{Opening, Windows};
+use schema::text::ImageStamp;
 use schema::units::Bytes;
 use serde::Serialize;
 
@@ -109,6 +110,15 @@ pub enum Gate {
     StartConf(ClassName),
     /// An image made on site is not in LINBO's folder.
     ImageMissing(ImageName),
+    /// Another state of an image made on site lies in LINBO's folder than the state repo pins.
+    NotPinned {
+        /// The image.
+        image: ImageName,
+        /// The state that the state repo names.
+        pinned: ImageStamp,
+        /// The one that is there, if its `.info` says so.
+        found: Option<ImageStamp>,
+    },
     /// A released image is not in LINBO's folder yet; it has goals of its own.
     NotActive(ImageName),
     /// A reset that was missed earlier, while the next one is due within this very window: caught up
@@ -141,6 +151,7 @@ impl Gate {
             | Self::NoSpace { .. }
             | Self::NotOurs(_)
             | Self::ImageMissing(_)
+            | Self::NotPinned { .. }
             | Self::BadDevices(_)
             | Self::NotReset(_)
             | Self::TooLong { .. }
@@ -176,6 +187,7 @@ impl Gate {
             Self::NoSpace { .. }
             | Self::NotOurs(_)
             | Self::ImageMissing(_)
+            | Self::NotPinned { .. }
             | Self::BadDevices(_)
             | Self::TooLong { .. }
             | Self::GaveUp { .. }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use schema::digest::Digest;
 use schema::name::{ClassName, FileName, HostName, ImageName};
+use schema::text::ImageStamp;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::image_info::ImageRecord;
@@ -123,6 +124,8 @@ pub struct ImageFile {
     pub size: u64,
     /// Its digest; none for images whose digest nobody asks for.
     pub sha256: Option<Digest>,
+    /// When it was written, by the file's own time.
+    pub written: Timestamp,
     /// Its `.info`, if that is there and can be read.
     pub record: Option<ImageRecord>,
     /// Its `.torrent`.
@@ -247,6 +250,15 @@ impl LiveImage {
             .as_ref()
             .and_then(|file| Some((name("qdiff")?, file)));
         base.into_iter().chain(diff)
+    }
+
+    /// The state of the image, by which hosts know it: its last file, which is the diff where there is one, and the
+    /// timestamp of that. None when either is missing.
+    #[must_use]
+    pub fn state(&self, image: &ImageName) -> Option<(FileName, &ImageFile, &ImageStamp)> {
+        let (name, file) = self.files(image).last()?;
+        let stamp = file.record.as_ref()?.timestamp.as_ref()?;
+        Some((name, file, stamp))
     }
 }
 

@@ -169,6 +169,7 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
     let file = |file: &ManifestFile| ImageFile {
         size: file.size,
         sha256: Some(file.sha256),
+        written: observed.at,
         record: Some(ImageRecord {
             timestamp: stamp.clone(),
             ..ImageRecord::default()

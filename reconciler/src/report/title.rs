@@ -355,6 +355,20 @@ pub(super) fn gate(gate: &Gate) -> Vec<String> {
         ),
         Gate::StartConf(class) => format!("start.conf.{class} has to be right first"),
         Gate::ImageMissing(image) => format!("there is no {image}.qcow2 in LINBO's folder"),
+        Gate::NotPinned {
+            image,
+            pinned,
+            found,
+        } => {
+            let found = found
+                .as_ref()
+                .map_or("without a timestamp".to_owned(), |found| {
+                    format!("of {found}")
+                });
+            format!(
+                "{image} in LINBO's folder is {found}, but the state repo pins {pinned}: pin that one, or put the pinned one back"
+            )
+        }
         Gate::DueSoon => "missed earlier; the next reset is due in this very window".to_owned(),
         Gate::NotActive(image) => format!("image {image} is not active yet"),
         Gate::BadDevices(problem) => {

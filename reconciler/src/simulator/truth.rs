@@ -157,6 +157,7 @@ impl File {
         ImageFile {
             size: self.size,
             sha256: Some(self.content),
+            written: jiff::Timestamp::UNIX_EPOCH,
             record: None,
             torrent,
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use schema::name::ImageName;
 
 use super::read::{Links, modified, names, read, stat};
@@ -83,18 +84,20 @@ fn file(path: &Path) -> Result<Option<ImageFile>, String> {
         std::path::PathBuf::from(name)
     };
     let record = read(&beside(".info"), LONGEST_INFO, Links::Followed)?;
+    let written = modified(path, &found)?;
     let path_of_torrent = beside(".torrent");
     let torrent = match stat(&path_of_torrent)? {
         None => Torrent::Missing,
-        Some(torrent) if modified(&path_of_torrent, &torrent)? < modified(path, &found)? => {
-            Torrent::Stale
-        }
+        Some(torrent) if modified(&path_of_torrent, &torrent)? < written => Torrent::Stale,
         Some(_) => Torrent::Current,
     };
+    let written = Timestamp::try_from(written)
+        .map_err(|error| format!("cannot tell the time of {}: {error}", path.display()))?;
     let record = record.map(|record| ImageRecord::parse(&record.bytes));
     Ok(Some(ImageFile {
         size: found.len(),
         sha256: None,
+        written,
         record,
         torrent,
     }))

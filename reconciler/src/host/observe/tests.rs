@@ -203,6 +203,7 @@ fn desired() -> Desired {
         retries: schema::fleet::Retries::default(),
         rollout: schema::fleet::Rollout::default(),
         suspended: Default::default(),
+        pinned: BTreeMap::new(),
         test_classes: BTreeMap::new(),
         power: BTreeMap::new(),
         staff: None,
@@ -405,6 +406,7 @@ async fn an_image_with_all_of_its_files() {
             live(image).diff.as_ref().unwrap(),
         );
         assert_eq!((base.size, base.torrent), (5, torrent), "{image}");
+        assert_eq!(base.written.as_second(), 100, "{image}");
         assert_eq!(base.sha256, asked.then(|| digest_of(b"qcow2")), "{image}");
         assert_eq!(diff.sha256, asked.then(|| digest_of(b"qdiff")), "{image}");
         assert_eq!(

@@ -13,6 +13,7 @@ use schema::fleet::{DownloadType, OsEntry, ResetCommand, Room};
 use schema::name::{HostName, ImageName, RoomName};
 use schema::policy::InUse;
 use schema::schedule::Schedule;
+use schema::text::ImageStamp;
 
 pub(in crate::planning) use self::members::Members;
 use self::rollouts::Rollouts;
@@ -411,7 +412,12 @@ impl<'a> RoomReset<'a> {
     fn live(&self, image: &ImageName) -> Result<&'a LiveImage, Gate> {
         match self.observed.live.get(image) {
             Some(Probe::Seen(live)) if live.uploading => Err(Gate::Uploading(image.clone())),
-            Some(Probe::Seen(live)) if live.base.is_some() => Ok(live),
+            Some(Probe::Seen(live)) if live.base.is_some() => {
+                match self.desired.pinned.get(image) {
+                    Some(pinned) => is_pinned(image, live, pinned).map(|()| live),
+                    None => Ok(live),
+                }
+            }
             Some(Probe::Seen(_)) => {
                 let mut released = self.desired.images.keys();
                 Err(if released.any(|(released, _)| released == image) {
@@ -441,6 +447,19 @@ impl<'a> RoomReset<'a> {
         let busy = self.observed.busy.seen();
         busy.is_some_and(|busy| busy.contains_key(host))
     }
+}
+
+/// Hosts take what lies there, whatever the state repo pins.
+fn is_pinned(image: &ImageName, live: &LiveImage, pinned: &ImageStamp) -> Result<(), Gate> {
+    let found = live.state(image).map(|(_, _, stamp)| stamp);
+    if found == Some(pinned) {
+        return Ok(());
+    }
+    Err(Gate::NotPinned {
+        image: image.clone(),
+        pinned: pinned.clone(),
+        found: found.cloned(),
+    })
 }
 
 impl Held {

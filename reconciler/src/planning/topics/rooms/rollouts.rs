@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use schema::name::{HostName, ImageName, RoomName};
+use schema::name::{FileName, HostName, ImageName, RoomName};
 
 use super::Place;
 use crate::linbo::status::ImageEvent;
@@ -20,11 +20,14 @@ pub(super) struct Rollouts<'a>(BTreeMap<&'a ImageName, Progress>);
 impl<'a> Rollouts<'a> {
     pub(super) fn of(desired: &Desired, observed: &'a Observed, places: &[Place<'_>]) -> Self {
         let progress = observed.live.iter().filter_map(|(image, live)| {
-            let (file, found) = live.seen()?.files(image).last()?;
-            let stamp = found.record.as_ref()?.timestamp.as_ref()?;
+            let (file, found, stamp) = live.seen()?.state(image)?;
             let wanted = Wanted { file: &file, stamp };
             let rooms = places.iter().filter(|place| place.uses(image));
-            Some((image, of_image(desired, observed, image, wanted, rooms)?))
+            let written = found.written;
+            Some((
+                image,
+                of_image(desired, observed, image, wanted, written, rooms)?,
+            ))
         });
         Self(progress.collect())
     }
@@ -53,11 +56,12 @@ fn of_image<'p>(
     observed: &Observed,
     image: &ImageName,
     wanted: Wanted<'_>,
+    written: Timestamp,
     places: impl Iterator<Item = &'p Place<'p>>,
 ) -> Option<Progress> {
     // Whole seconds are enough, and read better in the identity of a step.
     let whole = |at: Timestamp| Timestamp::from_second(at.as_second()).ok();
-    let began = observed.journal.activated(image).and_then(whole);
+    let activated = observed.journal.activated(image);
     let resolved = observed.orders.seen().and_then(|orders| {
         let of_image = orders.resumed(&Subject::Image(image.clone()));
         of_image.max(orders.resumed(&Subject::Server))
@@ -70,17 +74,29 @@ fn of_image<'p>(
         });
         rooms.insert(place.name, hosts.collect());
     }
+    let hosts = || rooms.values().flatten();
+    // Of an image that was made on site nobody noted when it came. It is news to hosts when some are known to have
+    // another state of it: what was there before the reconciler was is not rolled out anew.
+    let is_news = |host: &HostName| {
+        let endings = ["qcow2", "qdiff"].into_iter();
+        let files = endings.filter_map(|ending| format!("{image}.{ending}").parse().ok());
+        let mut runs = files.filter_map(|file: FileName| observed.journal.runs(host, &file));
+        runs.any(|runs| runs.since < written)
+    };
+    let replaced = || {
+        let lacks = |(host, standing): &(&HostName, Standing)| {
+            *standing == Standing::Lacks && is_news(host)
+        };
+        (written <= observed.at && hosts().any(lacks)).then_some(written)
+    };
+    let began = activated.or_else(replaced).and_then(whole);
     let first = || {
-        let has = rooms
-            .values()
-            .flatten()
-            .filter_map(|(_, standing)| match standing {
-                Standing::Has(since) => Some(*since),
-                _ => None,
-            });
+        let has = hosts().filter_map(|(_, standing)| match standing {
+            Standing::Has(since) => Some(*since),
+            _ => None,
+        });
         has.min()
     };
-    // Of an image that was made on site nobody noted when it came.
     let counts_from = began.or_else(first).max(resolved);
     for (host, standing) in rooms.values_mut().flatten() {
         let last = observed.journal.attempts(host).last();
