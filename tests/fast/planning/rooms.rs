@@ -1,9 +1,11 @@
 //! Rooms side by side, and hosts that fail evening after evening.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use harness::worlds::{World, applied, at, name, unreachable};
+use harness::worlds::{World, applied, at, failed, name, unreachable};
 use jiff::SignedDuration;
+use reconciler::linbo::status::HostReport;
 use reconciler::planning::{Probe, Running};
 use schema::fleet::PowerBudget;
 use schema::name::PowerGroupName;
@@ -90,6 +92,39 @@ fn a_host_that_fails_again_and_again_stalls_until_it_is_resumed() {
     orders.resume("host r101-pc01".parse().unwrap(), at("2026-11-20T09:00"));
     world.observed.orders = Probe::Seen(orders);
     check(&world, &["reset r101 20 whole"]);
+}
+
+/// A host that says that it was put back although that was in vain stalls like any other; one that somebody put
+/// back in between does not.
+#[test]
+fn what_a_host_said_of_a_try_that_failed_does_not_begin_anew() {
+    for (reported, expected) in [
+        ("202611181859", &["r101 1: Stalled"][..]),
+        ("202611181000", &["reset r101 1"]),
+        ("202611190800", &["reset r101 1"]),
+    ] {
+        let mut world = World::school(at(MONDAY));
+        for evening in ["2026-11-11", "2026-11-16", "2026-11-18"] {
+            let when = at(&format!("{evening}T19:00"));
+            let due = at(&format!("{evening}T18:00"));
+            for host in world.hosts().iter().skip(1) {
+                world.outcome_of(host.as_str(), due, when, applied("ubuntu.qcow2"));
+            }
+            world.outcome_of("r101-pc01", due, when, failed("it cannot be mounted"));
+        }
+        for host in world.hosts().iter().skip(1) {
+            let due = at("2026-11-23T18:00");
+            world.outcome_of(host.as_str(), due, due, applied("ubuntu.qcow2"));
+        }
+        let report = HostReport::parse(
+            format!("{reported} applied: ubuntu.qcow2 \"202610010800\"").as_bytes(),
+        );
+        let report = Probe::Seen(Some(report.unwrap()));
+        let reports = Arc::make_mut(&mut world.observed.reports);
+        reports.insert(name("r101-pc01"), report);
+        world.observed.at = at("2026-11-23T18:01");
+        check(&world, expected);
+    }
 }
 
 /// What the state repo or an order on the server suspends is held with its reason until that ends.

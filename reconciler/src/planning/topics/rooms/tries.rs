@@ -139,16 +139,25 @@ impl<'a> Judge<'a> {
     }
 
     /// What a host failed with last, if it did so at too many occurrences in a row before this one. A host that was
-    /// in use or that put itself back in between begins anew.
+    /// in use or that put itself back in between begins anew; what it said of a try that was judged says no more
+    /// than the judgement.
     pub(super) fn stalled(
         &self,
         host: &HostName,
         due: Timestamp,
         reported: Option<Timestamp>,
     ) -> Option<String> {
-        let begin = self.resolved(host).max(reported);
-        let attempts = self.observed.journal.attempts(host).iter().rev();
+        let attempts = self.observed.journal.attempts(host);
+        let is_of = |report: Timestamp, attempt: &Attempt| {
+            let due = attempt.step.reset().map(|(_, due)| due);
+            due.is_some_and(|due| due <= report) && report <= attempt.at
+        };
+        let by_itself =
+            reported.filter(|report| !attempts.iter().any(|attempt| is_of(*report, attempt)));
+        let begin = self.resolved(host).max(by_itself);
         let before = attempts
+            .iter()
+            .rev()
             .filter(|attempt| attempt.at < due)
             .take_while(|attempt| {
                 let is_good = matches!(
