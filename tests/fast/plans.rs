@@ -310,6 +310,27 @@ fn letters_tell_each_thing_once() {
         .for_each(|host| world.outcome(host.as_str(), world.observed.at, applied("ubuntu.qcow2")));
     letter("5-well-again", &mut world, Summary::default());
     letter("6-nothing", &mut world, Summary::default());
+
+    // One fails at three resets in a row, which is told once, and that it is left alone then, too.
+    for (due, case) in [
+        ("2026-12-02T18:00", "7-fails"),
+        ("2026-12-07T18:00", "8-fails-again"),
+        ("2026-12-09T18:00", "9-fails-again"),
+        ("2026-12-14T18:00", "10-left-alone"),
+        ("2026-12-16T18:00", "11-left-alone-still"),
+    ] {
+        let due = at(due);
+        world.observed.at = due + minutes(10);
+        for host in world.hosts() {
+            let outcome = match host.as_str() {
+                "r101-pc04" if case.ends_with("alone") || case.ends_with("still") => continue,
+                "r101-pc04" => failed("no space left in the cache"),
+                _ => applied("ubuntu.qcow2"),
+            };
+            world.outcome_of(host.as_str(), due, due + minutes(5), outcome);
+        }
+        letter(case, &mut world, Summary::default());
+    }
 }
 
 /// What people were told of is over only when its opposite was seen.

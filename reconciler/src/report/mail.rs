@@ -26,10 +26,14 @@ pub struct News {
 /// The letter that is due, if there is news.
 #[must_use]
 pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News> {
+    let is_news = |key: &String, trouble: &Trouble| match journal.told().get(key) {
+        Some(told) => trouble.is_left_alone && *told != trouble.title,
+        None => true,
+    };
     let fresh: BTreeMap<&String, &Trouble> = standing
         .open
         .iter()
-        .filter(|(key, _)| !journal.told().contains_key(*key))
+        .filter(|(key, trouble)| is_news(key, trouble))
         .collect();
     if fresh.is_empty() && standing.over.is_empty() {
         return None;
@@ -37,7 +41,7 @@ pub fn news(server: &str, standing: &Standing, journal: &Journal) -> Option<News
     let still = journal
         .told()
         .keys()
-        .filter(|key| !standing.over.contains_key(*key))
+        .filter(|key| !standing.over.contains_key(*key) && !fresh.contains_key(key))
         .count();
     let told = Entry::Told {
         opened: fresh

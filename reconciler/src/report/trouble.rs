@@ -22,6 +22,19 @@ pub struct Trouble {
     pub title: String,
     /// Evidence: commands, last lines of logs.
     pub details: Vec<String>,
+    /// Whether nothing more is tried until a person has resolved it: news also where the trouble itself is not.
+    #[serde(skip)]
+    pub is_left_alone: bool,
+}
+
+impl Trouble {
+    const fn new(title: String, details: Vec<String>) -> Self {
+        Self {
+            title,
+            details,
+            is_left_alone: false,
+        }
+    }
 }
 
 /// How things stand: what is wrong, and of what was told before, what is over.
@@ -42,31 +55,19 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
         let title = lines.next().unwrap_or_default().to_owned();
         open.insert(
             format!("repo/{title}"),
-            Trouble {
-                title,
-                details: lines.map(str::to_owned).collect(),
-            },
+            Trouble::new(title, lines.map(str::to_owned).collect()),
         );
     }
     for violation in &summary.violations {
         let title = format!("a fault of reconcile itself, and nothing was begun: {violation}");
         open.insert(
             format!("fault/{}", violation.step),
-            Trouble {
-                title,
-                details: Vec::new(),
-            },
+            Trouble::new(title, Vec::new()),
         );
     }
     if let Some(error) = &summary.journal {
         let title = format!("the journal cannot be written, and nothing was begun: {error:#}");
-        open.insert(
-            "journal".to_owned(),
-            Trouble {
-                title,
-                details: Vec::new(),
-            },
-        );
+        open.insert("journal".to_owned(), Trouble::new(title, Vec::new()));
     }
     let Some((observed, plan)) = &summary.last else {
         return Standing {
@@ -106,10 +107,7 @@ pub(super) fn host_key(host: &HostName) -> String {
 fn unseen(cause: &str) -> (String, Trouble) {
     (
         format!("unseen/{cause}"),
-        Trouble {
-            title: format!("not seen: {cause}"),
-            details: Vec::new(),
-        },
+        Trouble::new(format!("not seen: {cause}"), Vec::new()),
     )
 }
 
@@ -140,8 +138,7 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     }
     if let Gate::RolloutStopped { image, .. } = &hold.gate {
         let title = title::held(hold, clock).notes.join(" ");
-        let details = Vec::new();
-        return Some((format!("rollout/{image}"), Trouble { title, details }));
+        return Some((format!("rollout/{image}"), Trouble::new(title, Vec::new())));
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;
@@ -160,7 +157,7 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
         ""
     };
     let title = format!("{}: {cannot}{}", item.object, item.what);
-    Some((goal_key(&hold.goal), Trouble { title, details }))
+    Some((goal_key(&hold.goal), Trouble::new(title, details)))
 }
 
 fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
@@ -171,26 +168,35 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
         .and_then(|devices| devices.get(host))
         .map(|device| format!(" in room {}", device.room));
     let room = room.unwrap_or_default();
+    let is_among = |hosts: &[(HostName, String)]| hosts.iter().any(|(held, _)| held == host);
+    let gates = || plan.holds.iter().map(|hold| &hold.gate);
+    let is_left_alone =
+        gates().any(|gate| matches!(gate, Gate::Stalled { hosts } if is_among(hosts)));
     let gave_up = || {
-        plan.holds.iter().any(|hold| match &hold.gate {
-            Gate::GaveUp { hosts } | Gate::Stalled { hosts } => {
-                hosts.iter().any(|(given_up, _)| given_up == host)
-            }
-            _ => false,
-        })
+        is_left_alone
+            || gates().any(|gate| matches!(gate, Gate::GaveUp { hosts } if is_among(hosts)))
     };
     let trouble = || {
         let advice =
             Cause::of(&last.outcome).map(|cause| format!("what to do: {}", cause.advice()));
+        let resume = is_left_alone
+            .then(|| format!("nothing more is tried until `reconcile resume host {host}`"));
+        let stands = if is_left_alone {
+            " is left alone after too many resets in vain:"
+        } else {
+            ""
+        };
         Some(Trouble {
-            title: format!("host {host}{room} {}", last.outcome),
+            title: format!("host {host}{room}{stands} {}", last.outcome),
             details: last
                 .outcome
                 .evidence()
                 .iter()
                 .cloned()
                 .chain(advice)
+                .chain(resume)
                 .collect(),
+            is_left_alone,
         })
     };
     match &last.outcome {
