@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use schema::fleet::Fleet;
-use schema::name::{FileName, ImageName};
+use schema::name::{FileName, HostName, ImageName};
 use schema::text::ImageStamp;
 
 use crate::config::{Config, check_secrets};
@@ -36,6 +36,7 @@ use crate::host::reset::RoomReset;
 use crate::host::reset::circuits::Circuits;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
+use crate::planning::action::{Circuit, Pace};
 use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
 use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
 
@@ -174,6 +175,19 @@ impl Host {
     }
 }
 
+/// The hosts that are on by no doing of this pass, each with what it hangs on.
+fn on(desired: &Desired, observed: &Observed) -> Vec<(HostName, Vec<(Circuit, Pace)>)> {
+    let busy = observed.busy.seen().into_iter().flatten();
+    let left_on = observed.left_on.seen().into_iter().flatten();
+    let hosts = busy.map(|(host, _)| host).chain(left_on);
+    let circuits = hosts.filter_map(|host| {
+        let room = &observed.devices.seen()?.get(host)?.room;
+        let circuits = desired.circuits_of(room, desired.rooms.get(room)?);
+        Some((host.clone(), circuits))
+    });
+    circuits.collect()
+}
+
 impl Senses for Host {
     async fn target(&self) -> Target {
         let state = Arc::clone(&self.state);
@@ -203,7 +217,14 @@ impl Senses for Host {
 
     async fn observe(&self, desired: &Desired, running: &[Running]) -> Observed {
         let journal = self.memory().folded.clone();
-        observe::observe(&self.config, &self.digests, &journal, desired, running).await
+        let observed =
+            observe::observe(&self.config, &self.digests, &journal, desired, running).await;
+        self.circuits.seen_on(
+            on(desired, &observed),
+            &observe::at_work(running),
+            self.config.reset.command_timeout,
+        );
+        observed
     }
 }
 

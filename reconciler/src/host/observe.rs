@@ -121,7 +121,7 @@ fn image_files(images: &BTreeSet<ImageName>) -> BTreeSet<FileName> {
 }
 
 /// The hosts on which this pass itself works.
-fn at_work(running: &[Running]) -> BTreeSet<HostName> {
+pub(super) fn at_work(running: &[Running]) -> BTreeSet<HostName> {
     let mut all = BTreeSet::new();
     for running in running {
         match &running.step.action {

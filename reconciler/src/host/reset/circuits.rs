@@ -58,6 +58,8 @@ enum Stage {
     Working,
     /// They may still be on, until then at the latest.
     Left(Instant),
+    /// They were on at the last look, by no doing of this pass; what goes on for longer counts no more.
+    Seen(Instant),
 }
 
 /// The right of some hosts to be on. What is left of it ends when this is dropped.
@@ -99,7 +101,7 @@ impl Circuits {
         let state = self.state();
         let left = |circuit: &Circuit| {
             let left = state.entries.values().filter(|entry| {
-                matches!(entry.stage, Stage::Left(_))
+                matches!(entry.stage, Stage::Left(_) | Stage::Seen(_))
                     && entry.circuits.iter().any(|(of, _)| of == circuit)
             });
             left.count()
@@ -117,6 +119,31 @@ impl Circuits {
         state.forget(host);
         let stage = Stage::Left(Instant::now() + lasts);
         state.add([host.clone()].into(), circuits, stage);
+        drop(state);
+        self.changed();
+    }
+
+    /// Notes which hosts were on at a look though nobody of this pass had begun to work on them, and for how long
+    /// they count. Those `at_work` count until whoever works on them asks for their places.
+    pub fn seen_on(
+        &self,
+        hosts: impl IntoIterator<Item = (HostName, Vec<(Circuit, Pace)>)>,
+        at_work: &BTreeSet<HostName>,
+        lasts: Duration,
+    ) {
+        let hosts: BTreeMap<_, _> = hosts.into_iter().collect();
+        let mut state = self.state();
+        state.entries.retain(|_, entry| {
+            let is_on = |host| hosts.contains_key(host) || at_work.contains(host);
+            !matches!(entry.stage, Stage::Seen(_)) || entry.hosts.iter().any(is_on)
+        });
+        for (host, circuits) in hosts {
+            let is_known = |entry: &Entry| entry.hosts.contains(&host);
+            if !state.entries.values().any(is_known) {
+                let stage = Stage::Seen(Instant::now() + lasts);
+                state.add([host].into(), &circuits, stage);
+            }
+        }
         drop(state);
         self.changed();
     }
@@ -199,7 +226,7 @@ impl State {
     /// Forgets what was left of a host: more is known of it now.
     fn forget(&mut self, host: &HostName) {
         self.entries.retain(|_, entry| {
-            !(matches!(entry.stage, Stage::Left(_)) && entry.hosts.contains(host))
+            !(matches!(entry.stage, Stage::Left(_) | Stage::Seen(_)) && entry.hosts.contains(host))
         });
     }
 
@@ -207,7 +234,7 @@ impl State {
     fn look(&mut self, now: Instant) -> bool {
         self.entries
             .retain(|_, entry| !matches!(entry.stage, Stage::Left(until) if until <= now));
-        let mut load = Load::of(&self.entries);
+        let mut load = Load::of(&self.entries, now);
         let mut next = None;
         let mut sooner = |at: Instant| next = Some(next.map_or(at, |next: Instant| next.min(at)));
         let mut any = false;
@@ -215,8 +242,10 @@ impl State {
             match entry.stage {
                 Stage::Asleep(_) | Stage::Awake => {}
                 Stage::Working => continue,
-                Stage::Left(until) => {
-                    sooner(until);
+                Stage::Left(until) | Stage::Seen(until) => {
+                    if until > now {
+                        sooner(until);
+                    }
                     continue;
                 }
             }
@@ -260,12 +289,13 @@ struct Load {
 }
 
 impl Load {
-    fn of(entries: &BTreeMap<u64, Entry>) -> Self {
+    fn of(entries: &BTreeMap<u64, Entry>, now: Instant) -> Self {
         let mut load = Self::default();
         for entry in entries.values() {
             let (on, working) = match entry.stage {
                 Stage::Asleep(_) => (0, 0),
-                Stage::Awake | Stage::Left(_) => (entry.hosts.len(), 0),
+                Stage::Seen(until) if until <= now => (0, 0),
+                Stage::Awake | Stage::Left(_) | Stage::Seen(_) => (entry.hosts.len(), 0),
                 Stage::Working => (entry.hosts.len(), entry.hosts.len()),
             };
             for (circuit, _) in &entry.circuits {

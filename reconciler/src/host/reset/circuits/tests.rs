@@ -160,6 +160,39 @@ async fn hosts_that_are_on_count_and_those_of_them_begin_that_the_circuit_bears(
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_that_an_earlier_pass_left_on_count_until_they_are_off_or_had_time_enough() {
+    let gate = Circuits::default();
+    let circuits = room("r", pace(FREE, 2), pace(FREE, FREE));
+    let [one, two, left, gone] = ["pc1", "pc2", "pc3", "pc4"].map(host);
+    let on = |hosts: &[&HostName]| {
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|host| ((*host).clone(), circuits.clone()))
+            .collect();
+        gate.seen_on(hosts, &BTreeSet::new(), Duration::from_secs(100));
+    };
+    let begin = Instant::now();
+    let woken = async |host: &HostName| {
+        let place = gate.place(host, &circuits, true).await;
+        (begin.elapsed().as_secs(), place)
+    };
+    on(&[&left, &gone]);
+    let looks = async {
+        for _ in 0..20 {
+            sleep(Duration::from_secs(10)).await;
+            on(&[&left]);
+        }
+    };
+    let ((first, place), (second, _), ()) = tokio::join!(woken(&one), woken(&two), looks);
+    assert_eq!((first, second), (10, 100));
+    // Whoever works on one that was left on has its place.
+    drop(place);
+    on(&[&one, &two]);
+    let (at, _) = woken(&one).await;
+    assert_eq!(at, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_may_still_be_on_counts_until_it_cannot_be_any_more() {
     let gate = Circuits::default();
     let circuits = room("r", pace(FREE, 1), pace(FREE, FREE));
