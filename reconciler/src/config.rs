@@ -149,6 +149,8 @@ pub struct Reset {
     /// The port on which a running operating system answers, by which a host in use is told from one
     /// that is off. Default 22.
     pub os_port: NonZeroU16,
+    /// The port on which a running Windows answers, that of its file sharing. Default 445.
+    pub windows_port: NonZeroU16,
     /// LINBO's SSH port. Default 2222.
     pub linbo_port: NonZeroU16,
 }
@@ -200,6 +202,7 @@ impl Default for Reset {
             command_timeout: Duration::from_secs(120 * MINUTE),
             poll: Duration::from_secs(5),
             os_port: const { NonZeroU16::new(22).unwrap() },
+            windows_port: const { NonZeroU16::new(445).unwrap() },
             linbo_port: const { NonZeroU16::new(2222).unwrap() },
         }
     }

@@ -227,6 +227,7 @@ struct ResetDocument {
     command_timeout: At<Length>,
     poll: At<Length>,
     os_port: At<u16>,
+    windows_port: At<u16>,
     linbo_port: At<u16>,
 }
 
@@ -409,6 +410,7 @@ impl Check<'_> {
             command_timeout: self.time(reset.command_timeout, default.command_timeout),
             poll: self.time(reset.poll, default.poll),
             os_port: self.port(reset.os_port, default.os_port),
+            windows_port: self.port(reset.windows_port, default.windows_port),
             linbo_port: self.port(reset.linbo_port, default.linbo_port),
         }
     }

@@ -108,7 +108,7 @@ release: {user: bs-nord, password_file: 'credentials:release'}
 smtp: {host: mail.example, port: 587, tls: starttls, user: a@b.example, password_file: /smtp, from: c@d.example}
 paths: {linbo: /l//x/, store: /s, linbo_log: /g, ssh_config: /c, devices: /d, state: /t, run: /r}
 commands: {rsync: /bin/rsync, ssh: ssh-2, tmux: /t, wakeonlan: w, linbo_remote: r, linbo_torrent: t, import_devices: i}
-reset: {driver: linbo-remote, boot_timeout: 1 s, command_timeout: 2 min, poll: 3 s, os_port: 4, linbo_port: 5}
+reset: {driver: linbo-remote, boot_timeout: 1 s, command_timeout: 2 min, poll: 3 s, os_port: 4, windows_port: 6, linbo_port: 5}
 ";
     let config = parse("f", text, Some(Path::new("/run/credentials/x"))).unwrap();
     assert_eq!(
@@ -133,6 +133,7 @@ reset: {driver: linbo-remote, boot_timeout: 1 s, command_timeout: 2 min, poll: 3
         command_timeout,
         poll,
         os_port,
+        windows_port,
         linbo_port,
     } = config.reset;
     assert_eq!(driver, Driver::LinboRemote);
@@ -140,7 +141,10 @@ reset: {driver: linbo-remote, boot_timeout: 1 s, command_timeout: 2 min, poll: 3
         [boot_timeout, command_timeout, poll].map(|time| time.as_secs()),
         [1, 120, 3]
     );
-    assert_eq!([os_port, linbo_port].map(NonZeroU16::get), [4, 5]);
+    assert_eq!(
+        [os_port, linbo_port, windows_port].map(NonZeroU16::get),
+        [4, 5, 6]
+    );
 }
 
 #[test]

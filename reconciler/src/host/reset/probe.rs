@@ -20,8 +20,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long one look by SSH may take, connecting included.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// The ports of Windows' remote procedures and file sharing.
-const WINDOWS: [u16; 2] = [135, 445];
+/// The port of Windows' remote procedures, which answers also where file sharing is closed.
+const WINDOWS_CALLS: u16 = 135;
 
 /// What a host does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub(super) async fn probe(
         Answer::Other => Presence::System(System::Other),
         Answer::None { said } => Presence::Off { said },
     };
-    let windows = join_all(WINDOWS.map(|port| accepts(host, address, port)));
+    let windows = [WINDOWS_CALLS, config.reset.windows_port.get()];
+    let windows = join_all(windows.map(|port| accepts(host, address, port)));
     let linux = accepts(host, address, config.reset.os_port.get());
     let (linux, windows) = tokio::join!(linux, windows);
     Ok(if linux {

@@ -46,10 +46,11 @@ echo "no server running on /tmp/tmux-0/default" >&2
 exit 1
 "#;
 
+/// Notes when the kernel started it, however long it took to get on.
 const WAKEONLAN: &str = r#"
 dir=$(dirname $(grep -l $1 $root/net/*/mac))
 echo "${dir##*/} wake" >> $root/calls
-date +%s%3N >> $root/wakes
+cut -d ' ' -f 22 /proc/$$/stat >> $root/wakes
 [ -e $dir/dead ] || touch $dir/linbo
 "#;
 
