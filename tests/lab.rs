@@ -19,6 +19,8 @@ mod downloads;
 mod dry_run;
 #[path = "lab/fleet.rs"]
 mod fleet;
+#[path = "lab/fortnight.rs"]
+mod fortnight;
 #[path = "lab/git.rs"]
 mod git;
 #[path = "lab/journey.rs"]

@@ -8,6 +8,7 @@
 //! <lab>/lab.json, now         what the world is; how far its clock is from the machine's
 //! <lab>/<server>/             what stands for / on that server, see ServerPaths
 //! <lab>/hosts/<host>/         a PC: state, faults, cache, commands.log
+//! <lab>/power.log         when each PC was woken, went on and off
 //! <lab>/git, mail, keys       the state repo, the mails, the keys
 //! <lab>/log, out              logs of the lab's own processes, outputs of programs that were run
 //! ```
@@ -19,6 +20,7 @@ mod git;
 mod host;
 mod images;
 mod linbo_files;
+mod power;
 mod process;
 mod rsyncd;
 mod server;
@@ -42,6 +44,7 @@ pub use config::{ConfigFacts, server_config};
 pub use git::{Repo, copy_tree};
 pub use host::{Applied, Cached, Command, Fault, Host, Login, State};
 pub use images::{Content, sample_digest, sha256_of};
+pub use power::{Power, PowerEvent};
 pub use process::{Output, Running, run_tool};
 pub use rsyncd::{ReleaseServer, TransferFault};
 pub use server::{Server, binary};
@@ -155,6 +158,11 @@ impl Lab {
             world::replace(&server.paths.config(), text(&server.paths, &facts))?;
         }
         Ok(())
+    }
+
+    /// When each PC was woken, went on and off, in order.
+    pub fn power(&self) -> Result<Vec<PowerEvent>> {
+        self.world.power()
     }
 
     /// Everything that no client and no seeder should ever have seen, of all hosts and servers, and every command

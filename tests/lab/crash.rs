@@ -106,7 +106,7 @@ fn at_work(school: &OneSchool) -> Vec<String> {
 
 /// Waits until what outlived the pass is done, as it is a quarter of an hour later.
 #[track_caller]
-fn settle(school: &OneSchool) {
+pub(crate) fn settle(school: &OneSchool) {
     until("an end of all work", || {
         let busy = school.lab.hosts().any(|host| {
             let running = fs::read_dir(host.dir.join("running"))

@@ -201,13 +201,14 @@ impl Builder {
                 }
             }
         }
-        let ports = [free_port()?, free_port()?];
-        ensure!(ports[0].1 != ports[1].1, "the two ports are the same");
+        // Kept until all are there, so that they differ.
+        let ports = [free_port()?, free_port()?, free_port()?];
         Ok(World {
             root: root.to_owned(),
             time_zone: "Europe/Berlin".to_owned(),
             linbo_port: ports[0].1,
             os_port: ports[1].1,
+            windows_port: ports[2].1,
             pace: self.pace,
             servers: self.servers.iter().map(|(name, _)| name.clone()).collect(),
             hosts,

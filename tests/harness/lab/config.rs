@@ -35,7 +35,7 @@ pub fn server_config(server: &ServerPaths, facts: &ConfigFacts<'_>) -> String {
          \x20 linbo_remote: \"{linbo_remote}\"\n\
          \x20 linbo_torrent: \"{linbo_torrent}\"\n\
          \x20 import_devices: \"{import_devices}\"\n\
-         reset: {{ boot_timeout: 6 s, command_timeout: 20 s, poll: 1 s, os_port: {os_port}, linbo_port: {linbo_port} }}\n",
+         reset: {{ boot_timeout: 6 s, command_timeout: 20 s, poll: 1 s, os_port: {os_port}, windows_port: {windows_port}, linbo_port: {linbo_port} }}\n",
         name = server.name,
         repo = facts.repo,
         password = server.release_password().display(),
@@ -51,6 +51,7 @@ pub fn server_config(server: &ServerPaths, facts: &ConfigFacts<'_>) -> String {
         linbo_torrent = bin("linbo-torrent"),
         import_devices = bin("linuxmuster-import-devices"),
         os_port = facts.world.os_port,
+        windows_port = facts.world.windows_port,
         linbo_port = facts.world.linbo_port,
     )
 }

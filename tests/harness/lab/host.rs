@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use super::world::{World, replace, uptime_ms};
+use super::{
+    power::Power,
+    world::{World, age, replace, uptime_ms},
+};
 
 /// What a host does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,22 +30,30 @@ pub enum State {
     Linbo,
     /// Runs its Linux: SSH answers on [`World::os_port`] only.
     Os,
+    /// Runs Windows: something answers on [`World::windows_port`], which nobody can talk to.
+    Windows,
     /// On, but nothing answers and nothing wakes it.
     Broken,
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Off, "off"),
         (Self::Booting, "booting"),
         (Self::Linbo, "linbo"),
         (Self::Os, "os"),
+        (Self::Windows, "windows"),
         (Self::Broken, "broken"),
     ];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         let found = Self::ALL.iter().find(|(state, _)| *state == self);
         found.map_or("off", |(_, word)| word)
+    }
+
+    pub(super) fn read(word: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(_, known)| *known == word);
+        found.map(|(state, _)| *state)
     }
 }
 
@@ -89,6 +100,8 @@ pub enum Fault {
     HangsInSync,
     /// The network link dies in the middle of the restore.
     LinkCut,
+    /// It goes off in the middle of the restore.
+    PowerFails,
     /// The status file is half written.
     StatusTorn,
     /// The status file is not written at all.
@@ -102,7 +115,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    const PLAIN: [(Self, &'static str); 13] = [
+    const PLAIN: [(Self, &'static str); 14] = [
         (Self::Offline, "offline"),
         (Self::InUse, "in-use"),
         (Self::DownloadFails, "download-fails"),
@@ -111,6 +124,7 @@ impl Fault {
         (Self::MountFails, "mount-fails"),
         (Self::HangsInSync, "hangs-in-sync"),
         (Self::LinkCut, "link-cut"),
+        (Self::PowerFails, "power-fails"),
         (Self::StatusTorn, "status-torn"),
         (Self::StatusMissing, "status-missing"),
         (Self::LogTruncated, "log-truncated"),
@@ -212,9 +226,7 @@ impl Host {
     /// What the host does now.
     pub fn state(&self) -> Result<State> {
         let text = self.read("state")?;
-        let found = State::ALL.iter().find(|(_, word)| *word == text.trim());
-        found
-            .map(|(state, _)| *state)
+        State::read(text.trim())
             .ok_or_else(|| anyhow!("host {}: {text:?} is not a state", self.name))
     }
 
@@ -223,7 +235,9 @@ impl Host {
         if state == State::Booting {
             replace(&self.dir.join("boot_at"), self.boot_due()?.to_string())?;
         }
-        replace(&self.dir.join("state"), state.word())
+        replace(&self.dir.join("state"), state.word())?;
+        self.world
+            .note_power(&self.name, Power::Is(state), Duration::ZERO)
     }
 
     /// Sets what its Linux says of logins.
@@ -258,6 +272,7 @@ impl Host {
     /// A magic packet arrives.
     pub fn wake(&self) -> Result<()> {
         self.count("magic_packets")?;
+        self.world.note_power(&self.name, Power::Packet, age()?)?;
         if self.state()? == State::Off && !self.has(&Fault::Offline)? {
             self.set_state(State::Booting)?;
         }

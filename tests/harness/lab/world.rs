@@ -29,6 +29,8 @@ pub struct World {
     pub linbo_port: u16,
     /// Port on which a host that runs its operating system answers SSH (22 in a school).
     pub os_port: u16,
+    /// Port on which a host that runs Windows answers (445 in a school).
+    pub windows_port: u16,
     /// How long things take.
     pub pace: Pace,
     /// Names of all servers, the central one first.
@@ -181,6 +183,21 @@ pub(super) fn uptime_ms() -> Result<u64> {
     Ok(u64::try_from(
         Duration::try_from_secs_f64(seconds)?.as_millis(),
     )?)
+}
+
+/// How long ago the kernel started this process, however long it took to get on since.
+pub(super) fn age() -> Result<Duration> {
+    const TICK_MS: u64 = 10;
+    let text = fs::read_to_string("/proc/self/stat").context("cannot read the process's times")?;
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let started: u64 = fields
+        .split_whitespace()
+        .nth(19)
+        .context("the process has no start time")?
+        .parse()?;
+    Ok(Duration::from_millis(
+        uptime_ms()?.saturating_sub(started * TICK_MS),
+    ))
 }
 
 /// Replaces `path` atomically.

@@ -91,7 +91,7 @@ impl Machine {
         if self.up.as_ref().is_some_and(|up| up.state != state) {
             self.down();
         }
-        if self.up.is_none() && matches!(state, State::Linbo | State::Os) {
+        if self.up.is_none() && matches!(state, State::Linbo | State::Os | State::Windows) {
             self.rise(state)?;
         }
         self.serve()?;
@@ -107,6 +107,7 @@ impl Machine {
                 Linbo::load(&self.world, &self.host.name)?;
                 self.world.linbo_port
             }
+            State::Windows => self.world.windows_port,
             _ => self.world.os_port,
         };
         let listener = TcpListener::bind((address, port))
@@ -141,6 +142,8 @@ impl Machine {
         }
         loop {
             match up.listener.accept() {
+                // What speaks the language of Windows is missing, as it is on the server.
+                Ok(_) if up.state == State::Windows => {}
                 Ok((stream, _)) => {
                     let refuses = up.state == State::Os && self.host.login()? == Login::Refused;
                     let child = serve_ssh(&self.world.root, stream, refuses)?;

@@ -193,7 +193,7 @@ impl Linbo {
         }
     }
 
-    fn go_down(&self, to: State) -> Step {
+    pub(super) fn go_down(&self, to: State) -> Step {
         self.host.set_state(to)?;
         Err(Stop::Gone)
     }

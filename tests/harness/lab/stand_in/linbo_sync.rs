@@ -8,7 +8,7 @@ use std::{
 
 use super::linbo::{Linbo, Step, Stop};
 use crate::lab::{
-    host::{Applied, Cached, Fault},
+    host::{Applied, Cached, Fault, State},
     images::{read_info, sample_digest},
     world::replace,
 };
@@ -182,6 +182,9 @@ fn restore(linbo: &Linbo, base: &str, file: &str, with_diff: bool) -> Step {
         linbo.say("Cannot mount /dev/sda2!")?;
         linbo.send_log()?;
         return Err(Stop::Failed(1));
+    }
+    if linbo.host.has(&Fault::PowerFails)? {
+        return linbo.go_down(State::Off);
     }
     if linbo.host.has(&Fault::LinkCut)? {
         fs::write(linbo.host.dir.join("cut"), "")?;
