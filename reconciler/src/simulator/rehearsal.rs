@@ -288,7 +288,7 @@ impl Rehearsal {
             }
         }
         writeln!(f, "\nFailures")?;
-        if failed.is_empty() {
+        if failed.is_empty() && self.broken.is_empty() {
             writeln!(f, "  none")?;
         }
         for ((site, text), times) in failed {
@@ -299,13 +299,16 @@ impl Rehearsal {
             };
             writeln!(f, "  {:<12} {text}{times}", self.name(site).0)?;
         }
-        for (school, left) in &self.wanting {
-            for what in left {
-                writeln!(f, "  {school:<12} at the end {what}")?;
-            }
-        }
         for broken in &self.broken {
             writeln!(f, "  a fault of reconcile itself: {broken}")?;
+        }
+        if !self.wanting.is_empty() {
+            writeln!(f, "\nNot as it should be at the end")?;
+        }
+        for (school, left) in &self.wanting {
+            for what in left {
+                writeln!(f, "  {school:<12} {what}")?;
+            }
         }
         Ok(())
     }
