@@ -33,3 +33,5 @@ mod one_school;
 mod pitfalls;
 #[path = "lab/resets.rs"]
 mod resets;
+#[path = "lab/rollout.rs"]
+mod rollout;

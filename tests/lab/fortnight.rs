@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     crash::settle,
     fleet::{Run, ask, history},
-    one_school::{OneSchool, small, until},
+    one_school::{MONDAY, OneSchool, small, until},
 };
 
 /// Power for so many hosts at once, and every so many milliseconds one is woken.
@@ -177,16 +177,6 @@ impl Fortnight {
             .filter(|command| *command == "sync:1")
             .count()
     }
-
-    /// How many mails say this.
-    fn mails(&self, words: &str) -> usize {
-        let mails = self.school.lab.smtp().mails().unwrap();
-        let says = |mail: &&String| {
-            let mail = mail_parser::MessageParser::default().parse(mail.as_bytes());
-            mail.unwrap().body_text(0).unwrap().contains(words)
-        };
-        mails.iter().filter(says).count()
-    }
 }
 
 fn is_syncing(host: &Host) -> bool {
@@ -203,8 +193,9 @@ fn entry<'a>(ledger: &'a Run, host: &str) -> &'a Value {
     hosts.find(|entry| entry["host"] == host).unwrap()
 }
 
-/// Hosts count from when they are woken, or restarted, until they are off or somebody's.
-fn check_power(events: &[PowerEvent]) {
+/// Hosts count from when they are woken, or restarted, until they are off or somebody's. Of those whose names begin
+/// so, so many may be on.
+fn check_on(events: &[PowerEvent], circuits: &[(&[&str], usize)]) {
     let mut on = BTreeSet::new();
     for event in events {
         match event.what {
@@ -212,17 +203,19 @@ fn check_power(events: &[PowerEvent]) {
             Power::Is(State::Off | State::Os | State::Windows) => on.remove(event.host.as_str()),
             _ => false,
         };
-        let west = |host: &&&str| IN_WEST.iter().any(|room| host.starts_with(room));
-        let r01 = |host: &&&str| host.starts_with("r01");
-        let counts = [
-            (on.len(), SCHOOL),
-            (on.iter().filter(west).count(), WEST),
-            (on.iter().filter(r01).count(), R01),
-        ];
-        for (count, most) in counts {
-            assert!(count <= most, "{count} of {most}: {on:?} at {}", event.at);
+        for (rooms, most) in circuits {
+            let is_of = |host: &&&str| rooms.iter().any(|room| host.starts_with(room));
+            let count = on.iter().filter(is_of).count();
+            assert!(
+                count <= *most,
+                "{count} of {most} in {rooms:?}: {on:?} at {}",
+                event.at
+            );
         }
     }
+}
+
+fn check_wakes(events: &[PowerEvent]) {
     let packets = events.iter().filter(|event| event.what == Power::Packet);
     let packets: Vec<i64> = packets.map(|event| event.at).collect();
     for (index, first) in packets.iter().enumerate() {
@@ -246,7 +239,12 @@ fn two_weeks_of_a_school_end_with_the_right_ledger() {
     second_week(&fortnight);
     check_ledger(&fortnight);
     assert_eq!(fortnight.tries([ABSENT, LIES], "2026-12-04"), [4, 6]);
-    check_power(&fortnight.school.lab.power().unwrap());
+    let power = fortnight.school.lab.power().unwrap();
+    check_on(
+        &power,
+        &[(&["r"], SCHOOL), (&IN_WEST, WEST), (&["r01"], R01)],
+    );
+    check_wakes(&power);
     fortnight.school.assert_clean();
 }
 
@@ -329,11 +327,19 @@ fn second_week(fortnight: &Fortnight) {
     fortnight.pass(monday, "18:50");
     assert_eq!(fortnight.tries(left_alone, monday), [6, 4, 6]);
     for host in left_alone {
-        assert_eq!(fortnight.mails(&format!("host {host} in")), 2, "{host}");
+        assert_eq!(
+            fortnight.school.told(&format!("host {host} in")),
+            2,
+            "{host}"
+        );
         let told = format!("nothing more is tried until `reconcile resume host {host}`");
-        assert_eq!(fortnight.mails(&told), 1, "{host}");
+        assert_eq!(fortnight.school.told(&told), 1, "{host}");
     }
-    assert_eq!(fortnight.mails("nothing more is tried"), 1, "all in one");
+    assert_eq!(
+        fortnight.school.told("nothing more is tried"),
+        1,
+        "all in one"
+    );
     assert_eq!(fortnight.host(ABSENT).magic_packets().unwrap(), packets);
     fortnight.host(FLAPS).clear_faults().unwrap();
     fortnight.host(FAILS).clear_faults().unwrap();
@@ -379,4 +385,46 @@ fn check_ledger(fortnight: &Fortnight) {
             host.name
         );
     }
+}
+
+/// A pass that is killed leaves its sessions on the hosts, and the next one counts them.
+#[test]
+fn linbo_remote_keeps_the_budgets_also_after_a_kill() {
+    const MOST: usize = 3;
+    let rooms = ["r01", "r02", "r03"].map(|room| Room::new(room, 2));
+    let mut school = OneSchool::built(Lab::builder().school("bs-nord", rooms));
+    school.settings(
+        "",
+        "boot_timeout: 6 s, command_timeout: 20 s",
+        "driver: linbo-remote, boot_timeout: 100 s, command_timeout: 60 s",
+    );
+    school.release("2026.10.1", &small(1));
+    school.point("2026.10.1", "the first version");
+    school.edit(
+        "fleet.yaml",
+        "on_at_once: 40",
+        &format!("on_at_once: {MOST}"),
+        "what the school bears",
+    );
+    let mut running = school.nord().spawn(&[], MONDAY).unwrap();
+    let hosts = || school.lab.hosts();
+    until("a sync", || {
+        hosts().any(|host| is_syncing(&host)) || running.is_over().unwrap()
+    });
+    assert!(!running.is_over().unwrap(), "{}", running.stdout().unwrap());
+    running.kill().unwrap();
+    let passes = [
+        "2026-11-23 18:06:00",
+        "2026-11-23 18:20:00",
+        "2026-11-23 18:45:00",
+    ];
+    for at in passes {
+        school.nord().run(&[], at).unwrap();
+    }
+    assert_eq!(school.applied(), vec![Some(small(1).stamp()); 6]);
+    for host in hosts() {
+        assert_eq!(host.state().unwrap(), State::Off, "{}", host.name);
+    }
+    check_on(&school.lab.power().unwrap(), &[(&["r"], MOST)]);
+    school.assert_clean();
 }

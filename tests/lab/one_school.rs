@@ -182,6 +182,16 @@ impl OneSchool {
         self.lab.hosts().map(applied).collect()
     }
 
+    /// How many mails say this.
+    pub(crate) fn told(&self, words: &str) -> usize {
+        let mails = self.lab.smtp().mails().unwrap();
+        let says = |mail: &&String| {
+            let mail = mail_parser::MessageParser::default().parse(mail.as_bytes());
+            mail.unwrap().body_text(0).unwrap().contains(words)
+        };
+        mails.iter().filter(says).count()
+    }
+
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
         assert_eq!(self.lab.anomalies().unwrap(), Vec::<String>::new());
