@@ -194,7 +194,7 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
+    /// Print the manual pages, of this and of all commands, as roff.
     Man,
 }
 
@@ -251,18 +251,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             clap_complete::generate(shell, &mut Cli::command(), "reconcile", &mut script);
             output.bytes(&script)
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered
-                .map_err(anyhow::Error::from)
-                .and_then(|()| output.bytes(&page))
-        }
+        Some(Command::Man) => manual().and_then(|pages| output.bytes(&pages)),
     };
     result.unwrap_or_else(|error| {
         output.error(&error);
         exit::of(&error)
     })
+}
+
+/// The manual page, and behind it those of all commands that it names.
+fn manual() -> anyhow::Result<Vec<u8>> {
+    fn render(command: &clap::Command, pages: &mut Vec<u8>) -> std::io::Result<()> {
+        clap_mangen::Man::new(command.clone()).render(pages)?;
+        let commands = command.get_subcommands();
+        let mut named = commands.filter(|command| command.get_name() != "help");
+        named.try_for_each(|command| render(command, pages))
+    }
+    let mut command = Cli::command();
+    command.build();
+    let mut pages = Vec::new();
+    render(&command, &mut pages)?;
+    Ok(pages)
 }
 
 /// Says what is wrong with the arguments as clap would.

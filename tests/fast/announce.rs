@@ -194,6 +194,18 @@ fn the_calendar_shows_a_rollout_when_it_is_the_turn_of_a_room() {
         matches!(steps.as_slice(), [step] if step.id.to_string().starts_with("reset/r101/")),
         "{steps:?}"
     );
+    let mut suspended = world.clone();
+    let images = &mut suspended.desired.suspended.images;
+    images.insert(
+        name("ubuntu"),
+        schema::fleet::Suspension {
+            reason: name("no sound"),
+            by: name("it"),
+            until: None,
+        },
+    );
+    assert_eq!(of(&suspended).steps, []);
+    assert_eq!(rollouts(&suspended), []);
     for number in 1..=3 {
         let host = format!("r101-pc0{number}");
         world.outcome(&host, at("2026-11-24T18:00"), applied("ubuntu.qdiff"));

@@ -83,6 +83,10 @@ fn what_became_of_each_host_can_be_asked_and_explained() {
     assert_eq!(step, "room r101", "{}", run.said);
     let run = ask(&nord, &["explain", "room", "r101"], "2026-11-25 18:12:00").unwrap();
     assert_eq!(run.json["room"]["counts"]["unreachable"], 1, "{}", run.said);
+    let class = &run.json["settings"][0];
+    assert_eq!(class["setting"], "class", "{}", run.said);
+    assert_eq!(class["file"], "schools/bs-nord/rooms/r101.yaml");
+    assert_eq!(run.json["times"]["resets"].as_array().unwrap().len(), 3);
     for (arguments, said) in [
         (
             &["status", "--school", "bs-sued"][..],

@@ -378,6 +378,7 @@ impl Hands for Port {
         match &mut record.entry {
             Entry::Host { .. } if self.has(Bug::ForgetsHosts) => return Ok(()),
             Entry::Told { opened, .. } if self.has(Bug::ForgetsLetters) => opened.clear(),
+            Entry::Announced { keys } if self.has(Bug::ForgetsLetters) => keys.clear(),
             _ => {}
         }
         school.disk.journal.fold(&record);
