@@ -157,7 +157,7 @@ async fn it_stops_when_its_time_is_over_and_goes_on_where_it_was() {
     let bed = Bed::new();
     let base = noise(8, BIG);
     let manifest = bed.publish("ubuntu", &[("qcow2", &base)]);
-    let until = Timestamp::now() + Duration::from_millis(1500);
+    let until = Timestamp::now() + Duration::from_millis(2500);
     let paused = bed
         .fetch_until("ubuntu", &manifest, Some("40 Mbit/s"), until)
         .await;

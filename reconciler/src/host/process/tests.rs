@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use super::*;
@@ -8,11 +9,11 @@ fn shell(script: &str) -> Program {
     Program::new("shell", "/bin/sh").args(["-c", script])
 }
 
-/// Looks until it is so, for ten seconds at most.
+/// Looks until it is so, for a minute at most.
 async fn becomes(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -91,7 +92,7 @@ async fn a_deadline_ends_the_whole_group_even_what_ignores_being_asked() {
     let script =
         "trap '' TERM; (trap '' TERM; sleep 100 & wait; sleep 100) & echo up; sleep 100; sleep 100";
     let mut attached = shell(script)
-        .deadline(Duration::from_millis(200))
+        .deadline(Duration::from_secs(1))
         .start()
         .unwrap();
     let group = attached.group();
@@ -101,7 +102,7 @@ async fn a_deadline_ends_the_whole_group_even_what_ignores_being_asked() {
     assert!(!group.is_alive());
     let took = begun.elapsed();
     assert!(
-        took > Duration::from_secs(2) && took < Duration::from_secs(8),
+        took > Duration::from_secs(2) && took < Duration::from_secs(60),
         "{took:?}"
     );
 }
@@ -132,11 +133,12 @@ fn a_runtime_that_ends_leaves_nothing_behind() {
     let (group, attached) = runtime.block_on(async {
         let ignoring = shell("trap '' TERM; echo up; sleep 100; sleep 100");
         let mut attached = ignoring.start().unwrap();
-        let mut up = false;
-        let mut hear = |_: &str| up = true;
-        let waited =
-            tokio::time::timeout(Duration::from_millis(300), attached.finished(&mut hear)).await;
-        assert!(waited.is_err() && up);
+        let up = Cell::new(false);
+        let mut hear = |_: &str| up.set(true);
+        tokio::select! {
+            finished = attached.finished(&mut hear) => unreachable!("{finished:?}"),
+            () = becomes("it is up", || up.get()) => {}
+        }
         (attached.group(), attached)
     });
     let entered = runtime.enter();
@@ -146,7 +148,7 @@ fn a_runtime_that_ends_leaves_nothing_behind() {
     drop(runtime);
     let begun = Instant::now();
     while group.is_alive() {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::yield_now();
     }
 }
@@ -164,7 +166,7 @@ async fn output_that_is_held_open_by_something_left_behind_is_not_waited_for() {
     let mut attached = shell("sleep 100 & echo done").start().unwrap();
     let finished = attached.finished(&mut |_| ()).await.unwrap();
     assert!(finished.is_success() && finished.stdout == b"done\n");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     attached.group().end().await;
 }
 

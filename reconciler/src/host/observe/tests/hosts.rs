@@ -167,13 +167,13 @@ async fn sessions_of_a_real_tmux() {
 async fn without_an_answer_nobody_is_known_to_be_idle() {
     // The last is `tail -F`, which waits for files for ever.
     let cases = [
-        ("false", "exit code 1"),
-        ("/nowhere/tmux", "/nowhere/tmux"),
-        ("tail", "no answer within 0.3 s"),
+        ("false", 60_000, "exit code 1"),
+        ("/nowhere/tmux", 60_000, "/nowhere/tmux"),
+        ("tail", 300, "no answer within 0.3 s"),
     ];
-    for (program, why) in cases {
+    for (program, patience, why) in cases {
         let mut tmux = crate::host::tmux::Tmux::new(Path::new(program));
-        tmux.deadline = Duration::from_millis(300);
+        tmux.deadline = Duration::from_millis(patience);
         let seen = hosts::sessions(tmux).await;
         let cause = seen.expect_err(program);
         assert!(cause.contains(why), "{program}: {cause}");

@@ -50,6 +50,8 @@ impl Remote {
     fn new(hosts: &[(&str, &str)]) -> Self {
         let mut room = Room::new(hosts);
         room.config.reset.driver = Driver::LinboRemote;
+        // It waits out all of it.
+        room.config.reset.boot_timeout = Duration::from_millis(1500);
         room.program("linbo-remote", LINBO_REMOTE);
         room.program("tmux", "export TMUX_TMPDIR=$root\nexec tmux \"$@\"\n");
         Self(room)

@@ -30,7 +30,7 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
         ("pc13", "echo half; kill -9 $$"),
         ("pc14", "echo half; exit 137"),
     ]);
-    room.config.reset.command_timeout = Duration::from_secs(4);
+    room.config.reset.command_timeout = Duration::from_secs(8);
     room.write("net/pc06/dead", "");
     let port = room.config.reset.os_port.get();
     let _os = TcpListener::bind((Room::address(6), port)).unwrap();
@@ -50,12 +50,12 @@ async fn each_host_is_judged_by_what_it_did_and_switched_off_whatever_that_was()
         (
             "pc05",
             "unknown",
-            "`sync:1` was still running after 4 seconds",
+            "`sync:1` was still running after 8 seconds",
         ),
         (
             "pc06",
             "unreachable",
-            "did not answer within 1 second (SSH: ssh: connect to host pc06",
+            "did not answer within 4 seconds (SSH: ssh: connect to host pc06",
         ),
         ("pc07", "in use", "refuses root's login by SSH"),
         (
