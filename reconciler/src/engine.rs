@@ -304,7 +304,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
     fn host(&mut self, step: &StepId, room: &RoomName, host: &HostName, outcome: &HostOutcome) {
         self.heard.insert(host.clone());
         let version = match (outcome, &self.summary.last) {
-            (HostOutcome::Applied { file, stamp }, Some((observed, _))) => {
+            (HostOutcome::Applied { file, stamp, .. }, Some((observed, _))) => {
                 version_of(observed, file, stamp.as_ref()).cloned()
             }
             _ => None,

@@ -275,10 +275,10 @@ impl BigFleet {
                 hosts: Vec::new(),
             });
             for host in &hosts {
-                let outcome = HostOutcome::Applied {
-                    file: "ubuntu.qcow2".parse()?,
-                    stamp: Some("202610011200".parse()?),
-                };
+                let outcome = HostOutcome::applied_one(
+                    "ubuntu.qcow2".parse()?,
+                    Some("202610011200".parse()?),
+                );
                 note(Entry::Host {
                     step: step.clone(),
                     host: host.clone(),

@@ -200,10 +200,7 @@ pub fn live(manifest: &Manifest) -> LiveImage {
 /// A host that was put back to `file`.
 #[must_use]
 pub fn applied(file: &str) -> HostOutcome {
-    HostOutcome::Applied {
-        file: name(file),
-        stamp: Some(name("202611011930")),
-    }
+    HostOutcome::applied_one(name(file), Some(name("202611011930")))
 }
 
 /// A host that failed.

@@ -321,7 +321,7 @@ impl<'a> Desk<'a> {
         Ok(Some(presence))
     }
 
-    /// What became of a host: of several images the worst, otherwise the last.
+    /// What became of a host: of several images the worst.
     fn judge(&self, host: &HostName, end: End, output: &[u8], started: Timestamp) -> HostOutcome {
         let status = self
             .config
@@ -345,9 +345,7 @@ impl<'a> Desk<'a> {
         };
         let images = self.reset.images.iter();
         let outcomes = images.map(|image| judge(self.reset.expected.get(image)));
-        outcomes
-            .max_by_key(HostOutcome::badness)
-            .unwrap_or_else(|| judge(None))
+        HostOutcome::of_images(outcomes).unwrap_or_else(|| judge(None))
     }
 }
 

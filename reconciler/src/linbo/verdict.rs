@@ -44,6 +44,15 @@ pub struct Evidence<'a> {
     pub expected: Option<(FileName, ImageStamp)>,
 }
 
+/// An image file that a host was put back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The diff if the server has one, otherwise the base.
+    pub file: FileName,
+    /// Which state of the image; none when the client had no `.info`.
+    pub stamp: Option<ImageStamp>,
+}
+
 /// What became of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +63,9 @@ pub enum HostOutcome {
         file: FileName,
         /// Which state of the image; none when the client had no `.info`.
         stamp: Option<ImageStamp>,
+        /// What the same run put back before, in its order, on a host with several operating systems.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        before: Vec<Restored>,
     },
     /// It said that it failed, or what it did is not what was wanted.
     Failed {
@@ -84,6 +96,59 @@ pub enum HostOutcome {
 }
 
 impl HostOutcome {
+    /// A host that is back to this image, and to no other.
+    #[must_use]
+    pub const fn applied_one(file: FileName, stamp: Option<ImageStamp>) -> Self {
+        Self::Applied {
+            file,
+            stamp,
+            before: Vec::new(),
+        }
+    }
+
+    /// The outcome of a host from those of its images, in the order in which they were put back: the worst. A host
+    /// for which all went well is back to each of them.
+    pub fn of_images(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut restored = Vec::new();
+        let mut worst: Option<Self> = None;
+        for outcome in outcomes {
+            for (file, stamp) in outcome.applied() {
+                let (file, stamp) = (file.clone(), stamp.cloned());
+                // Of images that nobody can tell apart the same word is heard for each.
+                restored.retain(|known: &Restored| known.file != file);
+                restored.push(Restored { file, stamp });
+            }
+            if worst
+                .as_ref()
+                .is_none_or(|worst| worst.badness() <= outcome.badness())
+            {
+                worst = Some(outcome);
+            }
+        }
+        if let Some(Self::Applied { before, .. }) = &mut worst {
+            restored.pop();
+            *before = restored;
+        }
+        worst
+    }
+
+    /// The image files that it was put back to, each with its state, in that order.
+    pub fn applied(&self) -> impl Iterator<Item = (&FileName, Option<&ImageStamp>)> {
+        let (before, last) = match self {
+            Self::Applied {
+                file,
+                stamp,
+                before,
+            } => (before.as_slice(), Some((file, stamp.as_ref()))),
+            Self::Failed { .. }
+            | Self::InUse { .. }
+            | Self::Unreachable { .. }
+            | Self::Unknown { .. } => ([].as_slice(), None),
+        };
+        let before = before.iter().map(|of| (&of.file, of.stamp.as_ref()));
+        before.chain(last)
+    }
+
     /// Why it did not go well; none when it did.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
@@ -106,8 +171,7 @@ impl HostOutcome {
     }
 
     /// How bad it is: of several images on one host, the worst outcome is the host's.
-    #[must_use]
-    pub const fn badness(&self) -> u8 {
+    const fn badness(&self) -> u8 {
         match self {
             Self::Applied { .. } => 0,
             Self::Unknown { .. } => 1,
@@ -248,10 +312,7 @@ impl Evidence<'_> {
                 ),
                 evidence: Vec::new(),
             },
-            _ => HostOutcome::Applied {
-                file: file.clone(),
-                stamp: stamp.clone(),
-            },
+            _ => HostOutcome::applied_one(file.clone(), stamp.clone()),
         }
     }
 }

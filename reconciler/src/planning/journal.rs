@@ -65,7 +65,7 @@ pub enum Entry {
         host: HostName,
         /// Its outcome.
         outcome: HostOutcome,
-        /// The version that it applied by name, where that was known then.
+        /// The version of the file that it applied last, by name, where that was known then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<VersionName>,
     },
@@ -187,8 +187,17 @@ pub struct Attempt {
     pub step: StepId,
     /// How it ended.
     pub outcome: HostOutcome,
-    /// The version that was applied, by name, where that was known then.
+    /// The version of the file that was applied last, by name, where that was known then.
     pub version: Option<VersionName>,
+}
+
+impl Attempt {
+    /// The version of a file that was applied, by name, where that was known then.
+    #[must_use]
+    pub fn version_of(&self, file: &FileName) -> Option<&VersionName> {
+        let (last, _) = self.outcome.applied().last()?;
+        self.version.as_ref().filter(|_| last == file)
+    }
 }
 
 impl Journal {
@@ -214,22 +223,20 @@ impl Journal {
                 let hosts = Arc::make_mut(&mut self.hosts);
                 let memory = Arc::make_mut(hosts.entry(host.clone()).or_default());
                 memory.begun = None;
-                if let HostOutcome::Applied { file, stamp } = outcome
-                    && memory
-                        .runs
-                        .get(file)
-                        .is_none_or(|runs| runs.stamp != *stamp)
-                {
-                    let runs = Runs {
-                        stamp: stamp.clone(),
-                        since: record.at,
-                    };
-                    memory.runs.insert(file.clone(), runs);
+                for (file, stamp) in outcome.applied() {
+                    let known = memory.runs.get(file);
+                    if known.is_none_or(|runs| runs.stamp.as_ref() != stamp) {
+                        let runs = Runs {
+                            stamp: stamp.cloned(),
+                            since: record.at,
+                        };
+                        memory.runs.insert(file.clone(), runs);
+                    }
                 }
                 if memory.attempts.len() == Self::ATTEMPTS_KEPT {
                     let oldest = memory.attempts.remove(0);
-                    if let HostOutcome::Applied { file, .. } = &oldest.outcome {
-                        memory.applied.insert(file.clone(), oldest);
+                    for (file, _) in oldest.outcome.applied() {
+                        memory.applied.insert(file.clone(), oldest.clone());
                     }
                 }
                 memory.attempts.push(Attempt {
@@ -368,11 +375,17 @@ impl Journal {
 impl fmt::Display for HostOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Applied {
-                file,
-                stamp: Some(stamp),
-            } => write!(f, "applied {file} of {stamp}"),
-            Self::Applied { file, stamp: None } => write!(f, "applied {file}"),
+            Self::Applied { .. } => {
+                f.write_str("applied ")?;
+                for (index, (file, stamp)) in self.applied().enumerate() {
+                    let and = if index == 0 { "" } else { " and " };
+                    write!(f, "{and}{file}")?;
+                    if let Some(stamp) = stamp {
+                        write!(f, " of {stamp}")?;
+                    }
+                }
+                Ok(())
+            }
             Self::Failed { why, .. } => write!(f, "failed: {why}"),
             Self::InUse { why } => write!(f, "in use: {why}"),
             Self::Unreachable { why } => write!(f, "unreachable: {why}"),
@@ -458,10 +471,7 @@ mod tests {
                 },
             )
         };
-        let applied = |file: &str| HostOutcome::Applied {
-            file: file.parse().unwrap(),
-            stamp: None,
-        };
+        let applied = |file: &str| HostOutcome::applied_one(file.parse().unwrap(), None);
         let failed = HostOutcome::Failed {
             why: "no".to_owned(),
             evidence: Vec::new(),
@@ -494,6 +504,27 @@ mod tests {
     }
 
     #[test]
+    fn each_image_of_a_run_is_remembered() {
+        let line = r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"host","step":"reset/r101/2026-11-23T17:00:00Z","host":"r101-pc01","outcome":{"applied":{"file":"win11.qcow2","stamp":"202611011930","before":[{"file":"ubuntu.qdiff","stamp":"202611021930"}]}}}"#;
+        let record: Record = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        let journal: Journal = [&record].into_iter().collect();
+        let host = "r101-pc01".parse().unwrap();
+        for (file, stamp) in [
+            ("win11.qcow2", "202611011930"),
+            ("ubuntu.qdiff", "202611021930"),
+        ] {
+            let runs = journal.runs(&host, &file.parse().unwrap()).unwrap();
+            assert_eq!((&runs.stamp, runs.since), (&stamp.parse().ok(), record.at));
+        }
+        let said = journal.attempts(&host).last().unwrap().outcome.to_string();
+        assert_eq!(
+            said,
+            "applied ubuntu.qdiff of 202611021930 and win11.qcow2 of 202611011930"
+        );
+    }
+
+    #[test]
     fn a_host_may_be_on_until_its_end_is_known() {
         let host = |name: &str| name.parse::<HostName>().unwrap();
         let step = crate::planning::Action::SwitchOff { hosts: Vec::new() }.id();
@@ -508,11 +539,11 @@ mod tests {
             outcome,
             version: None,
         };
-        let (file, stamp, why) = ("u.qcow2".parse().unwrap(), None, String::new());
+        let (file, why) = ("u.qcow2".parse().unwrap(), String::new());
         let unreachable = HostOutcome::Unreachable { why: why.clone() };
         let records = [
             record(100, begun),
-            record(200, outcome("pc2", HostOutcome::Applied { file, stamp })),
+            record(200, outcome("pc2", HostOutcome::applied_one(file, None))),
             record(200, outcome("pc3", unreachable)),
             record(200, outcome("pc4", HostOutcome::InUse { why })),
         ];

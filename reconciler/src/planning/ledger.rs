@@ -235,14 +235,13 @@ impl<'a> View<'a> {
             }
         };
         for attempt in self.observed.journal.applied(host) {
-            if let HostOutcome::Applied { file, stamp } = &attempt.outcome {
+            for (file, stamp) in attempt.outcome.applied() {
                 take(Applied {
                     file,
-                    stamp: stamp.as_ref(),
+                    stamp,
                     version: attempt
-                        .version
-                        .as_ref()
-                        .or_else(|| version_of(self.observed, file, stamp.as_ref())),
+                        .version_of(file)
+                        .or_else(|| version_of(self.observed, file, stamp)),
                     at: attempt.at,
                 });
             }

@@ -96,23 +96,23 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             }
         }
         Action::ResetRoom { hosts, images, .. } => {
-            let first = images.first();
-            let live = first.and_then(|image| Some((image, observed.live.get(image)?.seen()?)));
-            let found = live.and_then(|(image, live)| live.files(image).last());
-            let Some((file, stamp)) = found
-                .map(|(file, found)| {
-                    let record = found.record.as_ref();
-                    (file, record.and_then(|record| record.timestamp.clone()))
-                })
-                .or_else(|| Some((format!("{}.qcow2", first?).parse::<FileName>().ok()?, None)))
-            else {
+            let outcomes = images.iter().filter_map(|image| {
+                let live = observed.live.get(image).and_then(Probe::seen);
+                let found = live.and_then(|live| live.files(image).last());
+                let (file, stamp) = match found {
+                    Some((file, found)) => {
+                        let record = found.record.as_ref();
+                        (file, record.and_then(|record| record.timestamp.clone()))
+                    }
+                    None => (format!("{image}.qcow2").parse::<FileName>().ok()?, None),
+                };
+                Some(HostOutcome::applied_one(file, stamp))
+            });
+            let Some(outcome) = HostOutcome::of_images(outcomes) else {
                 return;
             };
             for wake in hosts {
-                let outcome = HostOutcome::Applied {
-                    file: file.clone(),
-                    stamp: stamp.clone(),
-                };
+                let outcome = outcome.clone();
                 let entry = Entry::Host {
                     step: step.id.clone(),
                     host: wake.host.clone(),

@@ -295,16 +295,23 @@ impl Port {
             _ => (None, now, Vec::new()),
         };
         pc.settle(now, &zone);
-        let last = reads.last();
-        let plain = last.and_then(|(image, contents)| word::expected(image, *contents));
+        let plain = || {
+            let files = reads.iter();
+            let files: Option<Vec<_>> = files
+                .map(|(image, contents)| word::expected(image, *contents))
+                .collect();
+            let outcomes = files?.into_iter();
+            let outcomes =
+                outcomes.map(|(file, stamp)| HostOutcome::applied_one(file, Some(stamp)));
+            HostOutcome::of_images(outcomes)
+        };
         let believes = self.has(Bug::BelievesZero) && matches!(end, Some(End::Lied(_)));
         let is_plain = end == Some(End::Restored) && self.world.driver == Driver::Wrapper;
         // The texts of what went well are made up and judged in a test, once for all.
-        if let Some((file, stamp)) = plain
-            && (is_plain || believes)
+        if (is_plain || believes)
+            && let Some(applied) = plain()
         {
-            let stamp = Some(stamp);
-            return HostOutcome::Applied { file, stamp };
+            return applied;
         }
         let run = Run {
             end,

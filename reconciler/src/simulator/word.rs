@@ -79,9 +79,7 @@ impl Run<'_> {
             .reads
             .iter()
             .map(|(image, contents)| judge(expected(image, *contents)));
-        outcomes
-            .max_by_key(HostOutcome::badness)
-            .unwrap_or_else(|| judge(None))
+        HostOutcome::of_images(outcomes).unwrap_or_else(|| judge(None))
     }
 
     fn exit(&self) -> Option<i32> {
@@ -198,7 +196,7 @@ mod tests {
                 );
                 if end == Some(End::Restored) {
                     let (file, stamp) = (file.clone(), Some(stamp.clone()));
-                    assert_eq!(outcome, HostOutcome::Applied { file, stamp });
+                    assert_eq!(outcome, HostOutcome::applied_one(file, stamp));
                 }
             }
         }

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{FileName, HostName, ImageName};
 
-use crate::linbo::verdict::HostOutcome;
 use crate::planning::journal::lines::Line;
 use crate::planning::{Entry, Journal, Record, StepResult};
 
@@ -52,12 +51,12 @@ fn needed<'a>(
                 let later = attempts.entry(host).or_default();
                 *later += 1;
                 let is_attempt = *later <= Journal::ATTEMPTS_KEPT;
-                let is_last_of_file = match outcome {
-                    HostOutcome::Applied { file, .. } => {
-                        !is_attempt && applied.insert((host, file))
-                    }
-                    _ => false,
-                };
+                let older = outcome.applied().filter(|_| !is_attempt);
+                // All of them are noted, not the first that is new alone.
+                let is_last_of_file = older
+                    .filter(|(file, _)| applied.insert((host, *file)))
+                    .count()
+                    > 0;
                 young || is_attempt || is_last_of_file || streaks.contains(&index)
             }
             Entry::Told { .. } => index >= first_told,
@@ -87,13 +86,13 @@ fn needed<'a>(
 fn streaks(records: &[&Record]) -> BTreeSet<usize> {
     let mut begun = BTreeMap::new();
     for (index, record) in records.iter().enumerate() {
-        if let Entry::Host { host, outcome, .. } = &record.entry
-            && let HostOutcome::Applied { file, stamp } = outcome
-            && begun
-                .get(&(host, file))
-                .is_none_or(|(known, _)| *known != stamp)
-        {
-            begun.insert((host, file), (stamp, index));
+        if let Entry::Host { host, outcome, .. } = &record.entry {
+            for (file, stamp) in outcome.applied() {
+                let known = begun.get(&(host, file));
+                if known.is_none_or(|(known, _)| *known != stamp) {
+                    begun.insert((host, file), (stamp, index));
+                }
+            }
         }
     }
     begun.into_values().map(|(_, index)| index).collect()
@@ -121,6 +120,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
+    use crate::linbo::verdict::HostOutcome;
     use crate::planning::Action;
 
     fn record(day: i64, entry: Entry) -> Record {
@@ -145,8 +145,8 @@ mod tests {
     }
 
     fn applied(day: i64, name: &str, file: &str) -> Record {
-        let (file, stamp) = (file.parse().unwrap(), None);
-        outcome(day, name, HostOutcome::Applied { file, stamp })
+        let applied = HostOutcome::applied_one(file.parse().unwrap(), None);
+        outcome(day, name, applied)
     }
 
     fn outcome(day: i64, name: &str, outcome: HostOutcome) -> Record {

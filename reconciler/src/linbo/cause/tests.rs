@@ -130,10 +130,7 @@ fn what_went_well_has_none() {
         "Filling up partition with zeroes...\ndd: error writing '/mnt/zero.tmp': No space left on device",
         None,
     );
-    let outcome = HostOutcome::Applied {
-        file: "ubuntu.qcow2".parse().unwrap(),
-        stamp: None,
-    };
+    let outcome = HostOutcome::applied_one("ubuntu.qcow2".parse().unwrap(), None);
     assert_eq!(Cause::of(&outcome), None);
 }
 

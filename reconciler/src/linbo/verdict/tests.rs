@@ -54,7 +54,7 @@ fn judged_by(output: &str, case: Case) -> HostOutcome {
 fn check(case: Case, wanted: &str) {
     let outcome = judged(case);
     let said = match &outcome {
-        HostOutcome::Applied { file, stamp } => {
+        HostOutcome::Applied { file, stamp, .. } => {
             format!(
                 "applied {file} {}",
                 stamp.as_ref().map_or("-", ImageStamp::as_str)
