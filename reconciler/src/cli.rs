@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes:
    0  converged, or everything left waits for a gate
    1  something failed, or not everything could be seen
    2  only with --detailed-exitcode on a dry run: changes are pending
-   3  reserved: held by a guard or waiting for an approval
+   3  held by the guard against mass changes: a person has to decide
   64  wrong usage
   75  another pass is running";
 

@@ -26,8 +26,8 @@ pub use class::{
     DefaultAction, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry, Partition,
     ResetCommand,
 };
-pub use explain::Explained;
 pub(crate) use explain::SINGLE_DAYS;
+pub use explain::{Explained, school_file};
 pub use origin::{Origin, Setting, Written};
 pub use policy::{Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Waves};
 pub use school::{

@@ -5,6 +5,7 @@
 mod agenda;
 mod audit;
 mod cases;
+mod guard;
 mod on_site;
 mod oracle;
 mod properties;

@@ -8,7 +8,7 @@ use harness::golden;
 use harness::worlds::{GIB, World, applied, at, failed, name, os, unreachable, windows};
 use jiff::SignedDuration;
 use reconciler::planning::{
-    Busy, Entry, Grub, Probe, StepResult, Torrent, in_force, plan, preview,
+    Allowance, Busy, Entry, Grub, Probe, StepResult, Torrent, in_force, plan, preview,
 };
 use reconciler::report::mail::news;
 use reconciler::report::style::Color;
@@ -19,7 +19,7 @@ use reconciler::report::title::Clock;
 use reconciler::report::trouble::standing;
 use reconciler::report::{json, markdown, text};
 use reconciler::world::{CommitLine, Problem};
-use schema::fleet::{DomainJoin, ResetCommand, RoomHosts};
+use schema::fleet::{DomainJoin, Origin, ResetCommand, RoomHosts};
 
 const MONDAY: &str = "2026-11-23T18:30";
 
@@ -190,6 +190,37 @@ fn a_dual_boot_room() {
     );
     world.room("r103", "dual", 4);
     shown("dual-boot", &world, &[]);
+}
+
+/// A class whose disk is divided otherwise, and a room that came to another class.
+#[test]
+fn too_much_at_once() {
+    let mut world = World::school(at("2026-11-23T18:05"));
+    world.observed.at = at("2026-11-25T18:00");
+    world.desired.guard = Allowance {
+        share: name("40 %"),
+        origin: Origin::Written {
+            file: "fleet.yaml".to_owned(),
+            line: 21,
+        },
+        file: "schools/bs-nord/school.yaml".to_owned(),
+    };
+    let text = world.files_mut("lab").start_conf.clone().unwrap();
+    world.files_mut("lab").start_conf = Some(text.replace("Size = 50G", "Size = 40G"));
+    world.on_site("win11");
+    world.class("office", &[os("win11", ResetCommand::New)]);
+    world.room("r200", "office", 12);
+    for host in 1..=12 {
+        let host = format!("r200-pc{host:02}");
+        world.outcome(&host, at("2026-11-23T18:05"), applied("ubuntu.qcow2"));
+    }
+    world.room("r300", "office", 4);
+    shown("guard", &world, &[]);
+    letter("guard-1-asks", &mut world, Summary::default());
+    world.pass(5);
+    letter("guard-2-asked", &mut world, Summary::default());
+    world.desired.guard.share = name("100 %");
+    letter("guard-3-allowed", &mut world, Summary::default());
 }
 
 /// What is left of a converged school when only its images are of interest.

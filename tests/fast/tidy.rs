@@ -21,6 +21,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::rollout",
         "planning::gates",
         "planning::suspension",
+        "planning::guard",
         "planning::timetable",
     ]],
     &[&["planning::ledger"], &["planning::rollout"]],

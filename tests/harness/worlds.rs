@@ -20,13 +20,13 @@ use reconciler::linbo::start_conf;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::manifest::{Manifest, ManifestFile};
 use reconciler::planning::{
-    ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal, LiveImage,
+    Allowance, ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal, LiveImage,
     Observed, Orders, Probe, Purpose, Record, Server, Staff, Step, StepResult, Store, Torrent,
 };
 use schema::digest::Digest;
 use schema::fleet::{
-    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry,
-    Partition, PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows,
+    Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, HardwareClass, Origin,
+    OsEntry, Partition, PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows,
     WorkWindows, Written,
 };
 use schema::name::{ClassName, HostName, ImageName, PowerGroupName, RoomName};
@@ -260,6 +260,11 @@ impl World {
             rollout: Rollout {
                 waves: None,
                 ..Rollout::default()
+            },
+            guard: Allowance {
+                share: name("100 %"),
+                origin: Origin::Default,
+                file: "schools/bs-nord/school.yaml".to_owned(),
             },
             suspended: Default::default(),
             test_classes: BTreeMap::new(),

@@ -40,7 +40,7 @@ impl Fleet {
         let fleet = Self::of("small", [(NORD, rooms.into_iter().collect())])?;
         // Waves of a day each have tests of their own.
         fleet.edit("fleet.yaml", |text| {
-            format!("{text}defaults:\n  rollout: at_once\n")
+            format!("{text}defaults:\n  rollout: at_once\n  guard: {{ reimage_at_most: 100 % }}\n")
         })?;
         fleet.release("2026.10.1", content)?;
         fleet.commit("the first release", |_| Ok(()))?;

@@ -84,7 +84,7 @@ impl OneSchool {
             format!(
                 "name: Landkreis Musterstadt\ncentral: {{ server: \"{central}\" }}\ndefaults:\n\
                  \x20 windows: {{ download: \"daily 17:30–05:00\" }}\n\
-                 \x20 rollout: at_once\n\x20 power: {{ wake_per_minute: 600, on_at_once: 40 }}\n\
+                 \x20 rollout: at_once\n\x20 guard: {{ reimage_at_most: 100 % }}\n\x20 power: {{ wake_per_minute: 600, on_at_once: 40 }}\n\
                  mail: {{ from: reconciler@musterstadt.example, to: it@musterstadt.example }}\n"
             ),
         );

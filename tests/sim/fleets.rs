@@ -156,7 +156,9 @@ fn school(
             waves: None,
             ..Rollout::default()
         },
-        guard: Guard::default(),
+        guard: Guard {
+            reimage_at_most: read("100 %"),
+        },
         announce: (number % 2 == 1).then_some(Announce { days_before: 3 }),
         suspended: None,
         written: Written::default(),

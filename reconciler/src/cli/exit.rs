@@ -19,6 +19,8 @@ pub enum Exit {
     Failed,
     /// Changes are pending (only with `--detailed-exitcode`).
     Pending,
+    /// Held until a person has decided.
+    Held,
     /// Wrong usage.
     Usage,
     /// Another pass is running.
@@ -33,6 +35,7 @@ impl Exit {
             Self::Converged => 0,
             Self::Failed => 1,
             Self::Pending => 2,
+            Self::Held => 3,
             Self::Usage => 64,
             Self::Locked => 75,
         }

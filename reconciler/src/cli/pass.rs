@@ -19,7 +19,7 @@ use crate::engine::{Rhythm, converge};
 use crate::host::files::write_atomically;
 use crate::host::lock::PassLock;
 use crate::host::{Host, Mode};
-use crate::planning::preview;
+use crate::planning::{Hold, preview};
 use crate::report::style::Color;
 use crate::report::summary::Summary;
 use crate::report::title::Clock;
@@ -107,16 +107,16 @@ async fn dry_run(world: &impl Senses, args: &PassArgs, output: &Output) -> anyho
         Format::Json => output.json(&json::plan(head, &preview))?,
         Format::Markdown => output.text(&markdown::plan(head, &preview))?,
     }
-    Ok(
-        match (
-            sight.has_failed(),
-            args.detailed_exitcode && preview.steps().next().is_some(),
-        ) {
-            (true, _) => Exit::Failed,
-            (false, true) => Exit::Pending,
-            (false, false) => Exit::Converged,
-        },
-    )
+    let is_held = |hold: &Hold| hold.gate.awaits_a_decision();
+    Ok(if sight.has_failed() {
+        Exit::Failed
+    } else if preview.holds.iter().any(is_held) {
+        Exit::Held
+    } else if args.detailed_exitcode && preview.steps().next().is_some() {
+        Exit::Pending
+    } else {
+        Exit::Converged
+    })
 }
 
 async fn pass(
@@ -145,6 +145,8 @@ async fn pass(
     }
     let exit = if told.failed {
         Exit::Failed
+    } else if told.standing.has(trouble::Kind::Decision) {
+        Exit::Held
     } else {
         Exit::Converged
     };

@@ -61,10 +61,10 @@ pub(super) fn run(
         Format::Json => output.json(&status)?,
         Format::Text | Format::Markdown => output.text(&show(&status, now, *output))?,
     }
-    Ok(if status.exit == 0 {
-        Exit::Converged
-    } else {
-        Exit::Failed
+    Ok(match status.exit {
+        0 => Exit::Converged,
+        held if held == Exit::Held.code() => Exit::Held,
+        _ => Exit::Failed,
     })
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A plan with a violation is not applied; the violation is reported as a fault of the program.
 
+mod care;
+
 use std::fmt;
 
 use schema::fleet::DomainJoin;
@@ -34,6 +36,10 @@ impl fmt::Display for Violation {
 #[must_use]
 pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violation> {
     let court = Court { desired, observed };
+    if plan.steps.is_empty() {
+        return Vec::new();
+    }
+    let evidence = court.evidence();
     let mut violations = Vec::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let mut check = |holds: bool, what: &str| {
@@ -70,7 +76,11 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
             check(!disturbs, &format!("would disturb {}", other.id));
         }
         court.hear(&step.action, &mut check);
+        court.hear_people(&step.action, &mut check);
+        court.hear_use(&step.action, &mut check);
+        court.hear_waves(&step.action, &evidence, &mut check);
     }
+    violations.extend(court.hear_guard(&plan.steps, &evidence));
     violations
 }
 
@@ -107,7 +117,7 @@ struct Court<'a> {
     observed: &'a Observed,
 }
 
-impl Court<'_> {
+impl<'a> Court<'a> {
     fn hear(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
         let Self {
             desired, observed, ..
@@ -308,11 +318,11 @@ impl Court<'_> {
         check(there, "restores an image that is not there as a whole");
     }
 
-    fn devices(&self) -> Option<&Devices> {
+    fn devices(&self) -> Option<&'a Devices> {
         self.observed.devices.seen()
     }
 
-    fn live(&self, image: &schema::name::ImageName) -> Option<&LiveImage> {
+    fn live(&self, image: &schema::name::ImageName) -> Option<&'a LiveImage> {
         self.observed.live.get(image)?.seen()
     }
 

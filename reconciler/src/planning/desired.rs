@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OnSiteVersion, OsEntry,
-    PowerBudget, Retries, Rollout, Room, WorkWindows,
+    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OnSiteVersion, Origin,
+    OsEntry, PowerBudget, Retries, Rollout, Room, Setting, WorkWindows, school_file,
 };
 use schema::name::{
     ChannelName, ClassName, Domain, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
@@ -17,9 +17,10 @@ use schema::name::{
 };
 use schema::schedule::FreeDays;
 use schema::text::{ImageStamp, PlainText};
-use schema::units::{Bytes, Rate};
+use schema::units::{Bytes, Percent, Rate};
+use serde::Serialize;
 
-use crate::linbo::start_conf;
+use crate::linbo::start_conf::{self, StartConf};
 use crate::planning::action::{Circuit, Pace};
 use crate::planning::suspension::Suspensions;
 
@@ -70,6 +71,8 @@ pub struct Desired {
     pub retries: Retries,
     /// How new versions come to the hosts.
     pub rollout: Rollout,
+    /// How much may change outside of a rollout.
+    pub guard: Allowance,
     /// What is to be left alone for the time being.
     pub suspended: Suspensions,
     /// The last day of each test class.
@@ -89,6 +92,27 @@ pub struct Staff {
     pub domain: Domain,
     /// When they get a mail; never when absent.
     pub announce: Option<Announce>,
+}
+
+/// How much of a school may be re-imaged outside of a rollout, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// This share of its PCs.
+    pub share: Percent,
+    /// Where that is written.
+    pub origin: Origin,
+    /// The file in which it would be written for this school alone.
+    pub file: String,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            share: schema::fleet::Guard::default().reimage_at_most,
+            origin: Origin::Default,
+            file: String::new(),
+        }
+    }
 }
 
 /// One version of a released image that this server is to have.
@@ -131,13 +155,27 @@ pub struct DesiredClass {
     pub os: Vec<OsEntry>,
 }
 
+impl DesiredClass {
+    /// Whether a `start.conf` of ours has the operating systems of this class under the same numbers, whatever else
+    /// it says otherwise.
+    #[must_use]
+    pub fn has_its_systems(&self, text: &str) -> bool {
+        text == self.start_conf
+            || (start_conf::is_ours(text.as_bytes())
+                && StartConf::parse(text.as_bytes())
+                    .operating_systems()
+                    .map(|os| os.image().map(str::to_owned))
+                    .eq(self.os.iter().map(|os| Some(os.image.to_string()))))
+    }
+}
+
 impl Desired {
     /// What `server` must make true; none when the fleet has no such school.
     #[must_use]
     pub fn of(fleet: &Fleet, server: &Server) -> Option<Self> {
-        let school = match server {
+        let (name, school) = match server {
             Server::Central => return Some(Self::nothing(fleet)),
-            Server::School(name) => fleet.schools.get(name)?,
+            Server::School(name) => (name, fleet.schools.get(name)?),
         };
         let classes = school
             .rooms
@@ -222,6 +260,13 @@ impl Desired {
             exams: school.exams.clone(),
             retries: school.retries,
             rollout: school.rollout.clone(),
+            guard: Allowance {
+                share: school.guard.reimage_at_most,
+                origin: fleet
+                    .origin(name, Setting::ReimageAtMost)
+                    .unwrap_or(Origin::Default),
+                file: school_file(name),
+            },
             suspended: Suspensions::of(fleet, &server.to_string(), school),
             test_classes: school
                 .test_classes
@@ -257,6 +302,7 @@ impl Desired {
             exams: Vec::new(),
             retries: Retries::default(),
             rollout: Rollout::default(),
+            guard: Allowance::default(),
             suspended: Suspensions::default(),
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),

@@ -10,7 +10,7 @@ use schema::units::Bytes;
 use serde::Serialize;
 
 use crate::planning::action::Resource;
-use crate::planning::desired::Desired;
+use crate::planning::desired::{Allowance, Desired};
 use crate::planning::rollout::{self, Stopped};
 
 /// What a hold waits for.
@@ -61,6 +61,13 @@ pub enum Gate {
         image: ImageName,
         /// Why.
         stopped: Stopped,
+    },
+    /// More PCs would be re-imaged outside of a rollout than the state repo allows.
+    Guard {
+        /// What would be done to some of them.
+        change: Change,
+        /// How many that are with all others.
+        excess: Excess,
     },
     /// An image file has to be seeded before hosts load it by torrent.
     NotSeeded(FileName),
@@ -130,6 +137,39 @@ pub enum Gate {
     NotReset(Vec<(HostName, String)>),
 }
 
+/// What is done to PCs that are not just put back to what they have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// They have an image that their class has no more.
+    ImageTaken(ImageName),
+    /// Another version of an image comes to all of them at once.
+    Version(ImageName),
+    /// The `start.conf` of their class divides the disk otherwise, or puts other images onto it.
+    Disk(ClassName),
+}
+
+/// By how much a plan is more than the state repo allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excess {
+    /// PCs that it would re-image outside of a rollout, or may.
+    pub hosts: usize,
+    /// Those of them of which it could not be seen.
+    pub unseen: usize,
+    /// PCs of the school that boot LINBO.
+    pub of: usize,
+    /// What is allowed.
+    pub allowed: Allowance,
+}
+
+impl Excess {
+    /// The share that would have to be allowed, in whole percent.
+    #[must_use]
+    pub const fn needed(&self) -> usize {
+        (self.hosts * 100).div_ceil(if self.of == 0 { 1 } else { self.of })
+    }
+}
+
 /// A kind of work with a window of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,6 +198,7 @@ impl Gate {
             | Self::GaveUp { .. }
             | Self::Stalled { .. }
             | Self::RolloutStopped { .. }
+            | Self::Guard { .. }
             | Self::Unseen(_) => true,
             Self::NotActive(_)
             | Self::DueSoon
@@ -180,6 +221,18 @@ impl Gate {
         }
     }
 
+    /// Whether a person has to decide whether it may be done at all.
+    #[must_use]
+    pub const fn awaits_a_decision(&self) -> bool {
+        matches!(self, Self::Guard { .. })
+    }
+
+    /// Whether people are told of it as of something wrong.
+    #[must_use]
+    pub const fn is_trouble(&self) -> bool {
+        self.is_failure() || self.awaits_a_decision()
+    }
+
     /// Whether a pass that ends with it has failed. What merely waits has not.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
@@ -197,6 +250,7 @@ impl Gate {
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
             Self::NotRebranded
+            | Self::Guard { .. }
             | Self::NotActive(_)
             | Self::DueSoon
             | Self::NotReset(_)

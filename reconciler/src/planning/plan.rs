@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::planning::action::{Action, Circuit, Resource, Share, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate, SKEW};
+use crate::planning::guard::Guard;
 use crate::planning::journal::backoff;
 use crate::planning::observed::Observed;
 use crate::planning::orders::Subject;
@@ -119,6 +120,7 @@ impl From<&Action> for Goal {
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut drafts = Drafts {
         desired,
+        guard: Guard::of(desired, observed),
         plan: Plan::default(),
         claims: Claims::of(observed),
     };
@@ -131,6 +133,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 /// The plan while the topics write it.
 pub(super) struct Drafts<'a> {
     desired: &'a Desired,
+    guard: Guard<'a>,
     plan: Plan,
     claims: Claims<'a>,
 }
@@ -154,6 +157,11 @@ impl Drafts<'_> {
     /// Notes that hosts of a room are to get a new version.
     pub(super) fn rollout(&mut self, rollout: RoomRollout) {
         self.plan.rollouts.push(rollout);
+    }
+
+    /// What the guard against mass changes holds.
+    pub(super) const fn guard(&self) -> &Guard<'_> {
+        &self.guard
     }
 
     /// What was written so far.

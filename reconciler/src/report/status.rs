@@ -182,8 +182,8 @@ pub fn after(
             .collect(),
         holds: holds
             .into_iter()
-            // What failed stands among the troubles.
-            .filter(|hold| !hold.gate.is_failure())
+            // What failed, or asks for a decision, stands among the troubles.
+            .filter(|hold| !hold.gate.is_trouble())
             .map(|hold| title::held(hold, clock))
             .map(|item| Told {
                 title: format!("{}: {}", item.object, item.what),

@@ -10,7 +10,7 @@ use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Desired, Observed, Plan, Step, StepResult, Violation};
 use crate::report::style::{Color, Mark, count};
 use crate::report::title::{self, Clock};
-use crate::report::trouble::{Standing, host_key};
+use crate::report::trouble::{Kind, Standing, host_key};
 use crate::world::{CommitLine, Problem};
 
 /// What a pass did, and how it left things.
@@ -47,7 +47,7 @@ pub fn has_failed(summary: &Summary, standing: &Standing) -> bool {
         .hosts
         .values()
         .any(|(_, outcome)| matches!(outcome, HostOutcome::Failed { .. }));
-    step || host || !standing.open.is_empty()
+    step || host || standing.has(Kind::Failure)
 }
 
 /// One line: how many steps did what.
@@ -179,7 +179,7 @@ pub fn text(summary: &Summary, standing: &Standing, clock: Clock<'_>, color: Col
         .last
         .iter()
         .flat_map(|(_, plan)| &plan.holds)
-        .filter(|hold| !hold.gate.is_failure());
+        .filter(|hold| !hold.gate.is_trouble());
     for hold in holds {
         let item = title::held(hold, clock);
         _ = writeln!(

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schema::fleet::Origin;
 use schema::name::HostName;
 use schema::units::Bytes;
 
-use crate::planning::gates::Work;
+use crate::planning::gates::{Change, Excess, Work};
 use crate::planning::rollout;
-use crate::planning::{Action, Gate, Goal, Hold, Reason, Resource, Step};
+use crate::planning::{Action, Allowance, Gate, Goal, Hold, Reason, Resource, Step};
 use crate::report::style::{Mark, count, few, time};
 
 /// A line of a plan and what stands under it.
@@ -332,6 +333,7 @@ pub(super) fn gate(gate: &Gate) -> Vec<String> {
                 count(*hosts, "host", "hosts")
             )
         }
+        Gate::Guard { change, excess } => return guard(change, excess),
         Gate::NotSeeded(file) => format!("{file} has to be seeded first"),
         Gate::Suspended { what, reason, by } => {
             let by = by
@@ -382,6 +384,64 @@ pub(super) fn gate(gate: &Gate) -> Vec<String> {
         }
     };
     vec![line]
+}
+
+/// What would be done, to how many, who allows how much, and how a person says yes.
+fn guard(change: &Change, excess: &Excess) -> Vec<String> {
+    let what = match change {
+        Change::ImageTaken(image) => {
+            format!("PCs were last put back to {image}, which their class has no more")
+        }
+        Change::Version(image) => format!(
+            "with `rollout: at_once`, all that have {image} would get another version of it"
+        ),
+        Change::Disk(class) => format!(
+            "start.conf.{class} would divide the disk otherwise, or put other images onto it"
+        ),
+    };
+    let Excess {
+        hosts,
+        unseen,
+        of,
+        allowed,
+    } = excess;
+    let Allowance {
+        share,
+        origin,
+        file,
+    } = allowed;
+    let unseen = match unseen {
+        0 => String::new(),
+        _ => format!(" or may be, as {unseen} could not be seen"),
+    };
+    let (allows, way) = match origin {
+        Origin::Default => (
+            "is allowed where nobody says anything else".to_owned(),
+            format!("add it to {file}"),
+        ),
+        Origin::Written { file: here, .. } if here == file => {
+            (format!("{origin} allows"), "write it there".to_owned())
+        }
+        Origin::Written { .. } => (
+            format!("{origin} allows"),
+            format!("write it there, or into {file} for this school alone"),
+        ),
+    };
+    let waves = match change {
+        Change::Version(_) => "; in waves, a new version needs no word",
+        Change::ImageTaken(_) | Change::Disk(_) => "",
+    };
+    vec![
+        what,
+        format!(
+            "{hosts} of the school's {} would be re-imaged outside of a rollout{unseen}, more than the {share} that {allows}",
+            count(*of, "PC", "PCs")
+        ),
+        format!(
+            "if that is meant: `guard: {{ reimage_at_most: {} % }}` until it is done; {way}{waves}",
+            excess.needed()
+        ),
+    ]
 }
 
 /// A line for each host and one for all of them.

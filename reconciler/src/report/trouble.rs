@@ -11,6 +11,7 @@ use schema::name::HostName;
 
 use crate::linbo::cause::Cause;
 use crate::linbo::verdict::HostOutcome;
+use crate::planning::gates::Change;
 use crate::planning::{Gate, Goal, Hold, Observed, Plan, StepResult};
 use crate::report::summary::Summary;
 use crate::report::title::{self, Clock};
@@ -25,6 +26,18 @@ pub struct Trouble {
     /// Whether nothing more is tried until a person has resolved it: news also where the trouble itself is not.
     #[serde(skip)]
     pub is_left_alone: bool,
+    /// What it asks of people.
+    pub kind: Kind,
+}
+
+/// What is asked of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// To mend what failed.
+    Failure,
+    /// To decide whether something may be done.
+    Decision,
 }
 
 impl Trouble {
@@ -33,6 +46,7 @@ impl Trouble {
             title,
             details,
             is_left_alone: false,
+            kind: Kind::Failure,
         }
     }
 }
@@ -44,6 +58,14 @@ pub struct Standing {
     pub open: BTreeMap<String, Trouble>,
     /// What people were told of and is over, by key, with its title.
     pub over: BTreeMap<String, String>,
+}
+
+impl Standing {
+    /// Whether something of this kind is open.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.open.values().any(|trouble| trouble.kind == kind)
+    }
 }
 
 /// How things stand at the end of a pass.
@@ -83,6 +105,7 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
             open.insert(key, trouble);
         }
     }
+    open.extend(decisions(plan, clock));
     for host in observed.reports.keys() {
         if let Some(trouble) = of_host(host, observed, plan) {
             open.insert(host_key(host), trouble);
@@ -160,6 +183,40 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     Some((goal_key(&hold.goal), Trouble::new(title, details)))
 }
 
+/// What the guard against mass changes holds, each change once with all that waits for it.
+fn decisions(plan: &Plan, clock: Clock<'_>) -> BTreeMap<String, Trouble> {
+    let mut open: BTreeMap<String, Trouble> = BTreeMap::new();
+    for hold in &plan.holds {
+        let Gate::Guard { change, .. } = &hold.gate else {
+            continue;
+        };
+        let item = title::held(hold, clock);
+        let trouble =
+            open.entry(guard_key(change))
+                .or_insert_with(|| match item.notes.as_slice() {
+                    [what, sum, rest @ ..] => Trouble {
+                        kind: Kind::Decision,
+                        ..Trouble::new(format!("{what}: {sum}"), rest.to_vec())
+                    },
+                    notes => Trouble {
+                        kind: Kind::Decision,
+                        ..Trouble::new(notes.join(": "), Vec::new())
+                    },
+                });
+        let line = format!("{}: {}", item.object, item.what);
+        trouble.details.push(line);
+    }
+    open
+}
+
+fn guard_key(change: &Change) -> String {
+    match change {
+        Change::ImageTaken(image) => format!("guard/taken/{image}"),
+        Change::Version(image) => format!("guard/version/{image}"),
+        Change::Disk(class) => format!("guard/disk/{class}"),
+    }
+}
+
 fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
     let last = observed.journal.attempts(host).last()?;
     let room = observed
@@ -197,6 +254,7 @@ fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble>
                 .chain(resume)
                 .collect(),
             is_left_alone,
+            kind: Kind::Failure,
         })
     };
     match &last.outcome {
@@ -227,6 +285,14 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
             Gate::RolloutStopped { image, .. } => image.as_str() == name,
             _ => false,
         }),
+        // A decision is made once all can be seen and nothing of it is held any more.
+        "guard" => {
+            observed.blind_spots().is_empty()
+                && !plan.holds.iter().any(|hold| match &hold.gate {
+                    Gate::Guard { change, .. } => guard_key(change) == key,
+                    _ => false,
+                })
+        }
         "goal" => {
             let running = observed.running.iter().map(|running| &running.step);
             let steps = running

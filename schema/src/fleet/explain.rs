@@ -18,7 +18,7 @@ pub struct Explained {
 }
 
 /// The documents from which a room has its settings, the nearest first.
-struct Levels<'a>([(String, &'a Written); 3]);
+struct Levels<'a>(Vec<(String, &'a Written)>);
 
 impl Levels<'_> {
     fn origin(&self, setting: Setting) -> Origin {
@@ -40,11 +40,9 @@ impl Fleet {
     pub fn explain(&self, school: &SchoolName, room: &RoomName) -> Option<Vec<Explained>> {
         let at = self.schools.get(school)?;
         let its = at.rooms.get(room)?;
-        let levels = Levels([
-            (format!("schools/{school}/rooms/{room}.yaml"), &its.written),
-            (format!("schools/{school}/school.yaml"), &at.written),
-            ("fleet.yaml".to_owned(), &self.written),
-        ]);
+        let mut levels = self.levels(school, at);
+        let room_file = format!("schools/{school}/rooms/{room}.yaml");
+        levels.0.insert(0, (room_file, &its.written));
         let mut rows = Vec::new();
         for setting in Setting::ALL.iter().copied() {
             if setting == Setting::Suspended {
@@ -60,6 +58,26 @@ impl Fleet {
         }
         Some(rows)
     }
+
+    /// Where a setting of a whole school comes from; none when there is no such school.
+    #[must_use]
+    pub fn origin(&self, school: &SchoolName, setting: Setting) -> Option<Origin> {
+        let at = self.schools.get(school)?;
+        Some(self.levels(school, at).origin(setting))
+    }
+
+    fn levels<'a>(&'a self, name: &SchoolName, school: &'a School) -> Levels<'a> {
+        Levels(vec![
+            (school_file(name), &school.written),
+            ("fleet.yaml".to_owned(), &self.written),
+        ])
+    }
+}
+
+/// The document of a school, relative to the root of the state repo.
+#[must_use]
+pub fn school_file(name: &SchoolName) -> String {
+    format!("schools/{name}/school.yaml")
 }
 
 /// The setting whose place is that of this one: what a room with a budget of its own leaves out is as

@@ -1,8 +1,14 @@
 //! Every rule of the judge notices what it is there for.
 
-use harness::worlds::{GIB, World, at, day, digest, name, os, windows};
-use reconciler::planning::{Action, Busy, Plan, Probe, Purpose, Running, Step, audit, plan};
-use schema::fleet::{DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand};
+use harness::worlds::{GIB, World, applied, at, day, digest, failed, name, os, windows};
+use reconciler::linbo::verdict::HostOutcome;
+use reconciler::planning::{
+    Action, Busy, Orders, Plan, Probe, Purpose, Running, Step, Suspended, audit, plan,
+};
+use schema::fleet::{
+    Canary, DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand, Suspension, Waves,
+};
+use schema::policy::InUse;
 use schema::units::Bytes;
 
 /// A world on a Monday evening in which every action is planned, each room on a circuit of its own.
@@ -250,7 +256,121 @@ const SEEDS: &[(&str, Seed)] = &[
     ("within lessons", |world, _| {
         world.room_mut("r1").windows.lessons = Some(windows(&["daily 00:00–24:00"]));
     }),
+    ("does not know what people ordered", |world, _| {
+        world.observed.orders = Probe::Unseen(String::new());
+    }),
+    ("seed/old.qcow2 touches what is suspended", |world, _| {
+        world.desired.suspended.all = vec![("school x".to_owned(), suspension())];
+    }),
+    ("download/far/1", |world, _| {
+        let images = &mut world.desired.suspended.images;
+        images.insert(name("far"), suspension());
+    }),
+    ("activate/new/1", |world, _| order(world, "image new")),
+    ("touches what is suspended", |world, _| {
+        world.room_mut("r1").suspended = Some(suspension());
+    }),
+    ("touches what is suspended", |world, _| {
+        let hosts = &mut world.room_mut("r1").suspended_hosts;
+        hosts.insert(name("r1-pc03"), suspension());
+    }),
+    ("start-conf/change touches", |world, _| {
+        order(world, "server")
+    }),
+    ("touches what is suspended", |world, _| {
+        order(world, "room r1")
+    }),
+    ("touches what is suspended", |world, _| {
+        order(world, "host r2-pc04")
+    }),
+    ("brings hosts a suspended image", |world, _| {
+        call(world, "calm");
+        order(world, "image calm");
+    }),
+    ("whose wave is closed", |world, _| {
+        call(world, "calm");
+        world.desired.rollout.waves = Some(Waves {
+            canary: Canary::Portion(name("3 hosts")),
+            ..Waves::default()
+        });
+    }),
+    ("a rollout that stopped", |world, _| {
+        call(world, "calm");
+        let before = at("2026-11-23T17:00");
+        world.outcome("r1-pc01", before, applied("calm.qcow2"));
+        for host in ["r1-pc02", "r1-pc03"] {
+            world.outcome(host, before, failed("it is too big"));
+        }
+    }),
+    ("a host that is in use", |world, _| {
+        in_use(world, "2026-11-23T18:25")
+    }),
+    ("a host that is in use", |world, _| {
+        in_use(world, "2026-11-23T18:05");
+        world.room_mut("r1").in_use = InUse::Skip;
+    }),
+    ("treats hosts in use otherwise", |world, _| {
+        world.room_mut("r1").in_use = name("force after 2 hours");
+    }),
+    (
+        "of 8 PCs outside of a rollout, and 10 % are allowed",
+        |world, _| {
+            world.outcome("r1-pc01", at("2026-11-16T18:00"), applied("other.qcow2"));
+            world.desired.guard.share = name("10 %");
+        },
+    ),
+    ("reset/r1/2026-11-23T17:00:00Z re-images", |world, _| {
+        call(world, "calm");
+        for host in ["r1-pc01", "r1-pc02"] {
+            let (file, stamp) = (name("calm.qcow2"), Some(name("202610011930")));
+            let applied = HostOutcome::applied_one(file, stamp);
+            world.outcome(host, at("2026-11-16T18:00"), applied);
+        }
+        world.desired.guard.share = name("24 %");
+    }),
+    ("start-conf/change re-images", |world, _| {
+        world.device("r9", "r9-pc01", "change", 1);
+        world.desired.guard.share = name("11 %");
+    }),
+    ("1 of 9 PCs outside of a rollout, and 11 %", |world, _| {
+        let older = harness::worlds::manifest("new", "0", GIB, None);
+        *world.live_mut("new") = harness::worlds::live(&older);
+        world.class("fresh", &[os("new", ResetCommand::Sync)]);
+        world.device("r9", "r9-pc01", "fresh", 1);
+        world.desired.guard.share = name("11 %");
+    }),
 ];
+
+fn suspension() -> Suspension {
+    Suspension {
+        reason: name("new furniture"),
+        by: name("Hausmeister"),
+        until: None,
+    }
+}
+
+fn order(world: &mut World, what: &str) {
+    let mut orders = Orders::default();
+    let suspended = Suspended {
+        since: at("2026-11-20T08:00"),
+        reason: "new furniture".to_owned(),
+        by: "root".to_owned(),
+        until: None,
+    };
+    orders.suspend(what.parse().unwrap(), suspended);
+    world.observed.orders = Probe::Seen(orders);
+}
+
+/// Gives what the server offers of an image the timestamp that [`applied`] has.
+fn call(world: &mut World, image: &str) {
+    let record = world.live_mut(image).base.as_mut().unwrap().record.as_mut();
+    record.unwrap().timestamp = Some(name("202611011930"));
+}
+
+fn in_use(world: &mut World, when: &str) {
+    let why = "somebody is logged in".to_owned();
+    world.outcome("r1-pc01", at(when), HostOutcome::InUse { why });
+}
 
 fn import(plan: &mut Plan) {
     let action = Action::ImportDevices {

@@ -197,7 +197,7 @@ fn write_state_repo(to: &Path) -> Result<()> {
     copy_tree(&example, to)?;
     let fleet = to.join("fleet.yaml");
     let mut text = fs::read_to_string(&fleet)?;
-    text += "defaults:\n  rollout: at_once\n  power: { wake_per_minute: 60 }\n";
+    text += "defaults:\n  rollout: at_once\n  guard: { reimage_at_most: 100 % }\n  power: { wake_per_minute: 60 }\n";
     fs::write(&fleet, text)?;
     let sued = to.join("schools").join(SUED);
     fs::create_dir_all(sued.join("rooms"))?;

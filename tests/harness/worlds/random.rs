@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Busy, Grub, Observed, Probe, Purpose, Running, Torrent, plan};
-use schema::fleet::{DomainJoin, PowerBudget, ResetCommand, RoomHosts};
+use schema::fleet::{DomainJoin, PowerBudget, ResetCommand, RoomHosts, Waves};
 use schema::schedule::FreeDays;
 use schema::units::Rate;
 
@@ -93,7 +93,26 @@ fn world(dice: &mut Dice) -> World {
     past(&mut world, dice);
     blind(&mut world, dice);
     run(&mut world, dice);
+    care(&mut world, dice);
     world
+}
+
+/// How careful the school is, and what its images are called.
+fn care(world: &mut World, dice: &mut Dice) {
+    world.desired.guard.share = name(dice.pick(&["100 %", "40 %", "0 %"]));
+    if dice.once_in(3) {
+        world.desired.rollout.waves = Some(Waves::default());
+    }
+    for live in world.observed.live.values_mut() {
+        if let Probe::Seen(live) = live
+            && dice.once_in(2)
+        {
+            let stamp = name(dice.pick(&["202611011930", "202611201930"]));
+            let files = live.base.iter_mut().chain(&mut live.diff);
+            let records = files.filter_map(|file| file.record.as_mut());
+            records.for_each(|record| record.timestamp = Some(Clone::clone(&stamp)));
+        }
+    }
 }
 
 fn images(world: &mut World, dice: &mut Dice) {

@@ -202,6 +202,7 @@ fn desired() -> Desired {
         exams: Vec::new(),
         retries: schema::fleet::Retries::default(),
         rollout: schema::fleet::Rollout::default(),
+        guard: Default::default(),
         suspended: Default::default(),
         pinned: BTreeMap::new(),
         test_classes: BTreeMap::new(),

@@ -134,6 +134,25 @@ impl StartConf {
         })
     }
 
+    /// What it does to the disk: how that is divided, which image goes where, and whether LINBO divides it anew by
+    /// itself. Whatever else two files differ in, they leave the same on a host.
+    #[must_use]
+    pub fn disk(&self) -> Vec<Vec<Option<&str>>> {
+        let linbo = ["Cache", "AutoPartition", "AutoFormat"].map(|key| self.linbo.filled(key));
+        let partitions = self.partitions.iter();
+        let partitions = partitions.map(|section| {
+            ["Dev", "Size", "Id", "FSType"]
+                .map(|key| section.filled(key))
+                .to_vec()
+        });
+        let systems = self.os.iter();
+        let systems = systems.map(|os| ["BaseImage", "Root"].map(|key| os.filled(key)).to_vec());
+        std::iter::once(linbo.to_vec())
+            .chain(partitions)
+            .chain(systems)
+            .collect()
+    }
+
     fn open(&mut self, number: usize, line: &str) -> Place {
         let name = line
             .trim_start_matches('[')

@@ -52,6 +52,10 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             drafts.hold(goal, Gate::NotOurs(name.clone()), None);
             continue;
         }
+        if let Some(gate) = drafts.guard().class(name) {
+            drafts.hold(goal, gate, None);
+            continue;
+        }
         if let Some(gate) = before
             .as_ref()
             .and_then(|_| missing_image(desired, observed, class))

@@ -158,7 +158,10 @@ impl Named<'_> {
     }
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
-        let ready = self.ready_to_activate(live);
+        let ready = match drafts.guard().image(self.image) {
+            Some(gate) => Err(Closed { gate, wake: None }),
+            None => self.ready_to_activate(live),
+        };
         match ready {
             Ok(reason) => drafts.step(Step::new(
                 Action::Activate {

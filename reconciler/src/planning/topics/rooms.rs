@@ -200,7 +200,7 @@ struct Held {
     busy: Vec<HostName>,
     waiting: (Vec<HostName>, Option<Timestamp>),
     in_use: (Vec<HostName>, Option<Timestamp>),
-    /// Closed waves, stopped rollouts and suspensions, by how many hosts.
+    /// Closed waves, stopped rollouts, suspensions and the guard, by how many hosts.
     turns: Vec<(Gate, Option<Timestamp>, usize)>,
     /// Images of which hosts are to get a new version, and since when.
     comes: BTreeMap<ImageName, Timestamp>,
@@ -220,6 +220,10 @@ impl<'a> RoomReset<'a> {
         let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
         for device in &place.members.hosts {
             let host = &device.host;
+            if let Some(gate) = drafts.guard().host(host) {
+                held.add(gate, None);
+                continue;
+            }
             let turn = rollouts.turn(place.images().into_iter(), host, observed.at);
             let (opened, lacks) = match turn {
                 None | Some((_, Turn::Has)) => (None, None),
@@ -376,6 +380,8 @@ impl<'a> RoomReset<'a> {
             place,
         } = self;
         let closed = |gate| Closed { gate, wake: None };
+        // A room that is left alone takes no time from others.
+        suspension::check(desired, observed, &Subject::Room(place.name.clone()))?;
         let open = gates::room_window(desired, place.name, place.room, observed.at)?;
         if let Some(next) = self.next_due()
             && next + estimate(hosts, each, circuits) <= open.closes
@@ -392,11 +398,11 @@ impl<'a> RoomReset<'a> {
         }
         // The numbers of the operating systems are those of the file that LINBO reads.
         let start_conf = match observed.classes.get(&place.room.class) {
-            Some(Probe::Seen(files)) => files.start_conf.as_ref(),
+            Some(Probe::Seen(files)) => files.start_conf.as_deref(),
             Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
             None => None,
         };
-        if start_conf != Some(&place.class.start_conf) {
+        if !start_conf.is_some_and(|text| place.class.has_its_systems(text)) {
             return Err(closed(Gate::StartConf(place.room.class.clone())));
         }
         for image in place.images() {

@@ -1,0 +1,393 @@
+//! What people asked for, judged anew: that things are left alone, that versions come in waves, that nobody is
+//! disturbed at a PC, and that not too many PCs are changed at once.
+//!
+//! # Invariants
+//!
+//! Nothing of it is taken from the topics. Where the judge sees less than the planner, it objects to less: a plan that
+//! keeps the promises is never refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use schema::fleet::{Room, RoomHosts, Suspension};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName};
+use schema::policy::InUse;
+use schema::text::ImageStamp;
+
+use super::{Court, Violation};
+use crate::linbo::devices::{Device, Devices};
+use crate::linbo::start_conf::StartConf;
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::action::{Action, Step};
+use crate::planning::ledger::{HostEntry, Ledger};
+use crate::planning::observed::Probe;
+use crate::planning::orders::{Orders, Subject};
+use crate::planning::rollout::{Progress, Standing, Turn};
+
+/// What is known of the hosts of a server, found out for the judge alone.
+pub(super) struct Evidence<'a> {
+    ledger: Ledger<'a>,
+    rollouts: BTreeMap<ImageName, Progress>,
+}
+
+impl<'a> Evidence<'a> {
+    fn host(&self, room: &RoomName, host: &HostName) -> Option<&HostEntry<'a>> {
+        self.ledger.rooms.get(room)?.hosts.get(host)
+    }
+}
+
+impl<'a> Court<'a> {
+    /// What the steps of a plan are judged by.
+    pub(super) fn evidence(&self) -> Evidence<'a> {
+        let ledger = Ledger::of(self.desired, self.observed);
+        let rollouts = self.observed.live.keys().filter_map(|image| {
+            let progress = self.rollout(image, &ledger)?;
+            Some((image.clone(), progress))
+        });
+        let rollouts = rollouts.collect();
+        Evidence { ledger, rollouts }
+    }
+
+    /// Whether people let be touched what an action touches.
+    pub(super) fn hear_people(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
+        let Some(orders) = self.observed.orders.seen() else {
+            return check(false, "does not know what people ordered");
+        };
+        let mut touched = vec![Subject::Server];
+        let mut room = None;
+        match action {
+            Action::Download { image, .. } | Action::Activate { image, .. } => {
+                touched.push(Subject::Image(image.clone()));
+            }
+            Action::ResetRoom {
+                room: name, hosts, ..
+            } => {
+                room = self.desired.rooms.get(name);
+                touched.push(Subject::Room(name.clone()));
+                touched.extend(hosts.iter().map(|wake| Subject::Host(wake.host.clone())));
+            }
+            Action::WriteStartConf { .. }
+            | Action::ImportDevices { .. }
+            | Action::Seed { .. }
+            | Action::SwitchOff { .. } => {}
+        }
+        let mut touched = touched.iter();
+        let is_free = touched.all(|what| !self.is_suspended(orders, room, what));
+        check(is_free, "touches what is suspended");
+    }
+
+    fn is_suspended(&self, orders: &Orders, room: Option<&Room>, what: &Subject) -> bool {
+        let (desired, now) = (self.desired, self.observed.at);
+        let holds = |suspension: &Suspension| suspension.holds(now, &desired.zone);
+        let by_state_repo = match what {
+            Subject::Server => desired.suspended.all.iter().any(|(_, of)| holds(of)),
+            Subject::Image(image) => desired.suspended.images.get(image).is_some_and(holds),
+            Subject::Room(_) => room.is_some_and(|room| room.suspended.as_ref().is_some_and(holds)),
+            Subject::Host(host) => {
+                room.is_some_and(|room| room.suspended_hosts.get(host).is_some_and(holds))
+            }
+        };
+        by_state_repo || orders.suspension(what, now).is_some()
+    }
+
+    /// Whether nobody is disturbed whose PC was found in use since the reset was due.
+    pub(super) fn hear_use(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
+        let Action::ResetRoom {
+            room: name,
+            due,
+            hosts,
+            force_from,
+            ..
+        } = action
+        else {
+            return;
+        };
+        let Some(room) = self.desired.rooms.get(name) else {
+            return;
+        };
+        let forced = match room.in_use {
+            InUse::ForceAfter(length) => due.checked_add(length.to_duration()).ok(),
+            InUse::Wait | InUse::Skip => None,
+        };
+        check(
+            *force_from == forced,
+            "treats hosts in use otherwise than the room says",
+        );
+        let wait = self.desired.retries.wait.to_duration();
+        let asks_too_early = |host: &HostName| {
+            let last = self.observed.journal.attempts(host).last();
+            last.is_some_and(|last| {
+                matches!(last.outcome, HostOutcome::InUse { .. })
+                    && last.at >= *due
+                    && last.at <= self.observed.at
+                    && self.resolved(name, host).is_none_or(|at| last.at > at)
+                    && (room.in_use == InUse::Skip || self.observed.at < last.at + wait)
+            })
+        };
+        check(
+            !hosts.iter().any(|wake| asks_too_early(&wake.host)),
+            "comes back too early to a host that is in use",
+        );
+    }
+
+    /// When the troubles of a host were last declared to be resolved.
+    fn resolved(&self, room: &RoomName, host: &HostName) -> Option<Timestamp> {
+        let orders = self.observed.orders.seen()?;
+        let of = [
+            Subject::Server,
+            Subject::Room(room.clone()),
+            Subject::Host(host.clone()),
+        ];
+        of.iter().filter_map(|what| orders.resumed(what)).max()
+    }
+
+    /// Whether each host has what the server offers of each image, or may get it.
+    pub(super) fn hear_waves(
+        &self,
+        action: &Action,
+        evidence: &Evidence<'_>,
+        check: &mut impl FnMut(bool, &str),
+    ) {
+        let Action::ResetRoom { hosts, images, .. } = action else {
+            return;
+        };
+        let orders = self.observed.orders.seen();
+        for image in images {
+            let Some(progress) = evidence.rollouts.get(image) else {
+                continue;
+            };
+            let what = Subject::Image(image.clone());
+            let is_free = orders.is_some_and(|orders| !self.is_suspended(orders, None, &what));
+            for wake in hosts {
+                match progress.turn(&wake.host, self.observed.at) {
+                    Turn::Has => {}
+                    Turn::Open(_) => check(is_free, "brings hosts a suspended image"),
+                    Turn::Closed(_) => check(false, "touches a host whose wave is closed"),
+                    Turn::Stopped(_) => check(false, "goes on with a rollout that stopped"),
+                }
+            }
+        }
+    }
+
+    /// How the rollout of what the server offers of an image stands; none where that has no name.
+    fn rollout(&self, image: &ImageName, ledger: &Ledger<'_>) -> Option<Progress> {
+        let (file, stamp) = self.offered(image)?;
+        let devices = self.devices()?;
+        let journal = &self.observed.journal;
+        let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
+        for (name, room) in &self.desired.rooms {
+            let class = self.desired.classes.get(&room.class);
+            let entry = ledger.rooms.get(name);
+            let uses = class.is_some_and(|class| class.os.iter().any(|os| os.image == *image));
+            let Some(due) = entry.and_then(|entry| entry.due).filter(|_| uses) else {
+                continue;
+            };
+            let hosts = self.members(name, room, devices).into_iter();
+            let hosts = hosts.map(|device| {
+                let host = &device.host;
+                let runs = journal.runs(host, &file);
+                let runs = runs.filter(|runs| runs.stamp.as_ref() == Some(stamp));
+                let applied = entry.and_then(|entry| entry.hosts.get(host)?.applied.get(image));
+                let applied =
+                    applied.filter(|applied| *applied.file == file && applied.stamp == Some(stamp));
+                let since = runs
+                    .map(|runs| runs.since)
+                    .or_else(|| applied.map(|applied| applied.at));
+                let standing = match since {
+                    Some(since) => Standing::Has(since),
+                    None if self.is_left_alone(name, room, host, due) => Standing::LeftAlone,
+                    None => Standing::Lacks,
+                };
+                (host, standing)
+            });
+            rooms.insert(name, hosts.collect());
+        }
+        if rooms.is_empty() {
+            return None;
+        }
+        let began = journal.activated(image);
+        let began = began.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+        let all = rooms.values().flatten();
+        let first = all.filter_map(|(_, standing)| match standing {
+            Standing::Has(since) => Some(*since),
+            _ => None,
+        });
+        let resumed = self.observed.orders.seen().and_then(|orders| {
+            let of = [Subject::Server, Subject::Image(image.clone())];
+            of.iter().filter_map(|what| orders.resumed(what)).max()
+        });
+        let since = began.or_else(|| first.min()).max(resumed);
+        for (host, standing) in rooms.values_mut().flatten() {
+            if *standing == Standing::Lacks
+                && let Some(since) = since
+                && let Some(last) = journal.attempts(host).last()
+                && last.at >= since
+                && matches!(last.outcome, HostOutcome::Failed { .. })
+            {
+                *standing = Standing::Failed;
+            }
+        }
+        let began = began.unwrap_or(Timestamp::MIN);
+        Some(Progress::of(&self.desired.rollout, began, &rooms))
+    }
+
+    /// Whether no wave waits for a host: people want that, or it failed at too many occurrences in a row.
+    fn is_left_alone(&self, name: &RoomName, room: &Room, host: &HostName, due: Timestamp) -> bool {
+        let host_is = Subject::Host(host.clone());
+        let suspended = self.observed.orders.seen().is_none_or(|orders| {
+            let of = [&Subject::Server, &host_is];
+            of.iter()
+                .any(|what| self.is_suspended(orders, Some(room), what))
+        });
+        let resolved = self.resolved(name, host);
+        let mut steps = Vec::new();
+        for attempt in self.observed.journal.attempts(host).iter().rev() {
+            let is_good = matches!(
+                attempt.outcome,
+                HostOutcome::Applied { .. } | HostOutcome::InUse { .. }
+            );
+            if attempt.at >= due {
+                continue;
+            }
+            if is_good || resolved.is_some_and(|at| attempt.at <= at) {
+                break;
+            }
+            if steps.last() != Some(&&attempt.step) {
+                steps.push(&attempt.step);
+            }
+        }
+        let most = usize::try_from(self.desired.retries.stalled_after.max(1));
+        suspended || most.is_ok_and(|most| steps.len() >= most)
+    }
+
+    /// The hosts of a room in the order in which waves take them.
+    fn members<'d>(&self, name: &RoomName, room: &Room, devices: &'d Devices) -> Vec<&'d Device> {
+        let mut members: Vec<&Device> = match &room.hosts {
+            RoomHosts::FromDevices => devices.in_room(name).collect(),
+            RoomHosts::Listed(hosts) => hosts.iter().filter_map(|host| devices.get(host)).collect(),
+        };
+        let onboot = self.observed.onboot.seen();
+        members.retain(|device| {
+            let others = onboot.is_some_and(|onboot| onboot.contains_key(&device.host));
+            let is_of_room = device.room == *name && device.class == room.class;
+            is_of_room && device.pxe.is_reset() && !others
+        });
+        members
+    }
+
+    /// The image file and its timestamp that a sync takes from the server.
+    fn offered(&self, image: &ImageName) -> Option<(FileName, &'a ImageStamp)> {
+        let live = self.observed.live.get(image).and_then(Probe::seen)?;
+        let (file, found) = live.files(image).last()?;
+        Some((file, found.record.as_ref()?.timestamp.as_ref()?))
+    }
+
+    /// Whether the steps of a plan together re-image more PCs outside of a rollout than the state repo allows.
+    pub(super) fn hear_guard(&self, steps: &[Step], evidence: &Evidence<'_>) -> Vec<Violation> {
+        let mut changed: BTreeSet<&HostName> = BTreeSet::new();
+        let mut guilty = Vec::new();
+        for step in steps {
+            let hosts = self.changed(&step.action, evidence);
+            if !hosts.is_empty() {
+                guilty.push(step);
+                changed.extend(hosts);
+            }
+        }
+        let rows = self.devices().map(Devices::rows).unwrap_or_default();
+        let all = rows.iter().filter(|row| row.pxe.is_reset()).count();
+        let allowed = usize::from(self.desired.guard.share.get());
+        if changed.len() * 100 <= all * allowed {
+            return Vec::new();
+        }
+        let what = format!(
+            "re-images, with others, {} of {all} PCs outside of a rollout, and {allowed} % are allowed",
+            changed.len()
+        );
+        let guilty = guilty.into_iter().map(|step| Violation {
+            step: step.id.to_string(),
+            what: what.clone(),
+        });
+        guilty.collect()
+    }
+
+    /// The hosts that an action puts to something else than they have, outside of a rollout.
+    fn changed<'s>(&'s self, action: &'s Action, evidence: &Evidence<'_>) -> Vec<&'s HostName> {
+        let at_once = self.desired.rollout.waves.is_none();
+        match action {
+            Action::ResetRoom {
+                room,
+                hosts,
+                images,
+                ..
+            } => {
+                let is_changed = |host: &HostName| {
+                    evidence.host(room, host).is_some_and(|entry| {
+                        loses_image(entry, images)
+                            || (at_once && images.iter().any(|image| self.updates(entry, image)))
+                    })
+                };
+                let hosts = hosts.iter().map(|wake| &wake.host);
+                hosts.filter(|host| is_changed(host)).collect()
+            }
+            Action::WriteStartConf {
+                class,
+                before: Some(before),
+                after,
+            } => {
+                let conf = |text: &str| StartConf::parse(text.as_bytes());
+                let is_same = conf(before).disk() == conf(after).disk();
+                let rows = self.rows_of(|of| !is_same && of == class);
+                rows.map(|device| &device.host).collect()
+            }
+            Action::Activate { image, version, .. } if at_once => {
+                let is_there = self.live(image).is_some_and(|live| live.base.is_some());
+                let classes = &self.desired.classes;
+                let uses = |class: &ClassName| {
+                    let class = classes.get(class);
+                    class.is_some_and(|class| class.os.iter().any(|os| os.image == *image))
+                };
+                let rows = self.rows_of(move |class| is_there && uses(class));
+                let has_it = |device: &Device| {
+                    let entry = evidence.host(&device.room, &device.host);
+                    let applied = entry.and_then(|entry| entry.applied.get(image));
+                    applied.is_some_and(|applied| applied.version == Some(version))
+                };
+                let rows = rows.filter(|device| !has_it(device));
+                rows.map(|device| &device.host).collect()
+            }
+            Action::WriteStartConf { .. }
+            | Action::ImportDevices { .. }
+            | Action::Download { .. }
+            | Action::Activate { .. }
+            | Action::Seed { .. }
+            | Action::SwitchOff { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether a host has another state of an image than the server offers.
+    fn updates(&self, entry: &HostEntry<'_>, image: &ImageName) -> bool {
+        match (self.offered(image), entry.applied.get(image)) {
+            (Some((file, stamp)), Some(has)) => has
+                .stamp
+                .is_some_and(|found| *has.file != file || found != stamp),
+            _ => false,
+        }
+    }
+
+    /// The PCs of some classes that boot LINBO.
+    fn rows_of(&self, is_wanted: impl Fn(&ClassName) -> bool) -> impl Iterator<Item = &Device> {
+        let rows = self.devices().map(Devices::rows).unwrap_or_default();
+        rows.iter()
+            .filter(move |row| row.pxe.is_reset() && is_wanted(&row.class))
+    }
+}
+
+/// Whether a host was last put back to an image that is none of these.
+fn loses_image(entry: &HostEntry<'_>, images: &[ImageName]) -> bool {
+    let last = entry.applied.values().map(|applied| applied.at).max();
+    let mut newest = entry
+        .applied
+        .iter()
+        .filter(|(_, applied)| Some(applied.at) == last);
+    newest.any(|(image, _)| !images.contains(image))
+}
