@@ -6,6 +6,7 @@ mod agenda;
 mod audit;
 mod cases;
 mod guard;
+mod missed;
 mod on_site;
 mod oracle;
 mod properties;

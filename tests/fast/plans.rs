@@ -223,6 +223,23 @@ fn too_much_at_once() {
     letter("guard-3-allowed", &mut world, Summary::default());
 }
 
+/// It is told once, it is no failure, and it is not over with the next one.
+#[test]
+fn a_reset_that_could_not_be_caught_up() {
+    let mut world = World::school(at("2026-11-18T18:10"));
+    world.observed.at = at("2026-11-24T22:30");
+    for host in ["r101-pc03", "r101-pc04"] {
+        world.outcome(host, at("2026-11-23T21:55"), unreachable());
+    }
+    shown("missed", &world, &[]);
+    letter("missed-1-tells", &mut world, Summary::default());
+    world.pass(5);
+    letter("missed-2-told", &mut world, Summary::default());
+    world.observed.at = at("2026-11-25T18:10");
+    world.converge_rooms();
+    letter("missed-3-served", &mut world, Summary::default());
+}
+
 /// What is left of a converged school when only its images are of interest.
 trait Rooms {
     fn converge_rooms(&mut self);

@@ -91,6 +91,13 @@ pub enum Gate {
         /// The hosts, with what was last found out about each.
         hosts: Vec<(HostName, String)>,
     },
+    /// No window opens any more before the next occurrence: the latest one could not be caught up.
+    Missed {
+        /// The occurrence.
+        due: Timestamp,
+        /// The hosts, with what is known of why.
+        hosts: Vec<(HostName, String)>,
+    },
     /// Somebody stopped all work on it.
     Suspended {
         /// What is suspended.
@@ -211,6 +218,7 @@ impl Gate {
             | Self::Uploading(_)
             | Self::Retry(_)
             | Self::Backoff { .. }
+            | Self::Missed { .. }
             | Self::Suspended { .. }
             | Self::Exam
             | Self::Turn
@@ -261,6 +269,7 @@ impl Gate {
             | Self::Busy(_)
             | Self::HostsBusy(_)
             | Self::Uploading(_)
+            | Self::Missed { .. }
             | Self::Suspended { .. }
             | Self::Exam
             | Self::Turn

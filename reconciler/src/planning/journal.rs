@@ -136,6 +136,18 @@ pub struct Journal {
     told: BTreeMap<String, String>,
     announced: BTreeSet<String>,
     suspensions: BTreeMap<String, Noticed>,
+    /// The commit that was taken up last, and since when.
+    commit: Option<(String, Timestamp)>,
+    /// The last pass, the last record, and the last one before that pass.
+    signs: Signs,
+}
+
+/// When something was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Signs {
+    pass: Option<Timestamp>,
+    last: Option<Timestamp>,
+    before: Option<Timestamp>,
 }
 
 /// What is remembered of a suspension.
@@ -206,6 +218,11 @@ impl Journal {
 
     /// Takes one more record in.
     pub fn fold(&mut self, record: &Record) {
+        if self.signs.pass != Some(record.pass) {
+            self.signs.before = self.signs.last;
+            self.signs.pass = Some(record.pass);
+        }
+        self.signs.last = Some(record.at);
         match &record.entry {
             Entry::Started { hosts, .. } if !hosts.is_empty() => {
                 let memories = Arc::make_mut(&mut self.hosts);
@@ -291,8 +308,12 @@ impl Journal {
                 }
                 self.suspensions.retain(|key, _| !over.contains(key));
             }
+            Entry::Commit { id, .. } => {
+                if self.commit.as_ref().is_none_or(|(known, _)| known != id) {
+                    self.commit = Some((id.clone(), record.at));
+                }
+            }
             Entry::PassStarted
-            | Entry::Commit { .. }
             | Entry::Started { .. }
             | Entry::PassFinished { .. }
             | Entry::Unknown => {}
@@ -309,6 +330,18 @@ impl Journal {
     #[must_use]
     pub const fn told(&self) -> &BTreeMap<String, String> {
         &self.told
+    }
+
+    /// Since when the commit that was taken up last is in force.
+    #[must_use]
+    pub fn commit_since(&self) -> Option<Timestamp> {
+        self.commit.as_ref().map(|(_, since)| *since)
+    }
+
+    /// From when until when nothing was written before the last pass.
+    #[must_use]
+    pub fn silence(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.signs.before?, self.signs.pass?))
     }
 
     /// What staff were told is coming, by key.

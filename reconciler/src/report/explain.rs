@@ -58,7 +58,9 @@ impl<'a> HostCase<'a> {
         let tells = |hosts: &[(HostName, String)]| hosts.iter().any(|(name, _)| name == host);
         concern.holds.retain(|hold| match &hold.gate {
             Gate::HostsBusy(hosts) | Gate::Retry(hosts) => names(hosts),
-            Gate::GaveUp { hosts } | Gate::NotReset(hosts) => tells(hosts),
+            Gate::GaveUp { hosts } | Gate::Missed { hosts, .. } | Gate::NotReset(hosts) => {
+                tells(hosts)
+            }
             Gate::Unseen(cause) => !self.is_of_another(cause),
             _ => true,
         });

@@ -60,7 +60,7 @@ impl RoomTimes {
         }
         for reset in &self.resets {
             let due = clock.show(reset.due);
-            let waits = waits(reset);
+            let waits = waits(reset, clock);
             let says = match (reset.span, waits) {
                 (Some(span), None) => shown(span, clock),
                 (Some(span), Some(waits)) => format!("{}, since {waits}", shown(span, clock)),
@@ -86,7 +86,7 @@ impl RoomTimes {
         let resets = self.resets.iter().map(|reset| {
             json!({
                 "due": reset.due, "span": reset.span.as_ref().map(span),
-                "gate": reset.waits, "waits": waits(reset),
+                "gate": reset.waits, "waits": waits(reset, clock),
             })
         });
         json!({
@@ -99,9 +99,9 @@ impl RoomTimes {
 }
 
 /// What keeps a reset from beginning when it is due.
-fn waits(reset: &Occurrence) -> Option<String> {
+fn waits(reset: &Occurrence, clock: Clock<'_>) -> Option<String> {
     let gate = reset.waits.as_ref()?;
-    Some(title::gate(gate).join(", "))
+    Some(title::gate(gate, clock).join(", "))
 }
 
 /// `Mon 23 Nov 17:30 to 22:00`, with the day where it is another.

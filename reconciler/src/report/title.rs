@@ -1,5 +1,7 @@
 //! One item for each step and each hold: the words by which people know them, everywhere the same.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::fleet::Origin;
@@ -121,7 +123,7 @@ pub fn held(hold: &Hold, clock: Clock<'_>) -> Item {
     } else {
         what
     };
-    let mut notes = gate(&hold.gate);
+    let mut notes = gate(&hold.gate, clock);
     let wake = hold
         .wake
         .and_then(|wake| Some(format!("{} {}", until(&hold.gate)?, clock.show(wake))));
@@ -143,6 +145,7 @@ const fn until(gate: &Gate) -> Option<&'static str> {
             Some("next try")
         }
         Gate::Lessons | Gate::Holiday(_) => Some("they end"),
+        Gate::Missed { .. } => Some("the next window opens"),
         Gate::Suspended { .. } | Gate::Exam => Some("it ends"),
         Gate::Wave { .. } => Some("it opens"),
         Gate::Turn => Some("its turn comes"),
@@ -268,7 +271,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
 }
 
 /// What a hold waits for, in lines.
-pub(super) fn gate(gate: &Gate) -> Vec<String> {
+pub(super) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
     let line = match gate {
         Gate::Window(work) => format!("the {} window is closed", name(*work)),
         Gate::TooLate {
@@ -304,6 +307,7 @@ pub(super) fn gate(gate: &Gate) -> Vec<String> {
         Gate::GaveUp { hosts } => {
             return each(hosts, "given up until the schedule's next time");
         }
+        Gate::Missed { due, hosts } => return missed(*due, hosts, clock),
         Gate::Exam => "the room is in an exam".to_owned(),
         Gate::Turn => "other rooms go first, as far as the power bears them".to_owned(),
         Gate::InUse(hosts) => format!("somebody works at {}", few(hosts)),
@@ -442,6 +446,19 @@ fn guard(change: &Change, excess: &Excess) -> Vec<String> {
             excess.needed()
         ),
     ]
+}
+
+/// Which reset could not be caught up, and the hosts by what is known of why.
+fn missed(due: Timestamp, hosts: &[(HostName, String)], clock: Clock<'_>) -> Vec<String> {
+    let mut by_why: BTreeMap<&str, Vec<&HostName>> = BTreeMap::new();
+    for (host, why) in hosts {
+        by_why.entry(why).or_default().push(host);
+    }
+    let head = format!("what was due {} could not be caught up", clock.show(due));
+    let lines = by_why
+        .into_iter()
+        .map(|(why, hosts)| format!("{}: {why}", few(hosts)));
+    std::iter::once(head).chain(lines).collect()
 }
 
 /// A line for each host and one for all of them.

@@ -38,6 +38,8 @@ pub enum Kind {
     Failure,
     /// To decide whether something may be done.
     Decision,
+    /// Nothing: to know that a reset could not be caught up.
+    Missed,
 }
 
 impl Trouble {
@@ -56,6 +58,8 @@ impl Trouble {
 pub struct Standing {
     /// What is wrong, by a key that stays the same while it lasts.
     pub open: BTreeMap<String, Trouble>,
+    /// Resets that could not be caught up, by keys that never come again: no failures, and told once.
+    pub missed: BTreeMap<String, Trouble>,
     /// What people were told of and is over, by key, with its title.
     pub over: BTreeMap<String, String>,
 }
@@ -94,7 +98,7 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
     let Some((observed, plan)) = &summary.last else {
         return Standing {
             open,
-            over: BTreeMap::new(),
+            ..Standing::default()
         };
     };
     for cause in observed.blind_spots() {
@@ -119,7 +123,42 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
     let over = over
         .map(|(key, title)| (key.clone(), title.clone()))
         .collect();
-    Standing { open, over }
+    let missed = missed(plan, &open, clock);
+    Standing { open, missed, over }
+}
+
+/// The beginning of the keys of resets of a room that could not be caught up.
+pub(super) const MISSED: &str = "missed/";
+
+/// Resets that could not be caught up. What is told of a host itself is not told again.
+fn missed(
+    plan: &Plan,
+    open: &BTreeMap<String, Trouble>,
+    clock: Clock<'_>,
+) -> BTreeMap<String, Trouble> {
+    let missed = plan.holds.iter().filter_map(|hold| {
+        let (Gate::Missed { due, hosts }, Goal::Fresh(room, _)) = (&hold.gate, &hold.goal) else {
+            return None;
+        };
+        let mut hosts = hosts.clone();
+        hosts.retain(|(host, _)| !open.contains_key(&host_key(host)));
+        let rest = Hold {
+            goal: Goal::Fresh(room.clone(), hosts.len()),
+            gate: Gate::Missed {
+                due: *due,
+                hosts: hosts.clone(),
+            },
+            wake: hold.wake,
+        };
+        let item = title::held(&rest, clock);
+        let title = format!("{}: {}", item.object, item.what);
+        let trouble = Trouble {
+            kind: Kind::Missed,
+            ..Trouble::new(title, item.notes)
+        };
+        (!hosts.is_empty()).then(|| (format!("{MISSED}{room}/{due}"), trouble))
+    });
+    missed.collect()
 }
 
 /// The key of what is wrong with a host.
@@ -285,6 +324,8 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
             Gate::RolloutStopped { image, .. } => image.as_str() == name,
             _ => false,
         }),
+        // It stays as it was; the next one of its room takes its place.
+        "missed" => false,
         // A decision is made once all can be seen and nothing of it is held any more.
         "guard" => {
             observed.blind_spots().is_empty()

@@ -2,6 +2,7 @@
 //! version of its image came to its turn.
 
 mod members;
+mod missed;
 mod rollouts;
 mod tries;
 mod turns;
@@ -196,6 +197,7 @@ struct RoomReset<'a> {
 struct Held {
     gave_up: Vec<(HostName, String)>,
     stalled: Vec<(HostName, String)>,
+    missed: Vec<(HostName, String)>,
     blind: Vec<String>,
     busy: Vec<HostName>,
     waiting: (Vec<HostName>, Option<Timestamp>),
@@ -216,6 +218,7 @@ impl<'a> RoomReset<'a> {
         let is_left_alone = |host: &HostName| {
             suspension::check(self.desired, observed, &Subject::Host(host.clone()))
         };
+        let no_time_left = std::cell::LazyCell::new(|| self.no_time_left());
         let mut held = Held::default();
         let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
         for device in &place.members.hosts {
@@ -260,6 +263,13 @@ impl<'a> RoomReset<'a> {
                 {
                     held.add(gate, wake);
                 }
+                Try::Now | Try::Later(_) | Try::InUse(_)
+                    if host_due == place.due
+                        && no_time_left.is_some()
+                        && let Some(why) = self.why_missed(host) =>
+                {
+                    held.missed.push((host.clone(), why));
+                }
                 Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
                 Try::Now => {
                     due = due.max(host_due);
@@ -275,6 +285,11 @@ impl<'a> RoomReset<'a> {
                 Try::Stalled(why) => held.stalled.push((host.clone(), why)),
                 Try::Unseen(cause) => held.blind.push(cause),
             }
+        }
+        if !held.missed.is_empty() {
+            let hosts = std::mem::take(&mut held.missed);
+            let (goal, due) = (self.goal(hosts.len()), place.due);
+            drafts.hold(goal, Gate::Missed { due, hosts }, *no_time_left);
         }
         self.hold(held, drafts);
         if now.is_empty() {
@@ -313,6 +328,7 @@ impl<'a> RoomReset<'a> {
         let Held {
             gave_up,
             stalled,
+            missed: _,
             blind,
             busy,
             waiting,
