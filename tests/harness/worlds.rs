@@ -20,8 +20,9 @@ use reconciler::linbo::start_conf;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::manifest::{Manifest, ManifestFile};
 use reconciler::planning::{
-    Allowance, ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal, LiveImage,
-    Observed, Orders, Probe, Purpose, Record, Server, Staff, Step, StepResult, Store, Torrent,
+    Allowance, ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal,
+    LiveImage, Observed, Orders, Probe, Purpose, Record, Server, Staff, Step, StepResult, Store,
+    Torrent,
 };
 use schema::digest::Digest;
 use schema::fleet::{
