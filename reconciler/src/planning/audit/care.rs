@@ -216,7 +216,13 @@ impl<'a> Court<'a> {
             let of = [Subject::Server, Subject::Image(image.clone())];
             of.iter().filter_map(|what| orders.resumed(what)).max()
         });
+        // An image made on site is news since its file was written.
+        let written = self
+            .live(image)?
+            .state(image)
+            .map(|(_, file, _)| file.written);
         let since = began.or_else(|| first.min()).max(resumed);
+        let since = since.max(since.and(written));
         for (host, standing) in rooms.values_mut().flatten() {
             if *standing == Standing::Lacks
                 && let Some(since) = since
