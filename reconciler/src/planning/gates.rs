@@ -67,7 +67,7 @@ pub enum Gate {
         /// What would be done to some of them.
         change: Change,
         /// How many that are with all others.
-        excess: Excess,
+        excess: Box<Excess>,
     },
     /// An image file has to be seeded before hosts load it by torrent.
     NotSeeded(FileName),

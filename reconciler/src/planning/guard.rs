@@ -137,7 +137,7 @@ impl Held {
         match self {
             Self::Excess(excess) => Gate::Guard {
                 change,
-                excess: excess.clone(),
+                excess: Box::new(excess.clone()),
             },
             Self::Unseen(cause) => Gate::Unseen(cause.clone()),
         }
