@@ -58,11 +58,12 @@ pub async fn observe(
             images::look(&paths.linbo, image, asked).await,
         )
     });
-    let (classes, live, store, busy, seeded, (devices, reports, onboot)) = tokio::join!(
+    // Before the reports: what ends between the two looks has left its own by then.
+    let busy = hosts::busy(&config.commands.tmux, &paths.run, at_work.clone()).await;
+    let (classes, live, store, seeded, (devices, reports, onboot)) = tokio::join!(
         join_all(classes),
         join_all(live),
         store::look(&paths.store, digests),
-        hosts::busy(&config.commands.tmux, &paths.run, at_work.clone()),
         seeds::look(Tmux::new(&config.commands.tmux), image_files(&images)),
         async {
             let devices = devices(&paths.devices).await;
