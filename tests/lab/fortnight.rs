@@ -378,10 +378,11 @@ fn check_ledger(fortnight: &Fortnight) {
             // Whatever was killed in between, and the exam caught up on Friday.
             _ => 4,
         };
-        assert_eq!(
-            fortnight.syncs(&host.name),
-            due,
-            "restores of {}",
+        // Of what a kill cuts off before the host has said a word, nobody knows that it was done.
+        let restores = fortnight.syncs(&host.name);
+        assert!(
+            (due..=due + 1).contains(&restores),
+            "{restores} restores of {}, not {due}",
             host.name
         );
     }
