@@ -29,7 +29,9 @@ pub use class::{
 pub(crate) use explain::SINGLE_DAYS;
 pub use explain::{Explained, school_file};
 pub use origin::{Origin, Setting, Written};
-pub use policy::{Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Waves};
+pub use policy::{
+    Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Then, Waves,
+};
 pub use school::{
     PowerBudget, Room, RoomHosts, RoomWindows, School, TestClass, TestReset, WantedVersion,
     WorkWindows,

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use schema::fleet::{Canary, Rollout, Waves};
+use schema::fleet::{Canary, Rollout, Then, Waves};
 use schema::name::{FileName, HostName, RoomName};
 use schema::policy::Portion;
 use schema::text::ImageStamp;
@@ -234,66 +234,69 @@ fn parts<'a>(
     rooms: &BTreeMap<&'a RoomName, Vec<(&'a HostName, Standing)>>,
 ) -> Vec<Vec<(&'a HostName, Standing)>> {
     let all: usize = rooms.values().map(Vec::len).sum();
-    let mut rest: Vec<&[(&HostName, Standing)]> = Vec::new();
-    let mut parts = Vec::new();
-    let canary = match &waves.canary {
-        Canary::Rooms(named) => {
-            let (first, others): (Vec<_>, Vec<_>) = rooms
-                .iter()
-                .partition(|(room, _)| named.contains(room.as_str()));
-            parts.push(
-                first
-                    .into_iter()
-                    .flat_map(|(_, hosts)| hosts)
-                    .copied()
-                    .collect(),
-            );
-            rest.extend(others.into_iter().map(|(_, hosts)| hosts.as_slice()));
-            None
+    let mut rest: BTreeMap<&RoomName, &[(&HostName, Standing)]> = rooms
+        .iter()
+        .map(|(room, hosts)| (*room, hosts.as_slice()))
+        .filter(|(_, hosts)| !hosts.is_empty())
+        .collect();
+    let mut parts = vec![match &waves.canary {
+        Canary::Rooms(named) => named_rooms(&mut rest, named),
+        Canary::Portion(portion) => take(&mut rest, *portion, all),
+    }];
+    match &waves.then {
+        Then::Groups(groups) => {
+            parts.extend(groups.iter().map(|named| named_rooms(&mut rest, named)));
+            parts.push(rest.into_values().flatten().copied().collect());
         }
-        Canary::Portion(portion) => {
-            rest.extend(rooms.values().map(Vec::as_slice));
-            Some(*portion)
+        Then::Portion(portion) => {
+            while !rest.is_empty() {
+                parts.push(take(&mut rest, *portion, all));
+            }
         }
-    };
-    let mut portions = canary.into_iter().chain(std::iter::repeat(waves.then));
-    rest.retain(|hosts| !hosts.is_empty());
-    while !rest.is_empty()
-        && let Some(portion) = portions.next()
-    {
-        parts.push(take(&mut rest, portion, all));
     }
     parts.retain(|part: &Vec<_>| !part.is_empty());
     parts
 }
 
+/// Takes these rooms out of those that are left.
+fn named_rooms<T: Copy>(
+    rest: &mut BTreeMap<&RoomName, &[T]>,
+    named: &BTreeSet<RoomName>,
+) -> Vec<T> {
+    let rooms = named.iter().filter_map(|room| rest.remove(room));
+    rooms.flatten().copied().collect()
+}
+
 /// Takes a portion of a school with so many hosts out of its rooms; at least one host.
-fn take<T: Copy>(rest: &mut Vec<&[T]>, portion: Portion, all: usize) -> Vec<T> {
+fn take<T: Copy>(rest: &mut BTreeMap<&RoomName, &[T]>, portion: Portion, all: usize) -> Vec<T> {
     let most = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).max(1);
     let mut part = Vec::new();
     match portion {
         Portion::Rooms(count) => {
-            let count = most(count).min(rest.len());
-            part.extend(rest.drain(..count).flatten().copied());
+            let rooms = std::iter::from_fn(|| rest.pop_first()).take(most(count));
+            part.extend(rooms.flat_map(|(_, hosts)| hosts).copied());
         }
         Portion::Hosts(count) => {
             let mut left = most(count);
             while left > 0
-                && let Some(room) = rest.first_mut()
+                && let Some(mut room) = rest.first_entry()
             {
-                let (now, later) = room.split_at(left.min(room.len()));
+                let (now, later) = room.get().split_at(left.min(room.get().len()));
                 part.extend_from_slice(now);
                 left -= now.len();
-                *room = later;
                 if later.is_empty() {
-                    rest.remove(0);
+                    room.remove();
+                } else {
+                    room.insert(later);
                 }
             }
         }
         Portion::Share(share) => {
             let enough = (all * usize::from(share.get())).div_ceil(100).max(1);
-            while part.len() < enough && !rest.is_empty() {
-                part.extend_from_slice(rest.remove(0));
+            while part.len() < enough
+                && let Some((_, hosts)) = rest.pop_first()
+            {
+                part.extend_from_slice(hosts);
             }
         }
     }

@@ -1,15 +1,17 @@
 //! Retries, waves, the guard, announcements, suspensions: what a document leaves out is as in the
 //! one above it, key by key.
 
+use std::collections::BTreeSet;
+
 use super::dangling;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
 use crate::document::fleet::DefaultsDocument;
 use crate::document::policy::{
     AnnounceChoice, GuardDocument, RetriesDocument, RolloutChoice, RolloutDocument,
     SuspensionDocument,
 };
-use crate::fleet::{Announce, Canary, Guard, Retries, Rollout, Suspension, Waves};
+use crate::fleet::{Announce, Canary, Guard, Retries, Rollout, Suspension, Then, Waves};
 use crate::name::{RoomName, SchoolName};
 use crate::read::{At, WordOr};
 
@@ -106,32 +108,55 @@ pub(crate) fn resolve(
     }
 }
 
-fn rollout(
+fn rollout<'a>(
     file: &str,
-    own: &RolloutDocument,
+    own: &'a RolloutDocument,
     base: &Rollout,
     known: Known<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Rollout {
     let waves = base.waves.clone().unwrap_or_default();
-    let canary = own.canary.get().map(|canary| match canary {
-        WordOr::Word(portion) => Canary::Portion(*portion),
-        WordOr::Parts(names) => {
-            if names.is_empty() {
-                let message = "a list without rooms";
+    let mut named: BTreeSet<&RoomName> = BTreeSet::new();
+    let mut group = |names: &'a [At<RoomName>], (span, portion): (Option<Span>, &str)| {
+        if names.is_empty() {
+            let message = "a list without rooms";
+            found.push(
+                Diagnostic::error("empty-list", file, span, message)
+                    .with_hint(format!("name a room, or write `{portion}`")),
+            );
+        }
+        check_rooms(file, names, known, found);
+        for room in names {
+            if room.get().is_some_and(|name| !named.insert(name)) {
+                let name = room.get().map_or("", RoomName::as_str);
+                let message = format!("`{name}` is in a wave already");
                 found.push(
-                    Diagnostic::error("empty-list", file, own.canary.span(), message)
-                        .with_hint("name a room, or write `1 room`"),
+                    Diagnostic::error("duplicate-room", file, room.span(), message)
+                        .with_hint("leave it where it is to have the version first"),
                 );
             }
-            check_rooms(file, names, known, found);
-            Canary::Rooms(names.iter().filter_map(At::get).cloned().collect())
+        }
+        names.iter().filter_map(At::get).cloned().collect()
+    };
+    let canary = own.canary.get().map(|canary| match canary {
+        WordOr::Word(portion) => Canary::Portion(*portion),
+        WordOr::Parts(names) => Canary::Rooms(group(names, (own.canary.span(), "1 room"))),
+    });
+    let then = own.then.get().map(|then| match then {
+        WordOr::Word(portion) => Then::Portion(*portion),
+        WordOr::Parts(groups) => {
+            let groups = groups.iter();
+            Then::Groups(
+                groups
+                    .map(|names| group(names, (own.then.span(), "25 %")))
+                    .collect(),
+            )
         }
     });
     Rollout {
         waves: Some(Waves {
             canary: canary.unwrap_or(waves.canary),
-            then: own.then.get().copied().unwrap_or(waves.then),
+            then: then.unwrap_or(waves.then),
             healthy: own.healthy.get().copied().unwrap_or(waves.healthy),
             soak: own.soak.get().copied().unwrap_or(waves.soak),
         }),

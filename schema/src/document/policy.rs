@@ -43,9 +43,10 @@ pub struct RolloutDocument {
     /// Who has it first: `1 room` (the default), `5 hosts` or, at a school, a list of rooms.
     #[serde(default)]
     pub canary: At<WordOr<Portion, Vec<At<RoomName>>>>,
-    /// How much each later wave takes, as in `25 %` (the default) or `5 rooms`.
+    /// How much each later wave takes, as in `25 %` (the default) or `5 rooms`; or, at a school, the rooms of each, as
+    /// in `[[r201, r202], [r301]]`, with all others in a wave behind them.
     #[serde(default)]
-    pub then: At<Portion>,
+    pub then: At<WordOr<Portion, Vec<Vec<At<RoomName>>>>>,
     /// The share of a wave that has to have the version before the next one begins; `95 %` by default.
     #[serde(default)]
     pub healthy: At<Percent>,

@@ -1,7 +1,7 @@
 //! Why a room is as it is: each of its settings, its value, and where that is written.
 
 use super::origin::{Origin, Setting, Written};
-use super::policy::{Canary, ExamRooms, Suspension};
+use super::policy::{Canary, ExamRooms, Suspension, Then};
 use super::school::{PowerBudget, Room, School};
 use super::{Fleet, RoomHosts};
 use crate::name::{RoomName, SchoolName};
@@ -167,7 +167,13 @@ fn value(setting: Setting, school: &School, name: &RoomName, room: &Room) -> Opt
             Canary::Portion(portion) => portion.to_string(),
             Canary::Rooms(rooms) => list(rooms),
         }),
-        Setting::Then => waves.map(|waves| waves.then.to_string()),
+        Setting::Then => waves.map(|waves| match &waves.then {
+            Then::Portion(portion) => portion.to_string(),
+            Then::Groups(groups) => {
+                let groups = groups.iter().map(list);
+                groups.collect::<Vec<_>>().join("; ")
+            }
+        }),
         Setting::Healthy => waves.map(|waves| waves.healthy.to_string()),
         Setting::Soak => waves.map(|waves| waves.soak.to_string()),
         Setting::StopAtFailures => Some(school.rollout.stop_at_failures.to_string()),

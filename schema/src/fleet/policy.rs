@@ -61,8 +61,8 @@ impl Default for Rollout {
 pub struct Waves {
     /// Who is first.
     pub canary: Canary,
-    /// How much each later wave takes.
-    pub then: Portion,
+    /// Who has it afterwards.
+    pub then: Then,
     /// A wave opens when at least this share of the one before has the version …
     pub healthy: Percent,
     /// … and so much time has passed since.
@@ -73,7 +73,7 @@ impl Default for Waves {
     fn default() -> Self {
         Self {
             canary: Canary::Portion(Portion::Rooms(1)),
-            then: Portion::Share(Percent::clamped(25)),
+            then: Then::Portion(Portion::Share(Percent::clamped(25))),
             healthy: Percent::clamped(95),
             soak: Length::from_minutes(24 * 60),
         }
@@ -87,6 +87,15 @@ pub enum Canary {
     Portion(Portion),
     /// These rooms; never empty.
     Rooms(BTreeSet<RoomName>),
+}
+
+/// Who has a new version after the canary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// So much of the school at a time, by the order of the rooms' names.
+    Portion(Portion),
+    /// These rooms, one group after the other, and at last all that nobody names.
+    Groups(Vec<BTreeSet<RoomName>>),
 }
 
 /// What nobody is to change by mistake.

@@ -2,7 +2,7 @@
 
 use schema::fleet::{
     Canary, DefaultAction, DomainJoin, Explained, Fleet, HardwareClass, ImageSource, OnSiteVersion,
-    ResetCommand, RoomHosts, School, Suspension,
+    ResetCommand, RoomHosts, School, Suspension, Waves,
 };
 use schema::load;
 use schema::tree::{Entry, Tree};
@@ -347,7 +347,7 @@ fn what_is_left_out_is_as_in_the_document_above_key_by_key() {
     let fleet = self::fleet(&tree);
     assert_eq!(fleet.schools["bs-west"].rollout.waves, None);
     let waves = fleet.schools["bs-nord"].rollout.waves.as_ref().unwrap();
-    assert_eq!(waves.then.to_string(), "25 %");
+    assert_eq!(waves.then, Waves::default().then);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use schema::fleet::Then;
 use schema::units::Percent;
 
 use super::*;
@@ -61,14 +62,22 @@ fn waves_hold_each_host_once_in_the_sizes_that_are_asked_for() {
     assert_eq!(sizes(&Rollout::default(), &school), [12, 36, 36, 36]);
     let hosts = waves(|waves| {
         waves.canary = Canary::Portion(Portion::Hosts(5));
-        waves.then = Portion::Hosts(50);
+        waves.then = Then::Portion(Portion::Hosts(50));
     });
     assert_eq!(sizes(&hosts, &school), [5, 50, 50, 15]);
     let named = waves(|waves| {
         waves.canary = Canary::Rooms(["r003", "r004"].map(|room| room.parse().unwrap()).into());
-        waves.then = Portion::Rooms(4);
+        waves.then = Then::Portion(Portion::Rooms(4));
     });
     assert_eq!(sizes(&named, &school), [24, 48, 48]);
+    let groups = waves(|waves| {
+        let group = |rooms: &[&str]| rooms.iter().map(|room| room.parse().unwrap()).collect();
+        waves.then = Then::Groups(vec![group(&["r009", "r005"]), group(&[]), group(&["r001"])]);
+    });
+    assert_eq!(sizes(&groups, &school), [12, 24, 12, 72]);
+    let with_canary = |host: &str| turn(&groups, &school, host, 1);
+    assert!(matches!(with_canary("r005-pc00"), Turn::Closed(closed) if closed.wave == 2));
+    assert!(matches!(with_canary("r002-pc00"), Turn::Closed(closed) if closed.wave == 4));
     let at_once = Rollout {
         waves: None,
         ..Rollout::default()
