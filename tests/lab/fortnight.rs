@@ -378,11 +378,10 @@ fn check_ledger(fortnight: &Fortnight) {
             // Whatever was killed in between, and the exam caught up on Friday.
             _ => 4,
         };
-        // Of what a kill cuts off before the host has said a word, nobody knows that it was done.
-        let restores = fortnight.syncs(&host.name);
-        assert!(
-            (due..=due + 1).contains(&restores),
-            "{restores} restores of {}, not {due}",
+        assert_eq!(
+            fortnight.syncs(&host.name),
+            due,
+            "restores of {}",
             host.name
         );
     }

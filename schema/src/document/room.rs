@@ -20,7 +20,8 @@ pub struct RoomDocument {
     /// Its hosts; without it those that `devices.csv` has for the room.
     #[serde(default)]
     pub hosts: At<OneOrMany<HostName>>,
-    /// By when its hosts are to be fresh, as in `mon, wed 18:30`, or `never`; as the school says by default.
+    /// By when its hosts are to be fresh, as in `mon, wed 18:30`, or `never`, and then no new version
+    /// comes to them either; as the school says by default.
     #[serde(default)]
     pub reset: At<Reset>,
     /// When what may be done with it; as the school says by default.
