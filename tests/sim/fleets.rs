@@ -8,13 +8,14 @@ use jiff::tz::TimeZone;
 use reconciler::simulator::chance::Chance;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Central, DefaultAction, DomainJoin, DownloadType, FileSystem, Firmware, Fleet, Guard,
-    HardwareClass, Image, ImageSource, Os, OsEntry, Partition, PowerBudget, ResetCommand, Retries,
-    Rollout, Room, RoomHosts, RoomWindows, School, Version, WantedVersion, WorkWindows, Written,
+    Announce, Canary, Central, DefaultAction, DomainJoin, DownloadType, Exam, ExamRooms,
+    FileSystem, Firmware, Fleet, Guard, HardwareClass, Image, ImageSource, Os, OsEntry, Partition,
+    PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School, Suspension,
+    Version, WantedVersion, Waves, WorkWindows, Written,
 };
 use schema::name::{ImageName, VersionName};
-use schema::policy::InUse;
-use schema::schedule::FreeDays;
+use schema::policy::Until;
+use schema::schedule::{FreeDays, Windows};
 use schema::units::Bytes;
 
 /// Reads a value of the state repo's small languages.
@@ -34,7 +35,7 @@ pub(crate) struct Size {
 /// A fleet whose schools all follow the channel `stable` of one image, at its first version.
 pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
     let mut chance = Chance::of(seed, "fleet");
-    let holidays = holidays(&mut chance);
+    let holidays = holidays(seed, &mut chance);
     let zone = *chance
         .pick(&[
             "Europe/Berlin",
@@ -51,7 +52,10 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
         let name = read(&format!("bs-{number:02}"));
         (
             name,
-            school(number, &mut chance, size.rooms, &holidays, &zone, rate),
+            School {
+                exams: exams(seed, size.rooms, &mut chance),
+                ..school(number, &mut chance, size.rooms, &holidays, &zone, rate)
+            },
         )
     });
     let classes = [
@@ -112,23 +116,40 @@ fn school(
             .pick(&["ubuntu-lab", "ubuntu-lab", "dual-lab"])
             .unwrap();
         let power = *chance.pick(&[None, Some("west")]).unwrap();
+        let others = ["every 2 weeks mon 18:15 from 2026-10-05", "tue, fri 19:00"];
+        let reset = *chance.pick(&[reset, reset, others[0], others[1]]).unwrap();
         let reset = Some([read(reset)].into_iter().collect());
+        let own = |chance: &mut Chance, windows: &str| -> Option<Windows> {
+            chance
+                .happens(250)
+                .then(|| [read(windows)].into_iter().collect())
+        };
+        let windows = RoomWindows {
+            reset: own(chance, "daily 18:00-23:00"),
+            lessons: own(chance, "mon-fri 07:30-18:15"),
+        };
+        let in_use = chance.pick(&["wait", "wait", "skip", "force after 90 min"]);
+        let own_power = chance.happens(250).then(|| PowerBudget {
+            wake_per_minute: chance.between(1, 4) as u32,
+            on_at_once: chance.between(2, 6) as u32,
+        });
         (
             read(&format!("r{room:02}")),
             Room {
                 class: read(class),
                 hosts: RoomHosts::FromDevices,
                 reset,
-                windows: RoomWindows::default(),
-                in_use: InUse::default(),
+                windows,
+                in_use: read(in_use.unwrap()),
                 power_group: power.map(read),
-                power: None,
+                power: own_power,
                 suspended: None,
                 suspended_hosts: BTreeMap::new(),
                 written: Written::default(),
             },
         )
     });
+    let rooms = rooms.collect();
     School {
         title: read(&format!("Berufsschule {number}")),
         server: read(&format!("server.bs-{number:02}.example")),
@@ -148,14 +169,15 @@ fn school(
             .into(),
         power,
         power_groups: [(read("west"), west)].into(),
-        rooms: rooms.collect(),
+        rooms,
         test_classes: BTreeMap::new(),
         exams: Vec::new(),
-        retries: Retries::default(),
-        rollout: Rollout {
-            waves: None,
-            ..Rollout::default()
+        retries: Retries {
+            tries: chance.between(1, 4) as u32,
+            wait: read(&format!("{} min", chance.between(5, 30))),
+            stalled_after: chance.between(1, 4) as u32,
         },
+        rollout: rollout(chance),
         guard: Guard {
             reimage_at_most: read("100 %"),
         },
@@ -165,6 +187,81 @@ fn school(
     }
 }
 
+/// Half of the schools roll out in waves.
+fn rollout(chance: &mut Chance) -> Rollout {
+    let canaries = ["1 room", "1 host", "3 hosts", "20 %"];
+    let canary = Canary::Portion(read(chance.pick(&canaries).unwrap()));
+    let named = Canary::Rooms([read("r02")].into());
+    let waves = Waves {
+        canary: chance
+            .pick(&[canary.clone(), canary, named])
+            .unwrap()
+            .clone(),
+        then: read(
+            chance
+                .pick(&["1 room", "5 hosts", "50 %", "100 %"])
+                .unwrap(),
+        ),
+        healthy: read(&format!("{} %", chance.between(50, 100))),
+        soak: read(
+            chance
+                .pick(&["30 min", "3 hours", "12 hours", "1 day"])
+                .unwrap(),
+        ),
+    };
+    Rollout {
+        waves: chance.happens(500).then_some(waves),
+        stop_at_failures: read(&format!("{} %", chance.between(5, 50))),
+        loading_at_once: chance.between(4, 30) as u32,
+    }
+}
+
+/// An exam of some days at some schools, for all rooms or for one.
+fn exams(seed: u64, rooms: usize, chance: &mut Chance) -> Vec<Exam> {
+    if !chance.happens(400) {
+        return Vec::new();
+    }
+    let latest = last_odd_day(seed);
+    let first = chance.between(1, latest.into()) as i8;
+    let last = (first + chance.between(0, 4) as i8).min(latest);
+    let room = format!("r{:02}", chance.between(1, rooms as i64));
+    let these = ExamRooms::These([read(&room)].into());
+    vec![Exam {
+        dates: read(&format!("2026-11-{first:02}..2026-11-{last:02}")),
+        rooms: chance.pick(&[ExamRooms::All, these]).unwrap().clone(),
+    }]
+}
+
+/// The fleet with something suspended until the end of a day: all of it, or a part of each school.
+pub(crate) fn suspended(fleet: &Fleet, until: Date, chance: &mut Chance) -> Fleet {
+    let mut fleet = fleet.clone();
+    let suspension = Some(Suspension {
+        reason: read("new furniture"),
+        by: read("Ada"),
+        until: Some(Until::Day(until)),
+    });
+    match chance.below(5) {
+        0 => fleet.suspended = suspension,
+        1 => fleet
+            .images
+            .values_mut()
+            .for_each(|image| image.suspended = suspension.clone()),
+        what => {
+            for school in fleet.schools.values_mut() {
+                if what == 2 {
+                    school.suspended = suspension.clone();
+                } else if let Some(room) = school.rooms.values_mut().next() {
+                    room.suspended = suspension.clone().filter(|_| what == 3);
+                    if let (4, Some(suspension)) = (what, &suspension) {
+                        room.suspended_hosts = [(read("r01-pc01"), suspension.clone())].into();
+                    }
+                }
+            }
+        }
+    }
+    fleet
+}
+
 fn wanted(version: &str) -> WantedVersion {
     WantedVersion {
         version: read(version),
@@ -172,12 +269,18 @@ fn wanted(version: &str) -> WantedVersion {
     }
 }
 
-/// A week of holidays that begins on any day of November 2026.
-fn holidays(chance: &mut Chance) -> Arc<FreeDays> {
-    let first: Date = date(2026, 11, chance.between(1, 20) as i8);
-    let last = first
-        .checked_add(jiff::Span::new().days(chance.between(0, 9)))
-        .unwrap();
+/// The last day of November on which a world of this seed may be as few are: what comes then is judged by how
+/// all comes right.
+fn last_odd_day(seed: u64) -> i8 {
+    if seed.is_multiple_of(4) { 9 } else { 21 }
+}
+
+/// A week of holidays in November 2026.
+fn holidays(seed: u64, chance: &mut Chance) -> Arc<FreeDays> {
+    let latest = last_odd_day(seed);
+    let first = chance.between(1, latest.into()) as i8;
+    let last = (first + chance.between(0, 9) as i8).min(latest);
+    let [first, last]: [Date; 2] = [first, last].map(|day| date(2026, 11, day));
     Arc::new(FreeDays::new([(first, last, "autumn".to_owned())]))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Settings are `key: value`, what people do stands at a time, what goes wrong between two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,12 +11,16 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use reconciler::config::Driver;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::StepResult;
+use reconciler::planning::{Gate, StepResult};
 use reconciler::simulator::time::{DAY, Moment};
 use reconciler::simulator::{
-    Commit, Edit, Fault, Kind, Lie, Outcome, Script, Sense, Signer, Start, Turn, What, simulate,
+    Commit, Edit, Fault, Kind, Lie, Outcome, Script, Sense, Signer, Start, Turn, Usage, What,
+    simulate,
 };
-use schema::fleet::Fleet;
+use schema::fleet::{
+    Canary, Exam, ExamRooms, Fleet, PowerBudget, Retries, Rollout, Room, RoomWindows, Waves,
+};
+use schema::policy::InUse;
 use schema::schedule::FreeDays;
 
 use crate::fleets::{self, Size, read};
@@ -101,13 +105,26 @@ fn play(text: &str) -> String {
         let room = school.rooms.values().next().unwrap().clone();
         school.rooms = [(
             read("r101"),
-            schema::fleet::Room {
+            Room {
                 class: read("ubuntu-lab"),
+                windows: RoomWindows::default(),
+                in_use: InUse::default(),
                 power_group: None,
+                power: None,
                 ..room
             },
         )]
         .into();
+        school.power = PowerBudget {
+            wake_per_minute: 6,
+            on_at_once: 120,
+        };
+        school.exams.clear();
+        school.retries = Retries::default();
+        school.rollout = Rollout {
+            waves: None,
+            ..Rollout::default()
+        };
     });
     scene.set("reset", "mon, wed 18:00");
     for line in text
@@ -194,6 +211,40 @@ impl Scene {
             "download window" => self.school(|school, _| {
                 school.windows.download = value.split("; ").map(read).collect();
             }),
+            "rooms" => self.school(|school, _| {
+                let room = school.rooms.values().next().unwrap().clone();
+                let rooms = 1..=value.parse().unwrap();
+                school.rooms = rooms
+                    .map(|number: usize| (read(&format!("r1{number:02}")), room.clone()))
+                    .collect();
+            }),
+            "exam" => {
+                let (dates, rooms) = value.split_once(' ').unwrap();
+                let exam = Exam {
+                    dates: read(dates),
+                    rooms: ExamRooms::These(rooms.split(", ").map(read).collect()),
+                };
+                self.school(|school, _| school.exams.push(exam.clone()));
+            }
+            "in use" => self.school(|school, _| {
+                let rooms = school.rooms.values_mut();
+                rooms.for_each(|room| room.in_use = read(value));
+            }),
+            "rollout" => {
+                let mut parts = value.split(", ").map(|part| part.split_once(' ').unwrap());
+                let mut part = |wanted: &str| {
+                    let (key, value) = parts.next().unwrap();
+                    assert_eq!(key, wanted, "canary, then, healthy and soak make a rollout");
+                    value
+                };
+                let waves = Waves {
+                    canary: Canary::Portion(read(part("canary"))),
+                    then: read(part("then")),
+                    healthy: read(part("healthy")),
+                    soak: read(part("soak")),
+                };
+                self.school(|school, _| school.rollout.waves = Some(waves.clone()));
+            }
             "line" => self.school(|school, _| school.download_rate = Some(read(value))),
             "holidays" => {
                 let (first, last) = value.split_once(" to ").unwrap();
@@ -289,6 +340,21 @@ impl Scene {
             ["lose", "the", "torrent"] => {
                 self.turns.push((at, Turn::TorrentLost(0, read("ubuntu"))));
             }
+            ["suspend", kind, name, ref rest @ ..] => {
+                let until = match rest {
+                    ["until", until @ ..] => Some(self.moment(&until.join(" "))),
+                    _ => None,
+                };
+                let what = format!("{kind} {name}").parse().unwrap();
+                self.turns.push((at, Turn::Suspend(0, what, until)));
+            }
+            ["resume", kind, name] => {
+                let what = format!("{kind} {name}").parse().unwrap();
+                self.turns.push((at, Turn::Resume(0, what)));
+            }
+            ["the", "seeder", "dies"] => {
+                self.turns.push((at, Turn::SeederDied(0, read("ubuntu"))));
+            }
             ["stop"] => self.turns.push((at, Turn::Stop(0))),
             ["backup"] => self.turns.push((at, Turn::Backup(0))),
             ["restore"] => self.turns.push((at, Turn::Restore(0))),
@@ -321,9 +387,30 @@ fn kind(what: &str) -> Kind {
         ["power", "cut"] => Kind::TornRecord,
         ["killed", "at", "a", "record"] => Kind::KilledAtRecord,
         ["torrents", "fail"] => Kind::SeedFails,
+        ["somebody", "works", "at", host] => Kind::Runs(read(host), Usage::Somebody),
+        [host, "is", "left", "running"] => Kind::Runs(read(host), Usage::Nobody),
+        [host, "comes", "up", "late"] => Kind::Slow(read(host)),
+        ["commands", "of", "others", "wait", "for", host] => Kind::Onboot(read(host)),
+        [image, version, "fails", "on", percent, "%"] => {
+            Kind::BadVersion(read(image), read(version), percent.parse().unwrap())
+        }
         [host, "fails"] => Kind::SyncFails(read(host)),
         _ => panic!("`{what}` is nothing that goes wrong"),
     }
+}
+
+/// Whether somebody reading of a wait learns what people have to do with it.
+const fn is_peoples(gate: &Gate) -> bool {
+    matches!(
+        gate,
+        Gate::Suspended { .. }
+            | Gate::Exam
+            | Gate::InUse(_)
+            | Gate::Wave { .. }
+            | Gate::RolloutStopped { .. }
+            | Gate::Stalled { .. }
+            | Gate::NotReset(_)
+    )
 }
 
 /// What a reader wants to know of it.
@@ -336,8 +423,24 @@ fn account(outcome: &Outcome, zone: &TimeZone) -> String {
     let mut problem = BTreeMap::new();
     let mut commit = BTreeMap::new();
     let mut day = String::new();
+    // What each school waited for at the end of the pass before, and of this one.
+    let mut waited: BTreeMap<_, [BTreeSet<String>; 2]> = BTreeMap::new();
     for event in &outcome.account.events {
         match &event.what {
+            What::Pass => {
+                let [before, now] = waited.entry(event.site).or_default();
+                *before = std::mem::take(now);
+                continue;
+            }
+            What::Waits { gate, what, why } if is_peoples(gate) => {
+                let [before, now] = waited.entry(event.site).or_default();
+                let text = format!("{what}: {why}");
+                let is_known = before.contains(&text);
+                now.insert(text);
+                if is_known {
+                    continue;
+                }
+            }
             What::Host(_, HostOutcome::Applied { .. }) => {
                 applied += 1;
                 continue;

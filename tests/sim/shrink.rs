@@ -1,7 +1,12 @@
 //! A world that breaks a promise, made small: whatever can be left out is left out.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use reconciler::simulator::time::DAY;
 use reconciler::simulator::{Broken, Outcome, Script, Turn, simulate};
+use schema::fleet::{Retries, Room, RoomWindows, School};
+use schema::policy::InUse;
 
 /// The smallest world found that breaks the same promise, and its outcome.
 pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
@@ -57,6 +62,10 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
             }
         }
     }
+    for plainer in PLAINER {
+        let candidate = with_plainer_fleets(&small, plainer);
+        _ = keep(candidate, &mut small);
+    }
     let mut last = small.commits.len();
     while last > 1 {
         last -= 1;
@@ -66,6 +75,34 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
     }
     shorter(&mut small, &mut keep);
     (small, outcome)
+}
+
+/// What a school can do without.
+const PLAINER: &[fn(&mut School)] = &[
+    |school| school.exams.clear(),
+    |school| school.rollout.waves = None,
+    |school| school.retries = Retries::default(),
+    |school| each_room(school, |room| room.in_use = InUse::default()),
+    |school| each_room(school, |room| room.windows = RoomWindows::default()),
+    |school| each_room(school, |room| (room.power, room.power_group) = (None, None)),
+    |school| each_room(school, |room| room.suspended_hosts.clear()),
+    |school| each_room(school, |room| room.suspended = None),
+    |school| school.suspended = None,
+    |school| school.holidays = Arc::default(),
+];
+
+fn each_room(school: &mut School, change: impl FnMut(&mut Room)) {
+    school.rooms.values_mut().for_each(change);
+}
+
+fn with_plainer_fleets(script: &Script, plainer: &fn(&mut School)) -> Script {
+    let mut script = script.clone();
+    for commit in &mut script.commits {
+        if let Ok(fleet) = &mut commit.fleet {
+            Rc::make_mut(fleet).schools.values_mut().for_each(plainer);
+        }
+    }
+    script
 }
 
 /// Days at the end go, then days at the beginning.
@@ -170,6 +207,17 @@ pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
     }
     for commit in &script.commits {
         text += &format!("  {}  commit: {}\n", commit.at, commit.subject);
+    }
+    let fleets = script.commits.iter();
+    let fleets = fleets.filter_map(|commit| commit.fleet.as_ref().ok());
+    for school in fleets.take(1).flat_map(|fleet| fleet.schools.values()) {
+        let School {
+            exams,
+            retries,
+            rollout,
+            ..
+        } = school;
+        text += &format!("  {exams:?}\n  {retries:?}\n  {rollout:?}\n");
     }
     for (at, turn) in &script.turns {
         text += &format!("  {at}  {turn:?}\n");

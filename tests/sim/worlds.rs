@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use reconciler::config::Driver;
+use reconciler::planning::Subject;
 use reconciler::simulator::chance::Chance;
 use reconciler::simulator::time::{DAY, HOUR, MINUTE, Moment};
 use reconciler::simulator::{Commit, Edit, Profile, Script, Signer, Start, Turn, fault};
@@ -25,7 +26,6 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
     let fleet = fleets::fleet(seed, size);
     let mut script = Script::new(&fleet, hosts, seed, from, until);
     script.keep_all = false;
-    script.people = true;
     script.quiet_from = until + -QUIET_DAYS * DAY;
     script.tick = *chance
         .pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 7 * MINUTE])
@@ -37,6 +37,11 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
     script.signers = seed.is_multiple_of(2);
     history(&mut script, &mut chance.part(1));
     people(&mut script, &mut chance.part(2), profile);
+    let images = ["ubuntu", "tools"].into_iter();
+    let versions = images.flat_map(|image| {
+        ["v1", "v2", "v3"].map(|version| (fleets::read(image), fleets::read(version)))
+    });
+    let versions: Vec<_> = versions.collect();
     for site in 0..size.schools {
         let hosts = fleets::hosts(&script, site);
         script.faults.extend(fault::draw(
@@ -44,6 +49,7 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
             seed,
             site,
             &hosts,
+            &versions,
             from,
             script.quiet_from,
         ));
@@ -63,7 +69,15 @@ fn history(script: &mut Script, chance: &mut Chance) {
     for after in times {
         let at = script.from + after;
         let version = *chance.pick(&["v1", "v2", "v3"]).unwrap();
-        let next = Rc::new(match chance.below(3) {
+        let mut lasts = true;
+        let next = Rc::new(match chance.below(4) {
+            3 => {
+                lasts = false;
+                let day = |at: Moment| at.timestamp().to_zoned(fleet.time_zone.clone()).date();
+                let until = day(at + chance.between(1, 5) * DAY);
+                let latest = day(script.quiet_from + -DAY);
+                fleets::suspended(&fleet, until.min(latest), chance)
+            }
             0 => fleets::with_kernel_options(
                 &fleet,
                 "ubuntu-lab",
@@ -99,8 +113,10 @@ fn history(script: &mut Script, chance: &mut Chance) {
             script
                 .turns
                 .push((at + chance.between(HOUR, DAY), Turn::Merge(tip)));
-        } else {
+        } else if lasts {
             (fleet, tip) = (next, number);
+        } else {
+            tip = number;
         }
     }
     // Whatever was set back or forced: before the quiet time the branch is where it should be.
@@ -117,23 +133,53 @@ fn people(script: &mut Script, chance: &mut Chance, profile: Profile) {
     for site in 0..script.schools.len() {
         for _ in 0..chance.below(most + 1) {
             let at = script.from + chance.between(0, busy);
-            let turn = match chance.below(8) {
+            let turn = match chance.below(9) {
                 0 => Turn::Edit(site, fleets::read("ubuntu-lab"), Edit::Removed),
                 1 => Turn::Edit(site, fleets::read("ubuntu-lab"), Edit::Changed),
                 2 => Turn::TorrentLost(site, fleets::read("ubuntu")),
                 3 => Turn::Backup(site),
                 4 => Turn::Restore(site),
                 5 => Turn::Stop(site),
+                6 => Turn::SeederDied(site, fleets::read("ubuntu")),
                 _ => Turn::Pass(site),
             };
             script.turns.push((at, turn));
         }
+        orders(script, &mut chance.part(site as u64), site);
         // Idle looks: what nobody expects to do anything must do nothing.
         for _ in 0..4 {
             script.turns.push((
                 script.from + chance.between(0, script.until - script.from),
                 Turn::Pass(site),
             ));
+        }
+    }
+}
+
+/// What people order on the server: to leave something alone, and to go on.
+fn orders(script: &mut Script, chance: &mut Chance, site: usize) {
+    let hosts = fleets::hosts(script, site);
+    let busy = script.quiet_from - script.from;
+    for _ in 0..chance.below(4) {
+        let at = script.from + chance.between(0, busy - HOUR);
+        let what = match chance.below(6) {
+            0 => Subject::Server,
+            1 => Subject::Room(fleets::read("r01")),
+            2 => Subject::Room(fleets::read("r02")),
+            3 => Subject::Image(fleets::read("ubuntu")),
+            _ => Subject::Host(chance.pick(&hosts).unwrap().clone()),
+        };
+        if chance.happens(700) {
+            let until = chance
+                .happens(500)
+                .then(|| at + chance.between(HOUR, 3 * DAY));
+            script
+                .turns
+                .push((at, Turn::Suspend(site, what.clone(), until)));
+        }
+        if chance.happens(700) {
+            let later = (at + chance.between(HOUR, 4 * DAY)).min(script.quiet_from);
+            script.turns.push((later, Turn::Resume(site, what)));
         }
     }
 }

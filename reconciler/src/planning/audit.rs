@@ -243,6 +243,18 @@ impl<'a> Court<'a> {
                     !self.is_open(&desired.windows.lessons),
                     "would switch hosts off within lessons",
                 );
+                let today = observed.at.to_zoned(desired.zone.clone()).date();
+                let in_exam = |host| {
+                    let device = self.devices().and_then(|devices| devices.get(host));
+                    device.is_some_and(|device| {
+                        let mut exams = desired.exams.iter();
+                        exams.any(|exam| exam.holds(&device.room, today))
+                    })
+                };
+                check(
+                    !hosts.iter().any(in_exam),
+                    "would switch hosts off in an exam",
+                );
             }
         }
     }

@@ -47,12 +47,7 @@ pub(super) fn school(
         for (image, found) in &fleet.images {
             if matches!(&found.source, ImageSource::OnSite { made_at, .. } if made_at == name) {
                 let content = Digest::new([1; 32]);
-                let base = File {
-                    size: 30 << 30,
-                    content,
-                    backing: None,
-                    torrent: Some(content),
-                };
+                let base = File::new(30 << 30, content, None).seeding();
                 disk.live.insert(
                     image.clone(),
                     Live {
@@ -104,12 +99,7 @@ fn converged(disk: &mut Disk, desired: &Desired, published: &BTreeMap<Digest, Ma
             continue;
         };
         let base = manifest.base();
-        let file = |size, content, backing| File {
-            size,
-            content,
-            backing,
-            torrent: Some(content),
-        };
+        let file = |size, content, backing| File::new(size, content, backing).seeding();
         let live = Live {
             base: Some(file(base.size, base.sha256, None)),
             diff: manifest

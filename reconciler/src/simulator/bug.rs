@@ -18,6 +18,18 @@ pub enum Bug {
     Fickle,
     /// The senses tell a wrong time. Breaks promise 4.
     WrongTime,
+    /// Days of exams are forgotten. Breaks promise 4.
+    ForgetsExams,
+    /// What the state repo suspends is forgotten. Breaks promise 4.
+    ForgetsSuspensions,
+    /// What people ordered on the server is forgotten. Breaks promise 4.
+    ForgetsOrders,
+    /// Nobody asks whether somebody works at a host. Breaks promise 4.
+    IgnoresPeople,
+    /// Nobody reads which state an image is in, so that no wave is waited for. Breaks promise 4.
+    OpensAllWaves,
+    /// Failures are taken for resolved, so that no rollout stops. Breaks promise 4.
+    NeverStops,
     /// Hosts are woken all at once. Breaks promise 5.
     WakesAllAtOnce,
     /// A download takes more of the line than it was granted. Breaks promise 5.

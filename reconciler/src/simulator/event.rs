@@ -6,6 +6,7 @@ use std::rc::Rc;
 use jiff::tz::TimeZone;
 use schema::name::{HostName, ImageName};
 
+use super::pc::Usage;
 use super::time::Moment;
 use super::truth::Contents;
 use crate::linbo::verdict::HostOutcome;
@@ -52,6 +53,10 @@ pub enum What {
     Host(HostName, HostOutcome),
     /// A host was woken.
     Woke(HostName),
+    /// A host whose operating system was up was restarted into LINBO.
+    Restarted(HostName, Usage),
+    /// Somebody came to a PC or left it, which no server notices by itself.
+    People(String),
     /// A host began to restore images.
     Reads(HostName, Vec<(ImageName, Contents)>),
     /// Something was done to the files of a class, of an image or of the store.
@@ -65,7 +70,14 @@ pub enum What {
     /// The relay did not take a letter.
     NoLetter,
     /// What the plan waits for at the end of a pass, for people.
-    Waits(Gate, String),
+    Waits {
+        /// What for.
+        gate: Gate,
+        /// What is wanted.
+        what: String,
+        /// What for, in words.
+        why: String,
+    },
     /// Something else befell the school or the world.
     Befell(String),
 }
@@ -81,7 +93,7 @@ impl Event {
                 | What::Ran(_)
                 | What::Reads(..)
                 | What::Woke(_)
-                | What::Waits(..)
+                | What::Waits { .. }
         )
     }
 
@@ -120,11 +132,19 @@ impl fmt::Display for What {
             }
             Self::Host(host, outcome) => write!(f, "{host} {outcome}"),
             Self::Woke(host) => write!(f, "{host} is woken"),
+            Self::Restarted(host, usage) => {
+                let who = match usage {
+                    Usage::Nobody => "nobody works at it",
+                    Usage::Somebody => "somebody works at it",
+                    Usage::Unreadable => "who works at it is not known",
+                };
+                write!(f, "{host} is restarted; {who}")
+            }
             Self::Reads(host, images) => {
                 let names: Vec<_> = images.iter().map(|(image, _)| image.as_str()).collect();
                 write!(f, "{host} restores {}", names.join(", "))
             }
-            Self::Changed(what) | Self::Befell(what) => f.write_str(what),
+            Self::Changed(what) | Self::Befell(what) | Self::People(what) => f.write_str(what),
             Self::Moving => f.write_str("the line's load changes"),
             Self::Ran(words) => write!(f, "runs {}", words.join(" ")),
             Self::Letter(letter) => {
@@ -139,7 +159,7 @@ impl fmt::Display for What {
                 Ok(())
             }
             Self::NoLetter => f.write_str("the letter could not be sent"),
-            Self::Waits(_, text) => write!(f, "waits: {text}"),
+            Self::Waits { what, why, .. } => write!(f, "waits: {what}: {why}"),
         }
     }
 }

@@ -27,17 +27,23 @@
 //! | host's sync fails | 200 | 1500 | 2 days |
 //! | host goes off in the middle | 50 | 1000 | a day |
 //! | host lies, in each of three ways | 20 each | 300 each | a day |
+//! | host comes up only after a quarter of an hour | 50 | 500 | 2 days |
+//! | somebody works at a host | 500 | 2500 | 8 hours |
+//! | host is left running | 300 | 1000 | 2 days |
+//! | host does not say who is logged in | 50 | 500 | 8 hours |
+//! | commands of others wait for a host | 20 | 200 | 3 days |
+//! | a version fails on a part of the hosts | 5 | 50 | 10 days |
 //!
 //! What people do wrong is a [`Turn`](super::Turn) instead: commits that are not valid, of strangers or
 //! of another history, edits by hand, lost torrents, backups put back, passes started while one runs,
-//! passes asked to end.
+//! passes asked to end. So is what they order: to leave something alone, and to go on.
 
 use std::fmt;
 
-use schema::name::HostName;
+use schema::name::{HostName, ImageName, VersionName};
 
 use super::chance::Chance;
-use super::pc::Lie;
+use super::pc::{Lie, Usage};
 use super::time::{DAY, HOUR, MINUTE, Moment, SECOND};
 
 /// Something that goes wrong for a while.
@@ -98,6 +104,14 @@ pub enum Kind {
     Flaps(HostName),
     /// Nothing is restored on a host, and what is said of it says otherwise.
     Lies(HostName, Lie),
+    /// LINBO answers on a host only when nobody waits for it any more.
+    Slow(HostName),
+    /// A host's operating system is up.
+    Runs(HostName, Usage),
+    /// Commands that somebody else wrote wait for a host's next start.
+    Onboot(HostName),
+    /// A version of an image cannot be restored on so many hosts in a hundred.
+    BadVersion(ImageName, VersionName, u8),
     /// Something cannot be seen.
     Blind(Sense),
     /// The mail relay takes nothing.
@@ -121,6 +135,14 @@ pub enum Sense {
     Reports,
     /// What runs on hosts.
     Busy,
+    /// What people ordered.
+    Orders,
+    /// Which hosts were left on.
+    LeftOn,
+    /// Commands that wait for hosts.
+    Onboot,
+    /// What is seeded.
+    Seeding,
 }
 
 impl fmt::Display for Kind {
@@ -154,6 +176,16 @@ impl fmt::Display for Kind {
                 };
                 write!(f, "{host} {how}")
             }
+            Self::Slow(host) => write!(f, "{host} comes up late"),
+            Self::Runs(host, Usage::Somebody) => write!(f, "somebody works at {host}"),
+            Self::Runs(host, Usage::Nobody) => write!(f, "{host} is left running"),
+            Self::Runs(host, Usage::Unreadable) => {
+                write!(f, "{host} runs and does not say who is logged in")
+            }
+            Self::Onboot(host) => write!(f, "commands of others wait for {host}"),
+            Self::BadVersion(image, version, percent) => {
+                write!(f, "{image} {version} fails on {percent} % of the hosts")
+            }
             Self::Blind(sense) => write!(f, "not to be seen: {sense}"),
             Self::MailDown => f.write_str("the mail relay takes nothing"),
             Self::Clock(seconds) => write!(f, "the clock is wrong by {seconds} s"),
@@ -170,6 +202,10 @@ impl fmt::Display for Sense {
             Self::Store => "the store",
             Self::Reports => "the hosts' reports",
             Self::Busy => "what runs on hosts",
+            Self::Orders => "what people ordered",
+            Self::LeftOn => "which hosts were left on",
+            Self::Onboot => "what waits for hosts",
+            Self::Seeding => "what is seeded",
         })
     }
 }
@@ -307,8 +343,12 @@ const RATES: &[Rate] = &[
         heavy: 200,
         longest: 6 * HOUR,
         draw: |c| {
-            use Sense::{Busy, Classes, Devices, Live, Reports, Store};
-            let all = [Devices, Classes, Live, Store, Reports, Busy];
+            use Sense::{
+                Busy, Classes, Devices, LeftOn, Live, Onboot, Orders, Reports, Seeding, Store,
+            };
+            let all = [
+                Devices, Classes, Live, Store, Reports, Busy, Orders, LeftOn, Onboot, Seeding,
+            ];
             Kind::Blind(c.pick(&all).copied().unwrap_or(Busy))
         },
     },
@@ -325,7 +365,20 @@ const HOST_RATES: &[HostRate] = &[
     (20, 300, DAY, |host| Kind::Lies(host, Lie::Mount)),
     (20, 300, DAY, |host| Kind::Lies(host, Lie::Skipped)),
     (20, 300, DAY, |host| Kind::Lies(host, Lie::Zero)),
+    (50, 500, 2 * DAY, Kind::Slow),
+    (500, 2500, 8 * HOUR, |host| {
+        Kind::Runs(host, Usage::Somebody)
+    }),
+    (300, 1000, 2 * DAY, |host| Kind::Runs(host, Usage::Nobody)),
+    (50, 500, 8 * HOUR, |host| {
+        Kind::Runs(host, Usage::Unreadable)
+    }),
+    (20, 200, 3 * DAY, Kind::Onboot),
 ];
+
+/// How often in a thousand days a version turns out to be bad at a school in a light and in a heavy world,
+/// and how long it takes at most until the cause is found.
+const BAD_VERSION: (u32, u32, i64) = (5, 50, 10 * DAY);
 
 /// Everything that goes wrong at one school between two moments, in the order of the beginnings.
 #[must_use]
@@ -334,6 +387,7 @@ pub fn draw(
     seed: u64,
     site: usize,
     hosts: &[HostName],
+    versions: &[(ImageName, VersionName)],
     from: Moment,
     until: Moment,
 ) -> Vec<Fault> {
@@ -383,6 +437,14 @@ pub fn draw(
                 kind(c.pick(hosts).unwrap_or(first).clone())
             });
         }
+    }
+    let (light, heavy, longest) = BAD_VERSION;
+    let mut chance = Chance::of(seed, "bad versions").part(site as u64);
+    if let Some(first) = versions.first() {
+        add(&mut chance, rated(light, heavy).into(), longest, &|c| {
+            let (image, version) = c.pick(versions).unwrap_or(first).clone();
+            Kind::BadVersion(image, version, c.between(10, 100) as u8)
+        });
     }
     faults.retain(|fault| fault.from < fault.until);
     faults.sort();

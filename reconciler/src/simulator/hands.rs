@@ -51,7 +51,6 @@ impl Port {
             } => self.activate(image, manifest).await,
             Action::Seed { image, file } => self.seed(image, file).await,
             Action::ResetRoom { .. } => self.reset(&step.action, tell).await,
-            // No host of the simulation is seen to be left on.
             Action::SwitchOff { hosts } => {
                 self.switch_off(hosts);
                 Ok(())
@@ -310,14 +309,14 @@ impl Port {
         let (base, diff) = torrents(self.school().borrow().disk.live.get(image));
         self.run(&["linbo-torrent", "stop", image.as_str()]);
         let stop = self.exchange_part(image, "torrents stopped", |live| {
-            live.files_mut().for_each(|file| file.torrent = None);
+            live.files_mut().for_each(|file| file.seed(None));
         });
         stop.await?;
         let exchanged = self.exchange(image, new).await;
         if exchanged.is_err() {
             if let Some(live) = self.school().borrow_mut().disk.live.get_mut(image) {
-                live.base.iter_mut().for_each(|file| file.torrent = base);
-                live.diff.iter_mut().for_each(|file| file.torrent = diff);
+                live.base.iter_mut().for_each(|file| file.seed(base));
+                live.diff.iter_mut().for_each(|file| file.seed(diff));
             }
             self.happened(What::Changed(format!("the old {image} is seeded again")));
         }
@@ -340,12 +339,8 @@ impl Port {
             let object = school.disk.store.objects.get(&wanted.sha256).copied();
             let (content, size) = object.ok_or_else(missing)?;
             let is_diff = Some(wanted) == manifest.diff();
-            let file = File {
-                size,
-                content,
-                backing: is_diff.then(|| manifest.base().sha256),
-                torrent: None,
-            };
+            let backing = is_diff.then(|| manifest.base().sha256);
+            let file = File::new(size, content, backing);
             if is_diff {
                 staged.diff = Some(file);
             } else if wanted == manifest.base() {
@@ -436,7 +431,7 @@ impl Port {
                 &mut live.base
             };
             if let Some(found) = found {
-                found.torrent = made_of(found);
+                found.seed(made_of(found));
             }
         }
         self.happened(What::Changed(format!("{file} {what}")));

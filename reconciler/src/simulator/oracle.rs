@@ -31,7 +31,7 @@ impl Port {
         let desired = self.world.desired(self.site, applied)?;
         let mut predicted = self.look(&desired, &[]);
         predict(&mut predicted, step);
-        let calm = self.school().borrow().faults.is_empty() && self.world.nobody_works_late();
+        let calm = self.school().borrow().faults.is_empty();
         Some(Foretold {
             predicted,
             desired,

@@ -62,10 +62,11 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
     };
     for hold in ended.last.iter().flat_map(|(_, plan)| &plan.holds) {
         let item = title::held(hold, clock);
-        port.happened(What::Waits(
-            hold.gate.clone(),
-            format!("{}: {}", item.object, item.what),
-        ));
+        port.happened(What::Waits {
+            gate: hold.gate.clone(),
+            what: format!("{}: {}", item.object, item.what),
+            why: item.notes.first().cloned().unwrap_or_default(),
+        });
     }
     let teller = Teller {
         server: port.world.sites[port.site].name.as_str(),

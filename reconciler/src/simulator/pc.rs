@@ -17,10 +17,32 @@ pub struct Pc {
     pub phase: Phase,
     /// Whether it is on because the reconciler woke it.
     pub woken: bool,
-    /// What its partitions hold, and since when.
-    pub holds: BTreeMap<ImageName, (Contents, Moment)>,
+    /// What its partitions hold.
+    pub holds: BTreeMap<ImageName, Held>,
     /// Its `<host>_image.status` on the server.
     pub report: Option<HostReport>,
+}
+
+/// What a partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The state of its image.
+    pub contents: Contents,
+    /// Since when it is this state and no other.
+    pub since: Moment,
+    /// When it was last put back to it.
+    pub restored: Moment,
+}
+
+/// Who sits at a PC whose operating system is up, as far as it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Usage {
+    /// Nobody: it was left running.
+    Nobody,
+    /// Somebody.
+    Somebody,
+    /// Its answer cannot be read.
+    Unreadable,
 }
 
 /// What a PC does.
@@ -33,6 +55,8 @@ pub enum Phase {
     Booting(Moment),
     /// LINBO waits for commands.
     Linbo,
+    /// Its operating system is up.
+    Up(Usage),
     /// LINBO syncs, and switches it off at the end.
     Syncing {
         /// The end.
@@ -91,7 +115,15 @@ impl Pc {
                 }
                 if *end == End::Restored {
                     for (image, contents) in reads {
-                        self.holds.insert(image.clone(), (*contents, *ends));
+                        let restored = *ends;
+                        let before = self.holds.get(image);
+                        let before = before.filter(|held| held.contents == *contents);
+                        let held = Held {
+                            contents: *contents,
+                            since: before.map_or(restored, |held| held.since),
+                            restored,
+                        };
+                        self.holds.insert(image.clone(), held);
                     }
                 }
                 self.phase = Phase::Off;
@@ -101,12 +133,34 @@ impl Pc {
         }
     }
 
+    /// Somebody comes to it, or it is left running. Nobody works in LINBO.
+    pub fn begin_use(&mut self, usage: Usage) {
+        if matches!(self.phase, Phase::Off | Phase::Up(_)) {
+            self.phase = Phase::Up(usage);
+        }
+    }
+
+    /// That is over, and it is switched off.
+    pub fn end_use(&mut self, usage: Usage) {
+        if self.phase == Phase::Up(usage) {
+            self.phase = Phase::Off;
+        }
+    }
+
+    /// The report in which it says that it applied a state of an image.
+    #[must_use]
+    pub fn says(&self, image: &ImageName, contents: Contents) -> Option<&HostReport> {
+        let (file, stamp) = word::expected(image, contents)?;
+        let report = self.report.as_ref()?;
+        (report.file == file && report.stamp == Some(stamp)).then_some(report)
+    }
+
     /// Whether it draws current.
     #[must_use]
     pub fn is_on(&self, now: Moment) -> bool {
         match self.phase {
             Phase::Off => false,
-            Phase::Booting(_) | Phase::Linbo => true,
+            Phase::Booting(_) | Phase::Linbo | Phase::Up(_) => true,
             Phase::Syncing { ends, .. } => now < ends,
         }
     }

@@ -1,9 +1,10 @@
 //! The simulated implementations of the port: one school's server as the production loop sees it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
@@ -18,8 +19,9 @@ use super::truth::School;
 use super::world::World;
 use crate::engine::Event as Told;
 use crate::planning::journal::lines::Contents;
+use crate::planning::suspension::Suspensions;
 use crate::planning::{
-    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, Torrent, preview,
+    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, preview,
 };
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
@@ -123,6 +125,7 @@ impl Senses for Port {
             .await;
         let (number, problems) = self.look_at_remote();
         let desired = number.and_then(|number| self.world.desired(self.site, number));
+        let desired = desired.map(|desired| self.misread(desired));
         let commit = number.map(|number| self.world.remote.borrow().line(number));
         Target {
             desired,
@@ -155,6 +158,23 @@ impl Senses for Port {
 }
 
 impl Port {
+    /// What is read of a commit.
+    fn misread(&self, desired: Arc<Desired>) -> Arc<Desired> {
+        let mut desired = desired;
+        if self.has(Bug::ForgetsExams) {
+            Arc::make_mut(&mut desired).exams.clear();
+        }
+        if self.has(Bug::ForgetsSuspensions) {
+            let desired = Arc::make_mut(&mut desired);
+            desired.suspended = Suspensions::default();
+            for room in desired.rooms.values_mut() {
+                room.suspended = None;
+                room.suspended_hosts.clear();
+            }
+        }
+        desired
+    }
+
     /// Leaves what a power cut left of a record's line, as the production reader finds it.
     fn tear(&self, school: &mut School, record: &Record) {
         let Ok(line) = serde_json::to_vec(record) else {
@@ -266,19 +286,21 @@ impl Port {
             let is_idle = match pc.phase {
                 Phase::Linbo => true,
                 Phase::Booting(answers) => answers <= now,
-                Phase::Off | Phase::Syncing { .. } => false,
+                Phase::Off | Phase::Syncing { .. } | Phase::Up(_) => false,
             };
             pc.woken && is_idle && !ours(host)
         });
-        let left_on = left_on.map(|(host, _)| host.clone()).collect();
-        let seeded = school.disk.live.iter().flat_map(|(image, live)| {
-            let seen = live.seen();
-            let files = seen
-                .files(image)
-                .filter(|(_, file)| file.torrent == Torrent::Current);
-            files.map(|(file, _)| file).collect::<Vec<_>>()
-        });
-        let seeded: BTreeSet<_> = seeded.collect();
+        let left_on = || left_on.map(|(host, _)| host.clone()).collect();
+        let seeded = || {
+            let live = school.disk.live.iter();
+            live.flat_map(|(image, live)| live.seeded(image)).collect()
+        };
+        let onboot = || {
+            let waits = school.onboot();
+            waits
+                .map(|(host, says)| (host.clone(), says.to_owned()))
+                .collect()
+        };
         let unseen = blind(Sense::Reports);
         if unseen.is_some() || self.has(Bug::ForgetsHosts) {
             let hosts = reports.keys().cloned();
@@ -293,13 +315,29 @@ impl Port {
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
             reports,
             busy: probe(blind(Sense::Busy), busy),
-            orders: Probe::Seen(self.orders(now)),
-            left_on: Probe::Seen(left_on),
-            onboot: Probe::Seen(BTreeMap::new()),
-            seeded: Probe::Seen(seeded),
+            orders: probe(blind(Sense::Orders), || school.disk.orders.clone()),
+            left_on: probe(blind(Sense::LeftOn), left_on),
+            onboot: probe(blind(Sense::Onboot), onboot),
+            seeded: probe(blind(Sense::Seeding), seeded),
             journal: school.disk.journal.clone(),
             running: running.to_vec(),
         };
+        if self.has(Bug::ForgetsOrders) {
+            observed.orders = Probe::Seen(Orders::default());
+        }
+        if self.has(Bug::NeverStops)
+            && let Probe::Seen(orders) = &mut observed.orders
+        {
+            orders.resume(Subject::Server, observed.at);
+        }
+        if self.has(Bug::OpensAllWaves) {
+            for live in observed.live.values_mut() {
+                if let Probe::Seen(live) = live {
+                    let files = live.base.iter_mut().chain(&mut live.diff);
+                    files.for_each(|file| file.record = None);
+                }
+            }
+        }
         if self.has(Bug::Restless) {
             for files in observed.classes.values_mut() {
                 if let Probe::Seen(files) = files {
@@ -308,16 +346,6 @@ impl Port {
             }
         }
         observed
-    }
-
-    /// When the faults are over, somebody looks after what stands still.
-    fn orders(&self, now: Moment) -> Orders {
-        let mut orders = Orders::default();
-        let resolved = self.world.quiet_from;
-        if now >= resolved {
-            orders.resume(Subject::Server, resolved.timestamp());
-        }
-        orders
     }
 }
 

@@ -5,8 +5,10 @@
 //! The checks look at the truth and at events, never at observations or plans (but for the third, which
 //! is about plans). A window is looked up minute by minute here, not by the search that the planner has.
 
+mod hosts;
 mod news;
 mod safety;
+mod waves;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +85,10 @@ struct Book {
     classes: BTreeSet<ClassName>,
     /// What an image held before it was activated anew.
     before: BTreeMap<ImageName, Contents>,
+    /// From when on a host may be taken from whoever works at it.
+    forced_from: BTreeMap<HostName, Timestamp>,
     commit: Option<usize>,
+    rollouts: waves::Rollouts,
     news: news::News,
 }
 
@@ -131,19 +136,29 @@ impl Promises {
             What::Began(step) => {
                 found.extend(work::needless(step, scene, book));
                 found.extend(work::out_of_window(step, scene));
+                found.extend(hosts::untouchable(step, scene, book));
+                found.extend(waves::too_early(step, scene, book));
+                book.rollouts.begun(step);
+                book.news.begun(step);
                 safety::remember(step, scene, book);
             }
             What::Finished(step, result) => {
                 book.news.finished(step, result, scene);
+                book.rollouts.finished(step, result, scene);
                 found.extend(work::overrun(step, scene));
                 found.extend(safety::failed_activation(step, result, scene, book));
             }
             What::Host(host, outcome) => {
                 book.news.host(host, outcome, scene);
+                book.rollouts.heard(host, outcome, scene);
                 work::learn(host, outcome, scene, book);
                 found.extend(work::believed(host, outcome, scene, book));
             }
             What::Woke(host) => found.extend(work::power(host, scene, book)),
+            What::Restarted(host, usage) => {
+                found.extend(hosts::taken(host, *usage, scene, book));
+                found.extend(work::power(host, scene, book));
+            }
             What::Moving => found.extend(work::uplink(scene)),
             What::Reads(host, images) => {
                 found.extend(safety::foreign_image(host, images, scene));
@@ -154,7 +169,7 @@ impl Promises {
             What::Commit(number) => found.extend(safety::not_a_descendant(*number, scene, book)),
             What::Ran(words) => found.extend(safety::shell(words)),
             What::Pass => book.news.begin(),
-            What::Waits(_, text) => book.news.waits(text),
+            What::Waits { what, .. } => book.news.waits(what),
             What::Letter(letter) => found.extend(news::letter(letter, book)),
             What::NoLetter => book.news.not_sent(),
             What::Killed => book.news.killed(),

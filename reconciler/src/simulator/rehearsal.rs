@@ -57,13 +57,19 @@ pub fn rehearse(fleet: &Fleet, options: &Options) -> Rehearsal {
     let mut script = Script::new(fleet, options.hosts_per_room, options.seed, from, until);
     script.start = options.start;
     script.quiet_from = until;
-    for (site, rooms) in script.schools.values().enumerate() {
+    for (site, (name, rooms)) in script.schools.iter().enumerate() {
         let hosts: Vec<_> = rooms.values().flatten().cloned().collect();
+        let images = fleet.schools.get(name).map(|school| &school.images);
+        let versions = images.into_iter().flatten();
+        let versions: Vec<_> = versions
+            .map(|(image, wanted)| (image.clone(), wanted.version.clone()))
+            .collect();
         script.faults.extend(fault::draw(
             options.faults,
             options.seed,
             site,
             &hosts,
+            &versions,
             from,
             until,
         ));
@@ -233,7 +239,12 @@ impl Rehearsal {
     fn late(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut late = BTreeSet::new();
         for event in &self.account.events {
-            if let (Some(site), What::Waits(gate, text)) = (event.site, &event.what)
+            if let (
+                Some(site),
+                What::Waits {
+                    gate, what: text, ..
+                },
+            ) = (event.site, &event.what)
                 && (gate.needs_a_person() || matches!(gate, Gate::TooLate { .. }))
             {
                 let why = match gate {

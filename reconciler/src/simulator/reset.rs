@@ -20,7 +20,7 @@ use crate::planning::{Action, Circuit};
 use crate::world::{Failure, Progress};
 
 /// How long the driver waits for LINBO to answer.
-const ANSWER: i64 = 8 * MINUTE;
+pub(super) const ANSWER: i64 = 8 * MINUTE;
 /// How long it waits for a sync to end.
 const LONGEST: i64 = 60 * MINUTE;
 /// How long it waits before it looks again whether a circuit bears one more.
@@ -54,17 +54,30 @@ impl Port {
             hosts,
             images,
             circuits,
+            force_from,
             ..
         } = action
         else {
             return Ok(());
         };
-        let mut waiting: VecDeque<&Wake> = hosts.iter().collect();
+        let mut waiting: VecDeque<&Wake> = VecDeque::new();
+        for wake in hosts {
+            match self.in_use(&wake.host, *force_from) {
+                Some(outcome) => self.tell_of(&wake.host, outcome, tell),
+                None => waiting.push_back(wake),
+            }
+        }
         let mut queue: BinaryHeap<Reverse<(Moment, usize, Next)>> = BinaryHeap::new();
         let mut asleep: Vec<&HostName> = Vec::new();
         loop {
             let now = self.true_now();
             while let Some(wake) = waiting.front().copied() {
+                // Somebody may have begun to work at it while it waited.
+                if let Some(outcome) = self.in_use(&wake.host, *force_from) {
+                    waiting.pop_front();
+                    self.tell_of(&wake.host, outcome, tell);
+                    continue;
+                }
                 if self.admit(&wake.host, circuits) > now {
                     break;
                 }
@@ -101,10 +114,14 @@ impl Port {
                     },
                     Next::Judge(began) => self.judge(host, began),
                 };
-                if !self.is(|kind| matches!(kind, Kind::Silent)) {
-                    tell(Progress::Host(host.clone(), outcome));
-                }
+                self.tell_of(host, outcome, tell);
             }
+        }
+    }
+
+    fn tell_of(&self, host: &HostName, outcome: HostOutcome, tell: &mut dyn FnMut(Progress)) {
+        if !self.is(|kind| matches!(kind, Kind::Silent)) {
+            tell(Progress::Host(host.clone(), outcome));
         }
     }
 
@@ -166,33 +183,11 @@ impl Port {
         }
     }
 
-    fn wake(&self, host: &HostName) {
-        let now = self.true_now();
-        let deaf = self.is(|kind| matches!(kind, Kind::DeadWake(dead) if dead == host));
-        let used = self.world.is_used(self.site, host);
-        let boot = self
-            .luck(host.as_str(), now)
-            .between(70 * SECOND, 4 * MINUTE);
-        let mut woken = false;
-        if let Some(pc) = self.school().borrow_mut().pcs.get_mut(host)
-            && pc.phase == Phase::Off
-            && !deaf
-            && !used
-        {
-            pc.phase = Phase::Booting(now + boot);
-            pc.woken = true;
-            woken = true;
-        }
-        if woken {
-            self.happened(What::Woke(host.clone()));
-        }
-    }
-
     /// When it is worth asking a host that was just woken.
     fn answers(&self, host: &HostName) -> Moment {
         let now = self.true_now();
         match self.school().borrow().pcs.get(host).map(|pc| &pc.phase) {
-            Some(Phase::Booting(answers)) => *answers,
+            Some(Phase::Booting(answers)) => (*answers).min(now + ANSWER),
             Some(Phase::Linbo) => now + SECOND,
             _ => now + ANSWER,
         }
@@ -221,7 +216,8 @@ impl Port {
                 .collect()
         };
         let mut luck = self.luck(host.as_str(), now).part(1);
-        let end = if self.is(|kind| matches!(kind, Kind::SyncFails(bad) if bad == host)) {
+        let fails = self.is(|kind| matches!(kind, Kind::SyncFails(bad) if bad == host));
+        let end = if fails || self.is_spoiled(host, &reads) {
             End::Failed
         } else if self.is(|kind| matches!(kind, Kind::Flaps(bad) if bad == host)) {
             End::Died
@@ -243,7 +239,7 @@ impl Port {
         let cached = reads.iter().all(|(image, contents)| {
             pc.holds
                 .get(image)
-                .is_some_and(|(held, _)| held == contents)
+                .is_some_and(|held| held.contents == *contents)
         });
         let each = if cached {
             luck.between(3 * MINUTE, 8 * MINUTE)

@@ -14,6 +14,7 @@ use super::time::{MINUTE, Moment};
 use crate::config::Driver;
 use crate::linbo::devices::Devices;
 use crate::manifest::{Manifest, ManifestFile};
+use crate::planning::Subject;
 
 /// A world before it begins. The same script always gives the same run.
 #[derive(Debug, Clone)]
@@ -38,10 +39,9 @@ pub struct Script {
     pub start: Start,
     /// Between two looks while something runs, in milliseconds.
     pub tick: i64,
-    /// From here to the end nothing goes wrong and nobody works late, so that all must come right.
+    /// From here to the end nothing goes wrong and nobody works late, so that all must come right. If that
+    /// is before the end, people look then after all that stands still.
     pub quiet_from: Moment,
-    /// Whether people use PCs in lessons, and now and then in the evening.
-    pub people: bool,
     /// How hosts are told what to do, and so what is left behind of it.
     pub driver: Driver,
     /// A fault of the reconciler, made on purpose.
@@ -68,6 +68,14 @@ pub enum Turn {
     Edit(usize, ClassName, Edit),
     /// A torrent is lost at a school.
     TorrentLost(usize, ImageName),
+    /// What seeds an image at a school dies.
+    SeederDied(usize, ImageName),
+    /// Somebody orders that something at a school is left alone, until a moment or until further notice.
+    Suspend(usize, Subject, Option<Moment>),
+    /// Somebody ends that at a school, and declares its troubles to be resolved.
+    Resume(usize, Subject),
+    /// Somebody ends all that was ordered to be left alone at a school, and declares all troubles to be resolved.
+    Resolve(usize),
     /// The school's server is saved.
     Backup(usize),
     /// The school's server is put back to what was saved last.
@@ -97,6 +105,10 @@ impl Turn {
             Self::Merge(_) => None,
             Self::Edit(site, ..)
             | Self::TorrentLost(site, _)
+            | Self::SeederDied(site, _)
+            | Self::Suspend(site, ..)
+            | Self::Resume(site, _)
+            | Self::Resolve(site)
             | Self::Backup(site)
             | Self::Restore(site)
             | Self::Pass(site)
@@ -111,6 +123,10 @@ impl Turn {
             Self::Merge(_) => self,
             Self::Edit(_, class, edit) => Self::Edit(site, class, edit),
             Self::TorrentLost(_, image) => Self::TorrentLost(site, image),
+            Self::SeederDied(_, image) => Self::SeederDied(site, image),
+            Self::Suspend(_, what, until) => Self::Suspend(site, what, until),
+            Self::Resume(_, what) => Self::Resume(site, what),
+            Self::Resolve(_) => Self::Resolve(site),
             Self::Backup(_) => Self::Backup(site),
             Self::Restore(_) => Self::Restore(site),
             Self::Pass(_) => Self::Pass(site),
@@ -163,7 +179,6 @@ impl Script {
             start: Start::Empty,
             tick: 5 * MINUTE,
             quiet_from: from,
-            people: false,
             driver: Driver::Wrapper,
             bug: None,
             keep_all: true,

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
-use schema::name::{ClassName, HostName, ImageName, RoomName, SchoolName};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName};
+use schema::text::ImageStamp;
 
 use super::fault::{Kind, Sense};
 use super::pc::Pc;
 use super::time::Moment;
+use super::word;
 use crate::linbo::devices::Devices;
+use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
 use crate::manifest::Manifest;
 use crate::planning::{
-    ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Probe, Store, Torrent,
+    ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Orders, Probe, Store, Torrent,
 };
 
 /// One school: its server and its PCs.
@@ -56,6 +59,8 @@ pub struct Disk {
     pub journal: Journal,
     /// The commit applied last, by its number in the history; the journal says so.
     pub applied: Option<usize>,
+    /// What people ordered on the server.
+    pub orders: Orders,
 }
 
 /// The files of one hardware class.
@@ -122,6 +127,14 @@ impl Live {
         (content(&self.base), content(&self.diff))
     }
 
+    /// The names of its files that are seeded.
+    pub fn seeded(&self, image: &ImageName) -> Vec<FileName> {
+        let seen = self.seen();
+        let files = seen.files(image).zip(self.base.iter().chain(&self.diff));
+        let seeded = files.filter(|(_, file)| file.is_seeded());
+        seeded.map(|((name, _), _)| name).collect()
+    }
+
     /// What one sees of it.
     #[must_use]
     pub fn seen(&self) -> LiveImage {
@@ -145,9 +158,45 @@ pub struct File {
     pub backing: Option<Digest>,
     /// The content that its torrent was made of.
     pub torrent: Option<Digest>,
+    /// Whether a process seeds it.
+    pub seeded: bool,
+    /// The state in its `.info`.
+    stamp: Option<ImageStamp>,
 }
 
 impl File {
+    /// A file without a torrent.
+    #[must_use]
+    pub fn new(size: u64, content: Digest, backing: Option<Digest>) -> Self {
+        Self {
+            size,
+            content,
+            backing,
+            torrent: None,
+            seeded: false,
+            stamp: word::stamp(content),
+        }
+    }
+
+    /// The same, seeded.
+    #[must_use]
+    pub const fn seeding(mut self) -> Self {
+        self.seed(Some(self.content));
+        self
+    }
+
+    /// From now on its torrent is of this content, and seeded; none ends that.
+    pub const fn seed(&mut self, content: Option<Digest>) {
+        self.torrent = content;
+        self.seeded = content.is_some();
+    }
+
+    /// Whether clients can load it from each other and from the server.
+    #[must_use]
+    pub fn is_seeded(&self) -> bool {
+        self.seeded && self.torrent == Some(self.content)
+    }
+
     fn seen(&self) -> ImageFile {
         let torrent = match self.torrent {
             None => Torrent::Missing,
@@ -158,7 +207,10 @@ impl File {
             size: self.size,
             sha256: Some(self.content),
             written: jiff::Timestamp::UNIX_EPOCH,
-            record: None,
+            record: Some(ImageRecord {
+                timestamp: self.stamp.clone(),
+                ..ImageRecord::default()
+            }),
             torrent,
         }
     }
@@ -253,6 +305,14 @@ impl School {
         Arc::clone(&read.seen)
     }
 
+    /// The commands of others that wait for hosts, as they stand in their files.
+    pub fn onboot(&self) -> impl Iterator<Item = (&HostName, &str)> {
+        self.faults.values().filter_map(|kind| match kind {
+            Kind::Onboot(host) => Some((host, "format:1,new:1")),
+            _ => None,
+        })
+    }
+
     /// Lets all PCs come to where they are by now.
     pub fn settle(&mut self, now: Moment) {
         for pc in self.pcs.values_mut() {
@@ -297,7 +357,7 @@ impl School {
                 wanting.push(format!("{image} is not {version}"));
             }
             for file in live.base.iter().chain(&live.diff) {
-                if file.torrent != Some(file.content) {
+                if !file.is_seeded() {
                     wanting.push(format!("{image} is not seeded"));
                 }
             }

@@ -46,7 +46,7 @@ pub(super) fn expected(
 }
 
 /// A timestamp that belongs to a content.
-fn stamp(content: Digest) -> Option<ImageStamp> {
+pub(super) fn stamp(content: Digest) -> Option<ImageStamp> {
     let number = content
         .hex()
         .bytes()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use schema::digest::Digest;
-use schema::name::{HostName, SchoolName};
+use schema::name::{ImageName, SchoolName, VersionName};
 
 use super::account::Account;
 use super::bug::Bug;
@@ -21,8 +21,8 @@ use super::remote::Remote;
 use super::reset::Load;
 use super::rest::{Rest, wake};
 use super::script::{Script, Turn};
-use super::time::{DAY, Due, MINUTE, Moment, Time};
-use super::truth::{Disk, School};
+use super::time::{Due, MINUTE, Moment, Time};
+use super::truth::{Contents, Disk, School};
 use super::uplink::Uplink;
 use crate::config::Driver;
 use crate::manifest::Manifest;
@@ -31,7 +31,9 @@ use crate::planning::{Circuit, Desired, Plan, Server, Step};
 /// The grid of the timer that starts passes.
 const TIMER: i64 = 5 * MINUTE;
 
-type Pass = Pin<Box<dyn Future<Output = Moment>>>;
+/// The passes that run, by the places of their schools.
+pub(super) type Passes = [Option<Pass>];
+pub(super) type Pass = Pin<Box<dyn Future<Output = Moment>>>;
 
 /// One school and its server, with what the simulator has to know of it.
 pub(super) struct Site {
@@ -46,11 +48,11 @@ pub(super) struct Site {
     /// Whether the pass was asked to end.
     pub(super) stop: Cell<bool>,
     /// When it looks next.
-    next: Cell<Option<Moment>>,
+    pub(super) next: Cell<Option<Moment>>,
     /// How often something befell the school or people did something there.
     changes: Cell<u64>,
     pub(super) rest: Rest,
-    saved: RefCell<Option<Disk>>,
+    pub(super) saved: RefCell<Option<Disk>>,
     /// What hangs on each circuit.
     pub(super) loads: RefCell<BTreeMap<Circuit, Load>>,
     desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
@@ -64,7 +66,6 @@ pub(super) struct World {
     pub(super) bug: Option<Bug>,
     pub(super) tick: i64,
     pub(super) driver: Driver,
-    people: bool,
     pub(super) quiet_from: Moment,
     pub(super) time: Rc<Time>,
     pub(super) sites: Vec<Site>,
@@ -116,6 +117,10 @@ impl World {
                 .enumerate()
                 .map(|(number, commit)| (commit.at, Turn::Merge(number))),
         );
+        if script.quiet_from < script.until {
+            let sites = 0..script.schools.len();
+            turns.extend(sites.map(|site| (script.quiet_from, Turn::Resolve(site))));
+        }
         turns.sort();
         let promises = Promises::new(sites.len());
         Rc::new(Self {
@@ -123,7 +128,6 @@ impl World {
             bug: script.bug,
             tick: script.tick,
             driver: script.driver,
-            people: script.people,
             quiet_from: script.quiet_from,
             time: Rc::new(Time::new(script.from)),
             sites,
@@ -174,7 +178,7 @@ impl World {
         }
     }
 
-    fn look(self: &Rc<Self>, site: usize, passes: &mut [Option<Pass>]) {
+    pub(super) fn look(self: &Rc<Self>, site: usize, passes: &mut Passes) {
         let now = self.time.now();
         let here = &self.sites[site];
         if here.next.get().is_none_or(|next| next > now) || passes[site].is_some() {
@@ -195,7 +199,7 @@ impl World {
         self.go_on(site, passes);
     }
 
-    fn go_on(self: &Rc<Self>, site: usize, passes: &mut [Option<Pass>]) {
+    pub(super) fn go_on(self: &Rc<Self>, site: usize, passes: &mut Passes) {
         let here = &self.sites[site];
         let Some(pass) = &mut passes[site] else {
             return;
@@ -217,7 +221,7 @@ impl World {
         }
     }
 
-    fn kill(&self, site: usize, passes: &mut [Option<Pass>]) {
+    pub(super) fn kill(&self, site: usize, passes: &mut Passes) {
         let here = &self.sites[site];
         here.dying.set(false);
         here.crash.set(None);
@@ -246,7 +250,7 @@ impl World {
         }
     }
 
-    fn turn(self: &Rc<Self>, number: usize, passes: &mut [Option<Pass>]) {
+    fn turn(self: &Rc<Self>, number: usize, passes: &mut Passes) {
         if let Some((_, turn)) = self.turns.get(number) {
             return self.people_do(turn, passes);
         }
@@ -271,101 +275,21 @@ impl World {
             } else {
                 format!("over: {}", fault.kind)
             };
-            match fault.kind {
-                Kind::Crash { after } if begins => here.crash.set(Some(after)),
+            match &fault.kind {
+                Kind::Crash { after } if begins => here.crash.set(Some(*after)),
                 Kind::Crash { .. } => here.crash.set(None),
                 Kind::Reboot if begins => {
                     self.happened(Some(site), What::Befell(text));
                     self.kill(site, passes);
                 }
+                Kind::Runs(host, usage) => {
+                    self.people_come_and_go(site, host, *usage, begins);
+                    continue;
+                }
                 _ => self.happened(Some(site), What::Befell(text)),
             }
             self.uplink.slow(&self.time, site, self.line(site));
             self.poke(site, self.time.now());
-        }
-    }
-
-    fn people_do(self: &Rc<Self>, turn: &Turn, passes: &mut [Option<Pass>]) {
-        match turn {
-            Turn::Merge(number) => {
-                let text = {
-                    let mut remote = self.remote.borrow_mut();
-                    let forced = remote
-                        .head
-                        .is_some_and(|head| !remote.builds_on(*number, head));
-                    remote.head = Some(*number);
-                    let verb = if forced {
-                        "the branch is forced to"
-                    } else {
-                        "merged:"
-                    };
-                    format!(
-                        "{verb} commit {} ({})",
-                        number + 1,
-                        remote.line(*number).subject
-                    )
-                };
-                self.happened(None, What::Befell(text));
-                (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
-            }
-            Turn::Backup(site) => {
-                let here = &self.sites[*site];
-                *here.saved.borrow_mut() = Some(here.school.borrow().disk.clone());
-                self.happened(Some(*site), What::Befell("the server is saved".to_owned()));
-            }
-            Turn::Restore(site) => {
-                let here = &self.sites[*site];
-                self.kill(*site, passes);
-                let saved = here.saved.borrow().clone();
-                if let Some(saved) = saved {
-                    here.school.borrow_mut().disk = saved;
-                    self.promises.borrow_mut().restored(*site);
-                    self.happened(
-                        Some(*site),
-                        What::Befell("the server is put back to what was saved".to_owned()),
-                    );
-                    self.poke(*site, self.time.now());
-                }
-            }
-            Turn::Edit(site, class, edit) => {
-                let text =
-                    super::begin::edit(&mut self.sites[*site].school.borrow_mut(), class, *edit);
-                self.promises.borrow_mut().touched(*site);
-                self.happened(Some(*site), What::Befell(text));
-                self.poke(*site, self.time.now());
-            }
-            Turn::TorrentLost(site, image) => {
-                if let Some(live) = self.sites[*site]
-                    .school
-                    .borrow_mut()
-                    .disk
-                    .live
-                    .get_mut(image)
-                {
-                    live.base.iter_mut().for_each(|file| file.torrent = None);
-                }
-                self.happened(
-                    Some(*site),
-                    What::Befell(format!("the torrent of {image} is lost")),
-                );
-                self.poke(*site, self.time.now());
-            }
-            Turn::Stop(site) => {
-                if passes[*site].is_some() {
-                    let text = "reconcile is asked to end".to_owned();
-                    self.happened(Some(*site), What::Befell(text));
-                    self.sites[*site].stop.set(true);
-                    self.go_on(*site, passes);
-                    self.poke(*site, self.time.now() + 1);
-                }
-            }
-            Turn::Pass(site) if passes[*site].is_some() => {
-                self.happened(Some(*site), What::Refused);
-            }
-            Turn::Pass(site) => {
-                self.sites[*site].next.set(Some(self.time.now()));
-                self.look(*site, passes);
-            }
         }
     }
 
@@ -384,6 +308,15 @@ impl World {
         self.sites[site].changes.get()
     }
 
+    /// What the files of a version of an image hold.
+    pub(super) fn contents_of(&self, image: &ImageName, version: &VersionName) -> Option<Contents> {
+        let mut published = self.published.values();
+        let found = published
+            .find(|manifest| manifest.image() == image && manifest.version() == version)?;
+        let diff = found.diff().map(|file| file.sha256);
+        Some((Some(found.base().sha256), diff))
+    }
+
     /// How long something takes.
     pub(super) fn latency(&self, site: usize, what: &str, low: i64, high: i64) -> i64 {
         let now = self.time.now().0.unsigned_abs();
@@ -391,25 +324,6 @@ impl World {
             .part(site as u64)
             .part(now)
             .between(low, high)
-    }
-
-    pub(super) fn nobody_works_late(&self) -> bool {
-        !self.people || self.time.now() >= self.quiet_from
-    }
-
-    /// Whether somebody sits at a PC now, or left it running.
-    pub(super) fn is_used(&self, site: usize, host: &HostName) -> bool {
-        if self.nobody_works_late() {
-            return false;
-        }
-        let now = self.time.now();
-        let day = u64::try_from(now.0 / DAY).unwrap_or(0);
-        let mut chance = Chance::of(self.seed, host.as_str())
-            .part(site as u64)
-            .part(day)
-            .part(77);
-        // One in a hundred works late.
-        chance.happens(10) && now.0 % DAY < 19 * 60 * MINUTE
     }
 
     /// What a school's server is to make true by a commit.
@@ -438,6 +352,7 @@ impl World {
                     here.changes.set(here.changes.get() + 1);
                     self.stir(site);
                 }
+                What::People(_) => here.changes.set(here.changes.get() + 1),
                 What::Finished(..) => here.rest.ended(),
                 _ => {}
             }

@@ -6,8 +6,10 @@ use harness::worlds::{
 use jiff::SignedDuration;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, plan, predict};
-use schema::fleet::{ResetCommand, RoomHosts};
+use reconciler::planning::{
+    Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, Suspended, plan, predict,
+};
+use schema::fleet::{Exam, ExamRooms, ResetCommand, RoomHosts};
 
 pub(super) const MONDAY: &str = "2026-11-23T18:30";
 
@@ -193,8 +195,31 @@ fn hosts_that_were_left_on_are_switched_off_unless_they_are_reset_anyway() {
     // Its window is closed: the next reset is days away.
     world.observed.at = at("2026-11-24T01:00");
     assert_eq!(steps(&world), ["switch-off/r101-pc01,r101-pc02"]);
+    let nothing = [""; 0];
+    let mut in_an_exam = world.clone();
+    in_an_exam.desired.exams = vec![Exam {
+        dates: jiff::civil::date(2026, 11, 24).into(),
+        rooms: ExamRooms::All,
+    }];
+    assert_eq!(steps(&in_an_exam), nothing);
+    let mut suspended = world.clone();
+    if let Probe::Seen(orders) = &mut suspended.observed.orders {
+        let (reason, by) = ("furniture".to_owned(), "root".to_owned());
+        let (since, until) = (at("2026-11-23T12:00"), None);
+        let host = "host r101-pc01".parse().unwrap();
+        orders.suspend(
+            host,
+            Suspended {
+                since,
+                reason,
+                by,
+                until,
+            },
+        );
+    }
+    assert_eq!(steps(&suspended), ["switch-off/r101-pc02"]);
     world.desired.windows.lessons = windows(&["daily 00:30–02:00"]);
-    assert_eq!(steps(&world), [""; 0]);
+    assert_eq!(steps(&world), nothing);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::planning::action::{Action, Reason, Step};
 use crate::planning::desired::Desired;
 use crate::planning::gates::Gate;
 use crate::planning::observed::Observed;
+use crate::planning::orders::Subject;
 use crate::planning::plan::{Drafts, Plan};
+use crate::planning::suspension;
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     let Some(left_on) = observed.left_on.seen() else {
@@ -21,10 +23,29 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         return;
     }
     let needed = needed(drafts.so_far(), observed);
-    let hosts: Vec<HostName> = left_on.difference(&needed).cloned().collect();
+    let hosts = left_on.difference(&needed);
+    let hosts = hosts.filter(|host| may_be_touched(host, desired, observed));
+    let hosts: Vec<HostName> = hosts.cloned().collect();
     if !hosts.is_empty() {
         drafts.step(Step::new(Action::SwitchOff { hosts }, Reason::LeftOn));
     }
+}
+
+/// Whether nobody needs the room of a host, nor wants it or the host to be left alone.
+fn may_be_touched(host: &HostName, desired: &Desired, observed: &Observed) -> bool {
+    let Some(devices) = observed.devices.seen() else {
+        return false;
+    };
+    let room = devices.get(host).map(|device| &device.room);
+    let Some((name, room)) = room.and_then(|name| desired.rooms.get_key_value(name)) else {
+        return true;
+    };
+    let lessons = room.windows.lessons(&desired.windows);
+    let today = observed.at.to_zoned(desired.zone.clone()).date();
+    let is_needed = lessons.is_open(observed.at, &desired.zone)
+        || desired.exams.iter().any(|exam| exam.holds(name, today));
+    let mut subjects = [Subject::Room(name.clone()), Subject::Host(host.clone())].into_iter();
+    !is_needed && subjects.all(|what| suspension::check(desired, observed, &what).is_ok())
 }
 
 /// Hosts that are being reset or soon will be: they are switched off at the end of that.

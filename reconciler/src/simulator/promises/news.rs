@@ -43,6 +43,11 @@ impl News {
         }
     }
 
+    /// Whether the journal was put back to an older one.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     pub(super) fn begin(&mut self) {
         self.failed.clear();
         self.announcing.clear();
@@ -70,6 +75,15 @@ impl News {
             StepResult::Failed { .. } => self.failed.insert(step.id.clone(), words(&step.action)),
             StepResult::Done | StepResult::Paused => self.failed.remove(&step.id),
         };
+    }
+
+    /// A host that is tried again has failed when that has.
+    pub(super) fn begun(&mut self, step: &Step) {
+        if let Action::ResetRoom { hosts, .. } = &step.action {
+            for wake in hosts {
+                self.hosts.remove(&wake.host);
+            }
+        }
     }
 
     pub(super) fn host(&mut self, host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>) {

@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
 use schema::schedule::{Window, Windows};
 
+use super::waves::Rollout;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Step};
 use crate::simulator::time::Moment;
+use crate::simulator::truth::File;
 
 /// Promises 1 and 2: nothing is done to what is right already, and no host is reset that is known to be fresh.
 pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
@@ -56,9 +58,7 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
             } else {
                 &live.base
             };
-            found
-                .as_ref()
-                .is_some_and(|file| file.torrent == Some(file.content))
+            found.as_ref().is_some_and(File::is_seeded)
         }),
         Action::SwitchOff { hosts } => hosts.is_empty(),
         Action::ResetRoom { due, hosts, .. } => {
@@ -119,7 +119,7 @@ pub(super) fn believed(
         images.iter().all(|image| {
             holds
                 .and_then(|holds| holds.get(image))
-                .is_some_and(|(_, since)| *since >= at)
+                .is_some_and(|held| held.restored >= at)
         })
     });
     if restored {
@@ -157,9 +157,11 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
         Action::Download { .. } => check(is_open(&windows.download, local), "outside its window"),
         Action::Seed { .. } => {}
         Action::SwitchOff { .. } => check(quiet, "within lessons"),
-        Action::ResetRoom { due, .. } => {
-            check(is_open(&windows.reset, local), "outside its window");
-            check(quiet, "within lessons");
+        Action::ResetRoom { due, room, .. } => {
+            let own = desired.rooms.get(room).map(|room| &room.windows);
+            let own = own.cloned().unwrap_or_default();
+            check(is_open(own.reset(windows), local), "outside its window");
+            check(!is_open(own.lessons(windows), local), "within lessons");
             let free = desired
                 .holidays
                 .iter()
@@ -288,7 +290,7 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> V
         return Vec::new();
     };
     let mut left = scene.school.wanting(desired, scene.published);
-    let (stale, all_due) = stale_hosts(scene, desired, quiet_from);
+    let (stale, all_due) = stale_hosts(scene, book, desired, quiet_from);
     left.extend(stale);
     if left.is_empty() {
         let told = book.news.told.iter().filter(|_| all_due);
@@ -301,11 +303,22 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> V
 }
 
 /// Hosts that are not fresh, and whether all rooms became due in the quiet time.
-fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> (Vec<String>, bool) {
+fn stale_hosts(
+    scene: &Scene<'_>,
+    book: &Book,
+    desired: &Desired,
+    quiet_from: Moment,
+) -> (Vec<String>, bool) {
     // What became due in the last hours may still be under way.
     let at = scene.clock() - SignedDuration::from_hours(12);
     let mut stale = Vec::new();
     let mut all_due = true;
+    // What a wave let come at last may still be under way, and wait for a window.
+    let long_ago = scene.clock() - SignedDuration::from_hours(60);
+    let images = scene.school.disk.live.keys();
+    let rollouts: Vec<_> = images
+        .filter_map(|image| Rollout::of(image, desired, scene, &book.rollouts, true))
+        .collect();
     for (name, room) in &desired.rooms {
         let due = room
             .reset
@@ -331,9 +344,13 @@ fn stale_hosts(scene: &Scene<'_>, desired: &Desired, quiet_from: Moment) -> (Vec
             let fresh = class.os.iter().all(|os| {
                 pc.holds
                     .get(&os.image)
-                    .is_some_and(|(_, since)| since.timestamp() >= due)
+                    .is_some_and(|held| held.restored.timestamp() >= due)
             });
-            if !fresh {
+            let mut rollouts = rollouts.iter();
+            let waits = rollouts.any(|rollout| rollout.holds_back(&device.host, long_ago));
+            if waits {
+                all_due = false;
+            } else if !fresh {
                 stale.push(format!("{} was not reset since {due}", device.host));
             }
         }

@@ -9,6 +9,7 @@ use super::Place;
 use crate::linbo::status::ImageEvent;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::desired::Desired;
+use crate::planning::journal::{Attempt, image_of};
 use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::rollout::{Progress, Standing, Turn, Wanted};
@@ -120,7 +121,14 @@ fn standing(
 ) -> Standing {
     let believed = observed.at + crate::planning::gates::SKEW;
     let journal = &observed.journal;
-    let last = journal.attempts(host).last();
+    // Where nothing was begun, nothing was changed.
+    let began = |attempt: &&Attempt| {
+        !matches!(
+            attempt.outcome,
+            HostOutcome::InUse { .. } | HostOutcome::Unreachable { .. }
+        )
+    };
+    let last = journal.attempts(host).iter().rfind(began);
     let runs = journal
         .runs(host, wanted.file)
         .filter(|runs| runs.stamp.as_ref() == Some(wanted.stamp));
@@ -128,13 +136,13 @@ fn standing(
     // What a host wrote itself counts when nothing newer is known of it.
     if let Some(Probe::Seen(Some(report))) = observed.reports.get(host)
         && report.event == ImageEvent::Applied
-        && report.file == *wanted.file
+        && image_of(&report.file) == image_of(wanted.file)
         && let Ok(at) = report.at.to_zoned(desired.zone.clone())
         && let at = at.timestamp()
         && at <= believed
         && last.is_none_or(|last| at > last.at)
     {
-        if report.stamp.as_ref() == Some(wanted.stamp) {
+        if report.file == *wanted.file && report.stamp.as_ref() == Some(wanted.stamp) {
             return Standing::Has(since.unwrap_or(at));
         }
     } else if let Some(since) = since {

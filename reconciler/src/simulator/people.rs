@@ -1,0 +1,169 @@
+//! What people do: merge commits, order that something is left alone, work at PCs, and what they do by hand.
+
+use std::rc::Rc;
+
+use schema::name::{HostName, ImageName};
+
+use super::event::What;
+use super::pc::Usage;
+use super::script::Turn;
+use super::time::Moment;
+use super::truth::File;
+use super::world::{Passes, World};
+use crate::planning::{Orders, Subject, Suspended};
+
+impl World {
+    pub(super) fn people_do(self: &Rc<Self>, turn: &Turn, passes: &mut Passes) {
+        let now = self.time.now();
+        match turn {
+            Turn::Merge(number) => {
+                let text = {
+                    let mut remote = self.remote.borrow_mut();
+                    let forced = remote
+                        .head
+                        .is_some_and(|head| !remote.builds_on(*number, head));
+                    remote.head = Some(*number);
+                    let verb = if forced {
+                        "the branch is forced to"
+                    } else {
+                        "merged:"
+                    };
+                    format!(
+                        "{verb} commit {} ({})",
+                        number + 1,
+                        remote.line(*number).subject
+                    )
+                };
+                self.happened(None, What::Befell(text));
+                (0..self.sites.len()).for_each(|site| self.poke(site, self.time.now()));
+            }
+            Turn::Backup(site) => {
+                let here = &self.sites[*site];
+                *here.saved.borrow_mut() = Some(here.school.borrow().disk.clone());
+                self.happened(Some(*site), What::Befell("the server is saved".to_owned()));
+            }
+            Turn::Restore(site) => {
+                let here = &self.sites[*site];
+                self.kill(*site, passes);
+                let saved = here.saved.borrow().clone();
+                if let Some(saved) = saved {
+                    here.school.borrow_mut().disk = saved;
+                    self.promises.borrow_mut().restored(*site);
+                    self.happened(
+                        Some(*site),
+                        What::Befell("the server is put back to what was saved".to_owned()),
+                    );
+                    self.poke(*site, self.time.now());
+                }
+            }
+            Turn::Edit(site, class, edit) => {
+                let text =
+                    super::begin::edit(&mut self.sites[*site].school.borrow_mut(), class, *edit);
+                self.promises.borrow_mut().touched(*site);
+                self.befalls(*site, text);
+            }
+            Turn::TorrentLost(site, image) => {
+                let lost = |file: &mut File| file.seed(None);
+                self.seeding(*site, image, lost);
+                self.befalls(*site, format!("the torrent of {image} is lost"));
+            }
+            Turn::SeederDied(site, image) => {
+                self.seeding(*site, image, |file| file.seeded = false);
+                self.befalls(*site, format!("what seeds {image} dies"));
+            }
+            Turn::Suspend(site, what, until) => {
+                let suspended = Suspended {
+                    since: now.timestamp(),
+                    reason: "as people wish".to_owned(),
+                    by: "root".to_owned(),
+                    until: until.map(Moment::timestamp),
+                };
+                self.order(*site, |orders| orders.suspend(what.clone(), suspended));
+                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+                self.befalls(*site, format!("reconcile suspend {what}{until}"));
+            }
+            Turn::Resume(site, what) => {
+                self.order(*site, |orders| {
+                    orders.resume(what.clone(), now.timestamp());
+                });
+                self.befalls(*site, format!("reconcile resume {what}"));
+            }
+            Turn::Resolve(site) => {
+                self.order(*site, |orders| {
+                    *orders = Orders::default();
+                    orders.resume(Subject::Server, now.timestamp());
+                });
+                self.befalls(*site, "all that stood still is resumed".to_owned());
+            }
+            Turn::Stop(site) => {
+                if passes[*site].is_some() {
+                    let text = "reconcile is asked to end".to_owned();
+                    self.happened(Some(*site), What::Befell(text));
+                    self.sites[*site].stop.set(true);
+                    self.go_on(*site, passes);
+                    self.poke(*site, self.time.now() + 1);
+                }
+            }
+            Turn::Pass(site) if passes[*site].is_some() => {
+                self.happened(Some(*site), What::Refused);
+            }
+            Turn::Pass(site) => {
+                self.sites[*site].next.set(Some(self.time.now()));
+                self.look(*site, passes);
+            }
+        }
+    }
+
+    /// Somebody comes to a host or goes away from it. Its server does not notice.
+    pub(super) fn people_come_and_go(
+        &self,
+        site: usize,
+        host: &HostName,
+        usage: Usage,
+        comes: bool,
+    ) {
+        let now = self.time.now();
+        let before_and_after = {
+            let mut school = self.sites[site].school.borrow_mut();
+            let zone = school.zone.clone();
+            school.pcs.get_mut(host).map(|pc| {
+                pc.settle(now, &zone);
+                let before = pc.phase.clone();
+                if comes {
+                    pc.begin_use(usage);
+                } else {
+                    pc.end_use(usage);
+                }
+                (before, pc.phase.clone())
+            })
+        };
+        if before_and_after.is_some_and(|(before, after)| before != after) {
+            let text = match (usage, comes) {
+                (_, false) => format!("{host} is switched off"),
+                (Usage::Somebody, true) => format!("somebody works at {host}"),
+                (Usage::Nobody, true) => format!("{host} is left running"),
+                (Usage::Unreadable, true) => {
+                    format!("{host} runs and does not say who is logged in")
+                }
+            };
+            self.happened(Some(site), What::People(text));
+        }
+    }
+
+    /// Something befalls a school, whose server looks soon.
+    fn befalls(&self, site: usize, text: String) {
+        self.happened(Some(site), What::Befell(text));
+        self.poke(site, self.time.now());
+    }
+
+    fn order(&self, site: usize, change: impl FnOnce(&mut Orders)) {
+        change(&mut self.sites[site].school.borrow_mut().disk.orders);
+    }
+
+    fn seeding(&self, site: usize, image: &ImageName, change: impl FnMut(&mut File)) {
+        let mut school = self.sites[site].school.borrow_mut();
+        if let Some(live) = school.disk.live.get_mut(image) {
+            live.files_mut().for_each(change);
+        }
+    }
+}
