@@ -120,6 +120,7 @@ fn play(text: &str) -> String {
             on_at_once: 120,
         };
         school.exams.clear();
+        school.announce = None;
         school.retries = Retries::default();
         school.rollout = Rollout {
             waves: None,
@@ -225,6 +226,9 @@ impl Scene {
                     rooms: ExamRooms::These(rooms.split(", ").map(read).collect()),
                 };
                 self.school(|school, _| school.exams.push(exam.clone()));
+            }
+            "tries" => {
+                self.school(|school, _| school.retries.tries = value.parse().unwrap());
             }
             "in use" => self.school(|school, _| {
                 let rooms = school.rooms.values_mut();

@@ -65,7 +65,10 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
         port.happened(What::Waits {
             gate: hold.gate.clone(),
             what: format!("{}: {}", item.object, item.what),
-            why: item.notes.first().cloned().unwrap_or_default(),
+            why: match hold.wake {
+                Some(_) => item.notes.first().cloned().unwrap_or_default(),
+                None => item.notes.join("; "),
+            },
         });
     }
     let teller = Teller {

@@ -74,12 +74,16 @@ impl World {
             Turn::Suspend(site, what, until) => {
                 let suspended = Suspended {
                     since: now.timestamp(),
-                    reason: "as people wish".to_owned(),
+                    reason: "building work".to_owned(),
                     by: "root".to_owned(),
                     until: until.map(Moment::timestamp),
                 };
                 self.order(*site, |orders| orders.suspend(what.clone(), suspended));
-                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+                let zone = self.sites[*site].school.borrow().zone.clone();
+                let until = until.map_or_else(String::new, |until| {
+                    let until = until.timestamp().to_zoned(zone);
+                    until.strftime(" until %Y-%m-%d %H:%M").to_string()
+                });
                 self.befalls(*site, format!("reconcile suspend {what}{until}"));
             }
             Turn::Resume(site, what) => {
