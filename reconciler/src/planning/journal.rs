@@ -170,6 +170,12 @@ struct HostMemory {
     runs: BTreeMap<FileName, Runs>,
 }
 
+/// The image that a file belongs to.
+pub(crate) fn image_of(file: &FileName) -> &str {
+    let name = file.as_str();
+    name.rsplit_once('.').map_or(name, |(image, _)| image)
+}
+
 /// Which state of an image file a host has, by its own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runs {
@@ -241,6 +247,10 @@ impl Journal {
                 let memory = Arc::make_mut(hosts.entry(host.clone()).or_default());
                 memory.begun = None;
                 for (file, stamp) in outcome.applied() {
+                    // A host that went on to a diff runs the base alone no more.
+                    let is_other =
+                        |known: &FileName| known != file && image_of(known) == image_of(file);
+                    memory.runs.retain(|known, _| !is_other(known));
                     let known = memory.runs.get(file);
                     if known.is_none_or(|runs| runs.stamp.as_ref() != stamp) {
                         let runs = Runs {
@@ -249,6 +259,12 @@ impl Journal {
                         };
                         memory.runs.insert(file.clone(), runs);
                     }
+                }
+                let in_use = |outcome: &HostOutcome| matches!(outcome, HostOutcome::InUse { .. });
+                let last = memory.attempts.last().map(|last| &last.outcome);
+                if in_use(outcome) && last.is_some_and(in_use) {
+                    // Looking again whether somebody works at it pushes nothing out of memory.
+                    memory.attempts.pop();
                 }
                 if memory.attempts.len() == Self::ATTEMPTS_KEPT {
                     let oldest = memory.attempts.remove(0);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{FileName, HostName, ImageName};
 
+use crate::linbo::verdict::HostOutcome;
 use crate::planning::journal::lines::Line;
 use crate::planning::{Entry, Journal, Record, StepResult};
 
@@ -42,15 +43,21 @@ fn needed<'a>(
     let commit = records
         .iter()
         .rposition(|record| matches!(record.entry, Entry::Commit { .. }));
-    let mut attempts: BTreeMap<&HostName, usize> = BTreeMap::new();
+    // How many there are from here on, and whether the next one only found the host in use.
+    let mut attempts: BTreeMap<&HostName, (usize, bool)> = BTreeMap::new();
     let mut applied: BTreeSet<(&HostName, &FileName)> = BTreeSet::new();
     let needed = records.iter().enumerate().rev().map(|(index, record)| {
         let young = record.at >= oldest;
         match &record.entry {
             Entry::Host { host, outcome, .. } => {
-                let later = attempts.entry(host).or_default();
-                *later += 1;
-                let is_attempt = *later <= Journal::ATTEMPTS_KEPT;
+                let (later, next_in_use) = attempts.entry(host).or_default();
+                let in_use = matches!(outcome, HostOutcome::InUse { .. });
+                let is_replaced = in_use && *next_in_use;
+                *next_in_use = in_use;
+                if !is_replaced {
+                    *later += 1;
+                }
+                let is_attempt = !is_replaced && *later <= Journal::ATTEMPTS_KEPT;
                 let older = outcome.applied().filter(|_| !is_attempt);
                 // All of them are noted, not the first that is new alone.
                 let is_last_of_file = older
@@ -120,7 +127,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::linbo::verdict::HostOutcome;
     use crate::planning::Action;
 
     fn record(day: i64, entry: Entry) -> Record {

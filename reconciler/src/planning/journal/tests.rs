@@ -43,7 +43,35 @@ fn failures_count_until_success() {
 }
 
 #[test]
-fn what_was_applied_is_remembered_behind_any_number_of_failures() {
+fn a_host_that_went_on_to_a_diff_runs_the_base_alone_no_more() {
+    let host: HostName = "r101-pc01".parse().unwrap();
+    let files = ["ubuntu.qcow2", "tools.qcow2", "ubuntu.qdiff"].into_iter();
+    let records: Vec<Record> = files
+        .zip(1..)
+        .map(|(file, at)| {
+            let stamp = "202611231800".parse().ok();
+            let outcome = HostOutcome::applied_one(file.parse().unwrap(), stamp);
+            let step = serde_json::from_str("\"reset/r101/2026-11-23T17:00:00Z\"").unwrap();
+            let (host, version) = (host.clone(), None);
+            record(
+                at,
+                Entry::Host {
+                    step,
+                    host,
+                    outcome,
+                    version,
+                },
+            )
+        })
+        .collect();
+    let journal: Journal = records.iter().collect();
+    let runs = |file: &str| journal.runs(&host, &file.parse().unwrap()).is_some();
+    assert!(!runs("ubuntu.qcow2"));
+    assert!(runs("tools.qcow2") && runs("ubuntu.qdiff"));
+}
+
+#[test]
+fn what_was_applied_is_remembered_behind_any_number_of_failures_and_of_looks_at_hosts_in_use() {
     let host: HostName = "r101-pc01".parse().unwrap();
     let attempt = |at, outcome| {
         let step = serde_json::from_str("\"reset/r101/2026-11-23T17:00:00Z\"").unwrap();
@@ -64,14 +92,23 @@ fn what_was_applied_is_remembered_behind_any_number_of_failures() {
         evidence: Vec::new(),
     };
     let begin = ["a.qcow2", "b.qcow2", "a.qcow2"].map(applied).into_iter();
-    let outcomes = begin.chain(std::iter::repeat_n(failed, 100));
+    let in_use = HostOutcome::InUse { why: String::new() };
+    let outcomes = begin
+        .chain(std::iter::repeat_n(failed, 100))
+        .chain(std::iter::repeat_n(in_use, 100));
     let journal: Journal = outcomes
         .zip(1..)
         .map(|(outcome, at)| attempt(at, outcome))
         .collect::<Vec<_>>()
         .iter()
         .collect();
-    assert_eq!(journal.attempts(&host).len(), Journal::ATTEMPTS_KEPT);
+    let attempts = journal.attempts(&host);
+    assert_eq!(attempts.len(), Journal::ATTEMPTS_KEPT);
+    let failed = |attempt: &&Attempt| matches!(attempt.outcome, HostOutcome::Failed { .. });
+    assert_eq!(
+        attempts.iter().filter(failed).count(),
+        Journal::ATTEMPTS_KEPT - 1
+    );
     let when: Vec<i64> = journal.applied(&host).map(|a| a.at.as_second()).collect();
     assert_eq!(when, [3, 2]);
     let last = journal.attempts(&host).last().unwrap();

@@ -120,6 +120,17 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
     let mut over = false;
     for line in letter.body.lines() {
         if let Some(title) = line.strip_prefix("! ") {
+            // What is told anew of a host goes for what was told of it before.
+            if !told.contains(title)
+                && let Some((host, _)) = title.split_once(" in room ")
+                && host.starts_with("host ")
+            {
+                told.retain(|known| {
+                    known
+                        .split_once(" in room ")
+                        .is_none_or(|(of, _)| of != host)
+                });
+            }
             if !told.insert(title.to_owned()) {
                 found.push((10, format!("people are told twice: {title}")));
             }
