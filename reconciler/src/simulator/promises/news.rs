@@ -120,17 +120,6 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
     let mut over = false;
     for line in letter.body.lines() {
         if let Some(title) = line.strip_prefix("! ") {
-            // What is told anew of a host goes for what was told of it before.
-            if !told.contains(title)
-                && let Some((host, _)) = title.split_once(" in room ")
-                && host.starts_with("host ")
-            {
-                told.retain(|known| {
-                    known
-                        .split_once(" in room ")
-                        .is_none_or(|(of, _)| of != host)
-                });
-            }
             if !told.insert(title.to_owned()) {
                 found.push((10, format!("people are told twice: {title}")));
             }
@@ -138,6 +127,14 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
             over = true;
         } else if let Some(title) = line.strip_prefix("  ").filter(|_| over) {
             let known = told.remove(title) || news.unsure.remove(title) || news.lost;
+            // With the last that was told of a host all is over that was told of it before.
+            if let Some((host, _)) = title.split_once(" in room ") {
+                told.retain(|other| {
+                    other
+                        .split_once(" in room ")
+                        .is_none_or(|(of, _)| of != host)
+                });
+            }
             if !known {
                 found.push((
                     10,
