@@ -9,7 +9,7 @@ use reconciler::simulator::time::{DAY, HOUR, Moment};
 use reconciler::simulator::{
     Bug, Commit, Fault, Kind, Lie, Profile, Script, Signer, Turn, Usage, simulate,
 };
-use schema::fleet::{Canary, Exam, ExamRooms, Retries, RoomWindows, Suspension, Waves};
+use schema::fleet::{Canary, Exam, ExamRooms, Retries, RoomWindows, Suspension, Then, Waves};
 use schema::policy::{InUse, Until};
 
 use crate::fleets::{self, Size};
@@ -112,7 +112,7 @@ fn careful_month() -> Script {
             school.exams = vec![exam.clone()];
             school.rollout.waves = Some(Waves {
                 canary: Canary::Portion(fleets::read("1 room")),
-                then: fleets::read("5 hosts"),
+                then: Then::Portion(fleets::read("5 hosts")),
                 ..Waves::default()
             });
             school.rollout.stop_at_failures = fleets::read("10 %");

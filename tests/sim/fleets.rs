@@ -11,7 +11,7 @@ use schema::fleet::{
     Announce, Canary, Central, DefaultAction, DomainJoin, DownloadType, Exam, ExamRooms,
     FileSystem, Firmware, Fleet, Guard, HardwareClass, Image, ImageSource, Os, OsEntry, Partition,
     PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School, Suspension,
-    Version, WantedVersion, Waves, WorkWindows, Written,
+    Then, Version, WantedVersion, Waves, WorkWindows, Written,
 };
 use schema::name::{ImageName, VersionName};
 use schema::policy::Until;
@@ -197,11 +197,11 @@ fn rollout(chance: &mut Chance) -> Rollout {
             .pick(&[canary.clone(), canary, named])
             .unwrap()
             .clone(),
-        then: read(
+        then: Then::Portion(read(
             chance
                 .pick(&["1 room", "5 hosts", "50 %", "100 %"])
                 .unwrap(),
-        ),
+        )),
         healthy: read(&format!("{} %", chance.between(50, 100))),
         soak: read(
             chance

@@ -18,7 +18,7 @@ use reconciler::simulator::{
     simulate,
 };
 use schema::fleet::{
-    Canary, Exam, ExamRooms, Fleet, PowerBudget, Retries, Rollout, Room, RoomWindows, Waves,
+    Canary, Exam, ExamRooms, Fleet, PowerBudget, Retries, Rollout, Room, RoomWindows, Then, Waves,
 };
 use schema::policy::InUse;
 use schema::schedule::FreeDays;
@@ -243,7 +243,7 @@ impl Scene {
                 };
                 let waves = Waves {
                     canary: Canary::Portion(read(part("canary"))),
-                    then: read(part("then")),
+                    then: Then::Portion(read(part("then"))),
                     healthy: read(part("healthy")),
                     soak: read(part("soak")),
                 };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use schema::fleet::{Canary, RoomHosts, Waves};
+use schema::fleet::{Canary, RoomHosts, Then, Waves};
 use schema::name::{HostName, ImageName};
 use schema::policy::Portion;
 
@@ -285,7 +285,9 @@ fn waves<'a>(
     rooms: Vec<(&'a str, Vec<&'a HostName>)>,
 ) -> Vec<Vec<&'a HostName>> {
     let all: usize = rooms.iter().map(|(_, hosts)| hosts.len()).sum();
-    let Some(rules) = rules else {
+    // Nothing is judged of later waves that are named.
+    let Some((rules, then)) = rules.and_then(|rules| Some((rules, portion_of(&rules.then)?)))
+    else {
         return vec![rooms.into_iter().flat_map(|(_, hosts)| hosts).collect()];
     };
     let mut waves = Vec::new();
@@ -300,7 +302,7 @@ fn waves<'a>(
     waves.push(first);
     let mut portion = match rules.canary {
         Canary::Portion(portion) => portion,
-        Canary::Rooms(_) => rules.then,
+        Canary::Rooms(_) => then,
     };
     rest.retain(|hosts| !hosts.is_empty());
     while !rest.is_empty() {
@@ -326,8 +328,15 @@ fn waves<'a>(
             }
         }
         waves.push(wave);
-        portion = rules.then;
+        portion = then;
     }
     waves.retain(|wave| !wave.is_empty());
     waves
+}
+
+fn portion_of(then: &Then) -> Option<Portion> {
+    match then {
+        Then::Portion(portion) => Some(*portion),
+        _ => None,
+    }
 }
