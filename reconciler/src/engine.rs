@@ -74,6 +74,7 @@ pub async fn converge<W: Senses + Hands>(
         told,
         done: Vec::new(),
         heard: BTreeSet::new(),
+        unseen: Vec::new(),
     };
     let stopped = {
         let run = pin!(pass.run(rhythm, tell, emit));
@@ -81,8 +82,12 @@ pub async fn converge<W: Senses + Hands>(
         // The stop is asked first, so that nothing is begun when it has come already.
         matches!(select(stop, run).await, Either::Left(_))
     };
-    // What hosts said until then is kept.
+    // What hosts said until then is kept, and known to whoever tells people.
     pass.listen(emit);
+    if let Some((observed, _)) = &mut pass.summary.last {
+        let unseen = pass.unseen.iter();
+        unseen.for_each(|record| observed.journal.fold(record));
+    }
     pass.summary.stopped = stopped;
     pass.summary
 }
@@ -97,6 +102,8 @@ struct Pass<'w, W> {
     done: Vec<Step>,
     /// Hosts whose outcome is known since their reset began.
     heard: BTreeSet<HostName>,
+    /// Records that the last look did not see yet.
+    unseen: Vec<Record>,
 }
 
 type Told = (StepId, Progress);
@@ -196,7 +203,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 .position(|running| running.step.id == id)
             {
                 let Running { step, .. } = self.running.remove(index);
-                self.end(step, result, emit);
+                self.end(Arc::unwrap_or_clone(step), result, emit);
             }
         }
     }
@@ -229,6 +236,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
         emit(Event::Planned(&plan));
         let steps = plan.steps.clone();
         self.summary.last = Some((observed, plan));
+        self.unseen.clear();
         if !violations.is_empty() {
             self.summary.violations = violations;
         }
@@ -292,7 +300,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
             }
             Progress::Bytes { .. } | Progress::Note(_) => {}
         }
-        let step = &running.step.clone();
+        let step = &Arc::clone(&running.step);
         if let (Progress::Host(host, outcome), Action::ResetRoom { room, .. }) =
             (progress, &step.action)
         {
@@ -336,16 +344,12 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 .cloned()
                 .collect::<Vec<_>>()
             {
-                let why = "nothing was heard of it".to_owned();
-                self.host(
-                    &step.id,
-                    room,
-                    &wake.host,
-                    &HostOutcome::Unknown {
-                        why,
-                        evidence: Vec::new(),
-                    },
-                );
+                let outcome = HostOutcome::Unknown {
+                    why: "nothing was heard of it".to_owned(),
+                    evidence: Vec::new(),
+                };
+                self.host(&step.id, room, &wake.host, &outcome);
+                emit(Event::Progress(&step, &Progress::Host(wake.host, outcome)));
             }
         }
         if result == StepResult::Done {
@@ -375,7 +379,10 @@ impl<W: Senses + Hands> Pass<'_, W> {
             entry,
         };
         match self.world.record(&record) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.unseen.push(record);
+                true
+            }
             Err(error) => {
                 self.summary.journal.get_or_insert(error);
                 false

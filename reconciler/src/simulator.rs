@@ -19,6 +19,7 @@ mod account;
 mod begin;
 pub mod bug;
 pub mod chance;
+mod circuits;
 pub mod event;
 pub mod fault;
 mod hands;

@@ -21,14 +21,11 @@ impl Digest {
     /// The 64 hexadecimal digits without the prefix: a safe file name.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16));
+        let mut hex = String::with_capacity(64);
+        hex.extend(digits);
+        hex
     }
 
     /// The first twelve hexadecimal digits, for people.

@@ -54,6 +54,8 @@ struct Memory {
     /// How long a look takes.
     look: Duration,
     log: Rc<RefCell<Vec<String>>>,
+    /// What whoever watches hears of hosts.
+    heard: Rc<RefCell<Vec<String>>>,
 }
 
 impl Memory {
@@ -75,6 +77,7 @@ impl Memory {
             blind: Cell::new(false),
             look: Duration::from_secs(1),
             log: Rc::default(),
+            heard: Rc::default(),
         }
     }
 
@@ -92,7 +95,7 @@ impl Memory {
             tick: Duration::from_secs(30),
             pull: Duration::from_secs(300),
         };
-        let log = Rc::clone(&self.log);
+        let (log, heard) = (Rc::clone(&self.log), Rc::clone(&self.heard));
         let began = self.began;
         let mut emit = |event: Event<'_>| {
             let what = match event {
@@ -102,6 +105,9 @@ impl Memory {
                 }
                 Event::Finished(step, _) => format!("end {}", short(step)),
                 Event::Target(target) => format!("commit {}", target.commit.as_ref().unwrap().id),
+                Event::Progress(_, Progress::Host(host, outcome)) => {
+                    return heard.borrow_mut().push(format!("{host} {outcome}"));
+                }
                 Event::Planned(_) | Event::Progress(..) => return,
             };
             log.borrow_mut()
@@ -393,6 +399,9 @@ async fn a_stop_begins_nothing_more_and_keeps_what_was_heard() {
         memory.entries(),
         ["started reset r101", "r101-pc01 applied"]
     );
+    let (observed, _) = summary.last.unwrap();
+    let known = observed.journal.attempts(&name("r101-pc01")).len();
+    assert_eq!(known, 1, "people are told by what this journal knows");
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,6 +418,8 @@ async fn hosts_are_noted_in_order_and_before_the_end() {
     assert_eq!(memory.entries(), expected);
     let (_, outcome) = &summary.hosts[&name::<schema::name::HostName>("r101-pc01")];
     assert!(matches!(outcome, HostOutcome::Unknown { .. }));
+    let heard = memory.heard.borrow();
+    assert_eq!(heard.len(), 3, "whoever watches hears of each: {heard:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ fn of(seed: u64) -> Script {
     ][(seed % 4) as usize];
     let size = Size {
         schools: env("SCHOOLS").map_or(SIZE.schools, |schools| schools as usize),
-        ..SIZE
+        rooms: env("ROOMS").map_or(SIZE.rooms, |rooms| rooms as usize),
     };
     world(
         seed,

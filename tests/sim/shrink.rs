@@ -21,7 +21,7 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
             outcome
                 .broken
                 .iter()
-                .any(|other| other.promise == broken.promise)
+                .any(|other| other.promise == broken.promise && kind(other) == kind(broken))
         };
         match found.filter(same) {
             Some(found) => {
@@ -103,6 +103,13 @@ fn with_plainer_fleets(script: &Script, plainer: &fn(&mut School)) -> Script {
         }
     }
     script
+}
+
+/// How a promise is broken, whoever is concerned.
+fn kind(broken: &Broken) -> String {
+    let how = broken.how.split(':').next().unwrap_or_default();
+    let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == ',');
+    how.split(' ').filter(plain).collect()
 }
 
 /// Days at the end go, then days at the beginning.

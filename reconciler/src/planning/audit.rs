@@ -68,7 +68,7 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
         let others = observed
             .running
             .iter()
-            .map(|running| &running.step)
+            .map(|running| &*running.step)
             .chain(&plan.steps[..index]);
         for other in others {
             let disturbs =

@@ -1,5 +1,7 @@
 //! What a hold waits for, and when it is worth looking again.
 
+use std::cell::RefCell;
+
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Room;
@@ -294,6 +296,10 @@ pub struct Closed {
 /// what is noted to have happened so much later than now has happened. What is later still is not believed.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// A room whose first host may be woken so soon begins now, and does not wait for its turn: the hands wake it when
+/// that has come.
+pub const SOON: SignedDuration = SignedDuration::from_secs(60);
+
 /// The part of an opening that work may still use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
@@ -368,33 +374,85 @@ pub fn room_window(
     room: &Room,
     at: Timestamp,
 ) -> Result<Open, Closed> {
-    let zone = &desired.zone;
-    let windows = room.windows.reset(&desired.windows);
-    let lessons = room.windows.lessons(&desired.windows);
-    let mut open = opening(desired, Work::Reset, windows, lessons, at)?;
-    let mut day = at.to_zoned(zone.clone()).date();
-    let midnight = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp());
-    if let Some(gate) = day_off(desired, name, day) {
-        while day_off(desired, name, day).is_some()
-            && let Ok(next) = day.tomorrow()
+    Openings::default().room_window(desired, name, room, at)
+}
+
+/// The openings of reset windows at one instant: most rooms of a school have the same, which are not searched for
+/// each of them.
+#[derive(Debug, Default)]
+pub struct Openings<'a>(RefCell<Vec<Known<'a>>>);
+
+#[derive(Debug)]
+struct Known<'a> {
+    windows: &'a Windows,
+    lessons: &'a Windows,
+    found: Result<Open, Closed>,
+}
+
+impl<'a> Openings<'a> {
+    /// See [`room_window`].
+    ///
+    /// # Errors
+    ///
+    /// The gate that is closed.
+    pub fn room_window(
+        &self,
+        desired: &'a Desired,
+        name: &RoomName,
+        room: &'a Room,
+        at: Timestamp,
+    ) -> Result<Open, Closed> {
+        let zone = &desired.zone;
+        let windows = room.windows.reset(&desired.windows);
+        let lessons = room.windows.lessons(&desired.windows);
+        let mut open = self.at(desired, windows, lessons, at)?;
+        let mut day = at.to_zoned(zone.clone()).date();
+        let midnight = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp());
+        if let Some(gate) = day_off(desired, name, day) {
+            while day_off(desired, name, day).is_some()
+                && let Ok(next) = day.tomorrow()
+            {
+                day = next;
+            }
+            let wake = midnight(day);
+            return Err(Closed { gate, wake });
+        }
+        // An opening is short: a week at most.
+        while let Ok(next) = day.tomorrow()
+            && let Some(begins) = midnight(next)
+            && begins < open.closes
         {
             day = next;
+            if day_off(desired, name, day).is_some() {
+                open.closes = begins;
+                open.next = next_opening(windows, begins, desired);
+            }
         }
-        let wake = midnight(day);
-        return Err(Closed { gate, wake });
+        Ok(open)
     }
-    // An opening is short: a week at most.
-    while let Ok(next) = day.tomorrow()
-        && let Some(begins) = midnight(next)
-        && begins < open.closes
-    {
-        day = next;
-        if day_off(desired, name, day).is_some() {
-            open.closes = begins;
-            open.next = next_opening(windows, begins, desired);
+
+    fn at(
+        &self,
+        desired: &Desired,
+        windows: &'a Windows,
+        lessons: &'a Windows,
+        at: Timestamp,
+    ) -> Result<Open, Closed> {
+        let mut known = self.0.borrow_mut();
+        let is_same = |known: &&Known<'_>| {
+            std::ptr::eq(known.windows, windows) && std::ptr::eq(known.lessons, lessons)
+        };
+        if let Some(known) = known.iter().find(is_same) {
+            return known.found.clone();
         }
+        let found = opening(desired, Work::Reset, windows, lessons, at);
+        known.push(Known {
+            windows,
+            lessons,
+            found: found.clone(),
+        });
+        found
     }
-    Ok(open)
 }
 
 /// Why a room is left alone on a day, if it is.

@@ -130,12 +130,12 @@ pub enum StepResult {
 /// that was not changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
-    steps: BTreeMap<StepId, Failures>,
+    steps: Arc<BTreeMap<StepId, Failures>>,
     hosts: Arc<BTreeMap<HostName, Arc<HostMemory>>>,
-    activated: BTreeMap<ImageName, Timestamp>,
-    told: BTreeMap<String, String>,
-    announced: BTreeSet<String>,
-    suspensions: BTreeMap<String, Noticed>,
+    activated: Arc<BTreeMap<ImageName, Timestamp>>,
+    told: Arc<BTreeMap<String, String>>,
+    announced: Arc<BTreeSet<String>>,
+    suspensions: Arc<BTreeMap<String, Noticed>>,
     /// The commit that was taken up last, and since when.
     commit: Option<(String, Timestamp)>,
     /// The last pass, the last record, and the last one before that pass.
@@ -283,9 +283,11 @@ impl Journal {
                 step,
                 result: result @ (StepResult::Done | StepResult::Paused),
             } => {
-                self.steps.remove(step);
+                if self.steps.contains_key(step) {
+                    Arc::make_mut(&mut self.steps).remove(step);
+                }
                 if let (StepResult::Done, Some(image)) = (result, step.activates()) {
-                    self.activated.insert(image, record.at);
+                    Arc::make_mut(&mut self.activated).insert(image, record.at);
                 }
             }
             Entry::Finished {
@@ -298,13 +300,16 @@ impl Journal {
                     last: record.at,
                     why: why.clone(),
                 };
-                self.steps.insert(step.clone(), failures);
+                Arc::make_mut(&mut self.steps).insert(step.clone(), failures);
             }
             Entry::Told { opened, closed } => {
-                self.told.retain(|key, _| !closed.contains(key));
-                self.told.extend(opened.clone());
+                let told = Arc::make_mut(&mut self.told);
+                told.retain(|key, _| !closed.contains(key));
+                told.extend(opened.clone());
             }
-            Entry::Announced { keys } => self.announced.extend(keys.iter().cloned()),
+            Entry::Announced { keys } => {
+                Arc::make_mut(&mut self.announced).extend(keys.iter().cloned());
+            }
             Entry::Suspensions {
                 noticed,
                 reminded,
@@ -314,15 +319,16 @@ impl Journal {
                     since: record.at,
                     reminded: None,
                 };
+                let suspensions = Arc::make_mut(&mut self.suspensions);
                 for key in noticed.iter().chain(reminded) {
-                    self.suspensions.entry(key.clone()).or_insert(new);
+                    suspensions.entry(key.clone()).or_insert(new);
                 }
                 for key in reminded {
-                    if let Some(known) = self.suspensions.get_mut(key) {
+                    if let Some(known) = suspensions.get_mut(key) {
                         known.reminded = Some(record.at);
                     }
                 }
-                self.suspensions.retain(|key, _| !over.contains(key));
+                suspensions.retain(|key, _| !over.contains(key));
             }
             Entry::Commit { id, .. } => {
                 if self.commit.as_ref().is_none_or(|(known, _)| known != id) {
@@ -344,7 +350,7 @@ impl Journal {
 
     /// Troubles that people were told of and that are not known to be over, by key.
     #[must_use]
-    pub const fn told(&self) -> &BTreeMap<String, String> {
+    pub fn told(&self) -> &BTreeMap<String, String> {
         &self.told
     }
 
@@ -362,13 +368,13 @@ impl Journal {
 
     /// What staff were told is coming, by key.
     #[must_use]
-    pub const fn announced(&self) -> &BTreeSet<String> {
+    pub fn announced(&self) -> &BTreeSet<String> {
         &self.announced
     }
 
     /// Suspensions that hold as far as was noted, by key.
     #[must_use]
-    pub const fn suspensions(&self) -> &BTreeMap<String, Noticed> {
+    pub fn suspensions(&self) -> &BTreeMap<String, Noticed> {
         &self.suspensions
     }
 

@@ -199,8 +199,8 @@ pub enum Busy {
 /// A step that this pass is performing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Running {
-    /// The step.
-    pub step: Step,
+    /// The step. Copies share it.
+    pub step: Arc<Step>,
     /// When it began.
     pub since: Timestamp,
     /// Its hosts that were woken or were on already, and when they were admitted to their circuits.
@@ -212,9 +212,9 @@ pub struct Running {
 impl Running {
     /// A step that has just begun.
     #[must_use]
-    pub const fn begun(step: Step, since: Timestamp) -> Self {
+    pub fn begun(step: impl Into<Arc<Step>>, since: Timestamp) -> Self {
         Self {
-            step,
+            step: step.into(),
             since,
             admitted: BTreeMap::new(),
             heard: BTreeSet::new(),

@@ -147,24 +147,48 @@ impl Span {
 /// A batch on its way.
 struct Queue<'a> {
     batch: &'a Batch<'a>,
-    /// Its circuits, as places in the list of loads.
-    circuits: Vec<usize>,
     span: Span,
     waiting: usize,
 }
 
-impl Queue<'_> {
+/// Batches whose hosts may always be woken at the same instants: one is through before the next one begins.
+struct Lane {
+    /// The circuits, as places in the list of loads.
+    circuits: Vec<usize>,
+    not_before: Timestamp,
+    /// The queues that are not through, by their places, last first.
+    queues: Vec<usize>,
+}
+
+impl Lane {
+    /// The lanes of all batches.
+    fn all(batches: &[Batch<'_>], paces: &BTreeMap<&Circuit, Pace>) -> Vec<Self> {
+        let mut lanes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (place, batch) in batches.iter().enumerate().rev() {
+            let lane = (places(batch, paces), batch.not_before);
+            lanes.entry(lane).or_default().push(place);
+        }
+        let lanes = lanes.into_iter();
+        lanes
+            .map(|((circuits, not_before), queues)| Self {
+                circuits,
+                not_before,
+                queues,
+            })
+            .collect()
+    }
+
     /// When its next host may be woken.
     fn opens(&self, loads: &[Load]) -> Timestamp {
         let circuits = self.circuits.iter().filter_map(|place| loads.get(*place));
         circuits
             .map(Load::opens)
-            .fold(self.batch.not_before, Timestamp::max)
+            .fold(self.not_before, Timestamp::max)
     }
 }
 
 /// Wakes all hosts as early as the budgets allow, earlier batches first. Its time grows with the number
-/// of hosts times the number of batches.
+/// of hosts times the number of sets of circuits that batches hang on.
 pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timetable {
     let paces = paces(batches);
     let nothing = Past::default();
@@ -174,13 +198,13 @@ pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timeta
     let mut loads: Vec<Load> = paces.iter().map(load).collect();
     let queue = |batch| Queue {
         batch,
-        circuits: places(batch, &paces),
         span: Span::default(),
         waiting: batch.hosts,
     };
     let mut queues: Vec<Queue<'_>> = batches.iter().map(queue).collect();
-    while let Some((at, queue)) = next(now, &queues, &loads) {
-        let Some(queue) = queues.get_mut(queue) else {
+    let mut lanes = Lane::all(batches, &paces);
+    while let Some((at, place, lane)) = next(now, &mut lanes, &queues, &loads) {
+        let (Some(queue), Some(lane)) = (queues.get_mut(place), lanes.get(lane)) else {
             break;
         };
         let off = after(at, queue.batch.each.max(SignedDuration::ZERO));
@@ -189,7 +213,7 @@ pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timeta
             queue.span.left_out = std::mem::take(&mut queue.waiting);
             continue;
         }
-        for circuit in &queue.circuits {
+        for circuit in &lane.circuits {
             if let Some(load) = loads.get_mut(*circuit) {
                 load.wake(at, off);
             }
@@ -210,17 +234,21 @@ pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timeta
     }
 }
 
-/// When the next host is woken, and of which queue.
-fn next(now: Timestamp, queues: &[Queue<'_>], loads: &[Load]) -> Option<(Timestamp, usize)> {
-    let waiting = queues
-        .iter()
-        .enumerate()
-        .filter(|(_, queue)| queue.waiting > 0);
-    let ranked = waiting.map(|(place, queue)| {
-        let fresh = queue.span.wakes.is_empty();
-        (queue.opens(loads).max(now), fresh, place)
+/// When the next host is woken, of which queue and in which lane.
+fn next(
+    now: Timestamp,
+    lanes: &mut [Lane],
+    queues: &[Queue<'_>],
+    loads: &[Load],
+) -> Option<(Timestamp, usize, usize)> {
+    let waits = |place: &usize| queues.get(*place).filter(|queue| queue.waiting > 0);
+    let ranked = lanes.iter_mut().enumerate().filter_map(|(number, lane)| {
+        while lane.queues.pop_if(|place| waits(place).is_none()).is_some() {}
+        let place = *lane.queues.last()?;
+        let fresh = waits(&place)?.span.wakes.is_empty();
+        Some((lane.opens(loads).max(now), fresh, place, number))
     });
-    ranked.min().map(|(at, _, place)| (at, place))
+    ranked.min().map(|(at, _, place, lane)| (at, place, lane))
 }
 
 /// What each circuit bears.

@@ -335,7 +335,7 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
                 })
         }
         "goal" => {
-            let running = observed.running.iter().map(|running| &running.step);
+            let running = observed.running.iter().map(|running| &*running.step);
             let steps = running
                 .chain(&plan.steps)
                 .map(|step| goal_key(&Goal::from(&step.action)));

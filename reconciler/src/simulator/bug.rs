@@ -32,6 +32,8 @@ pub enum Bug {
     NeverStops,
     /// Hosts are woken all at once. Breaks promise 5.
     WakesAllAtOnce,
+    /// Nobody knows of any budget of power. Breaks promise 5.
+    OverlooksBudgets,
     /// A download takes more of the line than it was granted. Breaks promise 5.
     TakesTheLine,
     /// What was downloaded is not compared with its digest. Breaks promise 6.

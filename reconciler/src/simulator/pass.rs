@@ -107,5 +107,6 @@ fn next(port: &Port, ended: &Summary, mailed: bool) -> Moment {
     };
     let applied = port.school().borrow().disk.applied;
     let desired = applied.and_then(|number| port.world.desired(port.site, number));
-    next.min(wake(plan, desired.as_deref(), now, error))
+    let orphans = port.world.sites[port.site].rest.orphans.get();
+    next.min(wake(plan, desired.as_deref(), now, error, orphans))
 }

@@ -21,6 +21,8 @@ pub struct Pc {
     pub holds: BTreeMap<ImageName, Held>,
     /// Its `<host>_image.status` on the server.
     pub report: Option<HostReport>,
+    /// Whether nobody has read that yet.
+    pub is_new: bool,
 }
 
 /// What a partition holds.
@@ -111,6 +113,7 @@ impl Pc {
                             stamp: Some(stamp),
                         })
                     });
+                    self.is_new |= report.is_some();
                     self.report = report.or(self.report.take());
                 }
                 if *end == End::Restored {

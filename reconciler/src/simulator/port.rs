@@ -1,7 +1,7 @@
 //! The simulated implementations of the port: one school's server as the production loop sees it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::engine::Event as Told;
 use crate::planning::journal::lines::Contents;
 use crate::planning::suspension::Suspensions;
 use crate::planning::{
-    Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, preview,
+    Action, Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, preview,
 };
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
@@ -265,32 +265,29 @@ impl Port {
             (image.clone(), probe(blind(Sense::Live), seen))
         });
         let full = school.suffers(|kind| matches!(kind, Kind::DiskFull));
-        let ours = |host: &schema::name::HostName| {
-            running.iter().any(|running| match &running.step.action {
-                crate::planning::Action::ResetRoom { hosts, .. } => {
-                    hosts.iter().any(|wake| wake.host == *host)
-                }
-                _ => false,
+        let resets = running.iter().map(|running| &running.step.action);
+        let ours: BTreeSet<_> = resets
+            .filter_map(|action| match action {
+                Action::ResetRoom { hosts, .. } => Some(hosts.iter().map(|wake| &wake.host)),
+                _ => None,
             })
-        };
-        let busy = || -> BTreeMap<_, _> {
-            let syncing = school
-                .pcs
-                .iter()
-                .filter(|(host, pc)| pc.is_syncing(now) && !ours(host));
-            syncing
-                .map(|(host, _)| (host.clone(), Busy::Orphan))
-                .collect()
-        };
-        let left_on = school.pcs.iter().filter(|(host, pc)| {
-            let is_idle = match pc.phase {
-                Phase::Linbo => true,
-                Phase::Booting(answers) => answers <= now,
-                Phase::Off | Phase::Syncing { .. } | Phase::Up(_) => false,
-            };
-            pc.woken && is_idle && !ours(host)
-        });
-        let left_on = || left_on.map(|(host, _)| host.clone()).collect();
+            .flatten()
+            .collect();
+        let (mut busy, mut left_on, mut orphans) = (BTreeMap::new(), BTreeSet::new(), None);
+        let mut comes_to_an_end = |at: Moment| orphans = orphans.min(Some(at)).or(Some(at));
+        let on = school.pcs.iter().filter(|(_, pc)| pc.phase != Phase::Off);
+        for (host, pc) in on.filter(|(host, _)| !ours.contains(host)) {
+            match pc.phase {
+                Phase::Syncing { ends, .. } => {
+                    busy.insert(host.clone(), Busy::Orphan);
+                    comes_to_an_end(ends);
+                }
+                Phase::Booting(answers) => comes_to_an_end(answers),
+                Phase::Linbo if pc.woken => _ = left_on.insert(host.clone()),
+                Phase::Off | Phase::Linbo | Phase::Up(_) => {}
+            }
+        }
+        self.world.sites[self.site].rest.orphans.set(orphans);
         let seeded = || {
             let live = school.disk.live.iter();
             live.flat_map(|(image, live)| live.seeded(image)).collect()
@@ -314,9 +311,9 @@ impl Port {
             live: live.collect(),
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
             reports,
-            busy: probe(blind(Sense::Busy), busy),
+            busy: probe(blind(Sense::Busy), || busy),
             orders: probe(blind(Sense::Orders), || school.disk.orders.clone()),
-            left_on: probe(blind(Sense::LeftOn), left_on),
+            left_on: probe(blind(Sense::LeftOn), || left_on),
             onboot: probe(blind(Sense::Onboot), onboot),
             seeded: probe(blind(Sense::Seeding), seeded),
             journal: school.disk.journal.clone(),
@@ -368,10 +365,7 @@ impl Hands for Port {
             if let Progress::Host(host, outcome) = &progress {
                 hosts.push((host.clone(), outcome.clone()));
             }
-            // Rooms wait for their turn by what those at work have come to.
-            if matches!(progress, Progress::Host(..) | Progress::Admitted(_)) {
-                self.world.sites[self.site].rest.ended();
-            }
+            self.world.sites[self.site].rest.went_on(&progress);
             tell(progress);
         };
         self.act(step, &mut listen).await?;

@@ -23,7 +23,7 @@ use super::remote::Remote;
 use super::time::Moment;
 use super::truth::{Contents, School};
 use crate::manifest::Manifest;
-use crate::planning::{Circuit, Desired, Step};
+use crate::planning::{Desired, Step};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +77,8 @@ struct Book {
     fresh: BTreeMap<HostName, Timestamp>,
     /// When a host was told to put back which images, and nothing was heard of it since.
     orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
-    /// When hosts on a circuit were woken.
-    wakes: BTreeMap<Circuit, Vec<Moment>>,
+    /// When hosts on a circuit were woken, by what it is called.
+    wakes: BTreeMap<String, Vec<Moment>>,
     /// Images that have had a base.
     bases: BTreeSet<ImageName>,
     /// Classes that have had a `start.conf`.

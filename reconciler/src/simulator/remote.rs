@@ -46,20 +46,31 @@ pub(super) struct Remote {
     pub head: Option<usize>,
     /// Whether the servers take signed commits only.
     pub signers: bool,
+    /// The commits' names.
+    ids: Vec<CommitId>,
 }
 
 impl Remote {
-    /// A commit's name: made up, since nothing is hashed here.
+    /// An empty branch that will be set to these commits.
+    pub(super) fn new(commits: Vec<Commit>, signers: bool) -> Self {
+        // Made up, since nothing is hashed here.
+        let name = |number| format!("{:04x}{:036}", number + 1, 0).parse().ok();
+        Self {
+            ids: (0..commits.len()).filter_map(name).collect(),
+            commits,
+            head: None,
+            signers,
+        }
+    }
+
+    /// A commit's name and subject.
     #[must_use]
     pub(super) fn line(&self, number: usize) -> CommitLine {
-        let subject = self
-            .commits
-            .get(number)
-            .map(|commit| commit.subject.clone())
-            .unwrap_or_default();
+        let commit = self.commits.get(number);
+        let id = self.ids.get(number).map(|id| id.as_str().to_owned());
         CommitLine {
-            id: format!("{:04x}{:036}", number + 1, 0),
-            subject,
+            id: id.unwrap_or_default(),
+            subject: commit.map_or_else(String::new, |commit| commit.subject.clone()),
         }
     }
 
@@ -103,7 +114,7 @@ impl Remote {
     /// The name by which the production code knows a commit.
     #[must_use]
     pub(super) fn id(&self, number: usize) -> Option<CommitId> {
-        self.line(number).id.parse().ok()
+        self.ids.get(number).cloned()
     }
 
     fn number(&self, commit: &CommitId) -> Result<usize, StateError> {

@@ -1,39 +1,28 @@
 //! How a room is reset: hosts woken at the pace of their circuit, each told what to restore.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use schema::name::{HostName, ImageName};
 
 use super::bug::Bug;
+use super::circuits::Places;
 use super::event::What;
 use super::fault::Kind;
 use super::pc::{End, Lie, Phase};
 use super::port::Port;
-use super::time::{MINUTE, Moment, SECOND};
+use super::time::{MINUTE, Moment, SECOND, clocks_change};
 use super::truth::Contents;
 use super::word::{self, Run};
 use crate::config::Driver;
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::action::{Pace, Wake};
-use crate::planning::{Action, Circuit};
+use crate::planning::Action;
 use crate::world::{Failure, Progress};
 
 /// How long the driver waits for LINBO to answer.
 pub(super) const ANSWER: i64 = 8 * MINUTE;
 /// How long it waits for a sync to end.
 const LONGEST: i64 = 60 * MINUTE;
-/// How long it waits before it looks again whether a circuit bears one more.
-const FULL: i64 = 15 * SECOND;
-
-/// What hangs on one circuit of a school.
-#[derive(Debug, Default)]
-pub(super) struct Load {
-    /// When the next host may be woken.
-    next: Moment,
-    /// Hosts that were woken and may still be on.
-    hosts: BTreeSet<HostName>,
-}
 
 /// What the driver does next about a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,60 +49,63 @@ impl Port {
         else {
             return Ok(());
         };
-        let mut waiting: VecDeque<&Wake> = VecDeque::new();
+        let (mut waiting, mut used) = (Vec::new(), Vec::new());
         for wake in hosts {
             match self.in_use(&wake.host, *force_from) {
-                Some(outcome) => self.tell_of(&wake.host, outcome, tell),
-                None => waiting.push_back(wake),
+                Some(outcome) => used.push((&wake.host, outcome)),
+                None => waiting.push(wake.clone()),
             }
         }
+        for (host, outcome) in used {
+            self.tell_of(host, outcome, tell);
+        }
+        let places = Places::ask(self, &waiting, circuits);
         let mut queue: BinaryHeap<Reverse<(Moment, usize, Next)>> = BinaryHeap::new();
-        let mut asleep: Vec<&HostName> = Vec::new();
+        let mut asleep: Vec<HostName> = Vec::new();
         loop {
             let now = self.true_now();
-            while let Some(wake) = waiting.front().copied() {
+            while let Some(host) = places.admitted() {
                 // Somebody may have begun to work at it while it waited.
-                if let Some(outcome) = self.in_use(&wake.host, *force_from) {
-                    waiting.pop_front();
-                    self.tell_of(&wake.host, outcome, tell);
+                if let Some(outcome) = self.in_use(&host, *force_from) {
+                    places.off(&host);
+                    self.tell_of(&host, outcome, tell);
                     continue;
                 }
-                if self.admit(&wake.host, circuits) > now {
-                    break;
-                }
-                waiting.pop_front();
-                let index = asleep.len();
-                asleep.push(&wake.host);
-                self.wake(&wake.host);
-                tell(Progress::Admitted(wake.host.clone()));
-                queue.push(Reverse((
-                    self.answers(&wake.host),
-                    index,
-                    Next::Ask(now + ANSWER),
-                )));
+                self.wake(&host);
+                tell(Progress::Admitted(host.clone()));
+                let event = (self.answers(&host), asleep.len(), Next::Ask(now + ANSWER));
+                queue.push(Reverse(event));
+                asleep.push(host);
             }
             let event = queue.peek().map(|Reverse((at, ..))| *at);
-            let turn = waiting.front().map(|wake| self.turn(&wake.host, circuits));
-            let Some(at) = event.into_iter().chain(turn).min() else {
+            if event.is_none() && places.is_through() {
                 return Ok(());
-            };
-            self.until(at).await;
+            }
+            places.until(event).await;
             let now = self.true_now();
             while let Some(Reverse((at, index, next))) = queue.peek().copied()
                 && at <= now
             {
                 queue.pop();
-                let host = asleep[index];
-                let outcome = match next {
+                let host = &asleep[index];
+                let (outcome, left) = match next {
                     Next::Ask(latest) => match self.order(host, images, latest) {
                         Ok(at) => {
                             queue.push(Reverse((at, index, Next::Judge(now))));
                             continue;
                         }
-                        Err(outcome) => outcome,
+                        // It may come up yet.
+                        Err(outcome) => (outcome, Some(ANSWER)),
                     },
-                    Next::Judge(began) => self.judge(host, began),
+                    Next::Judge(began) => {
+                        let outcome = self.judge(host, began);
+                        (outcome, self.is_on(host).then_some(LONGEST))
+                    }
                 };
+                match left {
+                    Some(lasts) => places.left(host, lasts),
+                    None => places.off(host),
+                }
                 self.tell_of(host, outcome, tell);
             }
         }
@@ -125,49 +117,10 @@ impl Port {
         }
     }
 
-    /// Takes a host's turn on all of its circuits, unless that comes later: when it does.
-    fn admit(&self, host: &HostName, circuits: &[(Circuit, Pace)]) -> Moment {
-        let now = self.true_now();
-        let turn = self.turn(host, circuits);
-        if turn > now {
-            return turn;
-        }
-        let mut loads = self.world.sites[self.site].loads.borrow_mut();
-        for (circuit, pace) in circuits {
-            let load = loads.entry(circuit.clone()).or_default();
-            let wakes = i64::from(pace.wake_per_minute.max(1));
-            // Rounded up: a wake too many in a minute is one too many.
-            load.next = now + (MINUTE + wakes - 1) / wakes;
-            load.hosts.insert(host.clone());
-        }
-        now
-    }
-
-    /// When the next host may be woken on these circuits, as far as that can be told.
-    fn turn(&self, host: &HostName, circuits: &[(Circuit, Pace)]) -> Moment {
-        let now = self.true_now();
-        if self.has(Bug::WakesAllAtOnce) {
-            return now;
-        }
-        let mut school = self.school().borrow_mut();
-        let zone = school.zone.clone();
-        let mut loads = self.world.sites[self.site].loads.borrow_mut();
-        let turns = circuits.iter().map(|(circuit, pace)| {
-            let load = loads.entry(circuit.clone()).or_default();
-            load.hosts.retain(|host| {
-                school.pcs.get_mut(host).is_some_and(|pc| {
-                    pc.settle(now, &zone);
-                    pc.is_on(now)
-                })
-            });
-            let is_full = load.hosts.len() >= pace.on_at_once as usize;
-            if is_full && !load.hosts.contains(host) {
-                load.next.max(now + FULL)
-            } else {
-                load.next
-            }
-        });
-        turns.max().unwrap_or(now).max(now)
+    fn is_on(&self, host: &HostName) -> bool {
+        let school = self.school().borrow();
+        let pc = school.pcs.get(host);
+        pc.is_some_and(|pc| pc.is_on(self.true_now()))
     }
 
     /// Switches off what was left on.
@@ -302,7 +255,10 @@ impl Port {
             HostOutcome::of_images(outcomes)
         };
         let believes = self.has(Bug::BelievesZero) && matches!(end, Some(End::Lied(_)));
-        let is_plain = end == Some(End::Restored) && self.world.driver == Driver::Wrapper;
+        // A log says when by the clock on the wall, which has to tell.
+        let is_plain = end == Some(End::Restored)
+            && (self.world.driver == Driver::Wrapper
+                || error == 0 && !clocks_change(now.timestamp(), &zone));
         // The texts of what went well are made up and judged in a test, once for all.
         if (is_plain || believes)
             && let Some(applied) = plain()

@@ -4,6 +4,9 @@
 //! goes on until the first tick after something happened that a plan may depend on, or after the plan's
 //! earliest wake. Now and then, by chance, a tick that could be left out is kept: a step that is planned
 //! then was announced by nothing, so the `wake` of a hold is wrong.
+//!
+//! What happens to hosts that a pass resets lets nothing begin but what waits for its turn or for a wave, unless one
+//! has to be tried again.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,7 +17,10 @@ use super::chance::Permille;
 use super::port::Port;
 use super::time::{DAY, Due, MINUTE, Moment};
 use super::world::World;
+use crate::linbo::verdict::HostOutcome;
+use crate::planning::gates::SOON;
 use crate::planning::{Desired, Gate, Plan};
+use crate::world::Progress;
 
 /// After something happened every tick is kept for as long as it may take until the loop has asked the
 /// Git remote again.
@@ -25,24 +31,56 @@ const KEPT: Permille = 50;
 /// What a rest of one school's pass depends on.
 #[derive(Default)]
 pub(super) struct Rest {
-    /// How often something happened that a plan may depend on, and when last.
+    /// How often something happened that a plan may depend on.
     stirs: Cell<u64>,
+    /// How often of those it may have let something begin.
+    news: Cell<u64>,
+    /// When something last happened from outside.
     stirred: Cell<Moment>,
     /// When the last plan is worth being made anew.
     wake: Cell<Moment>,
+    /// Whether something of it waits for what becomes of hosts.
+    waits_for_hosts: Cell<bool>,
+    /// When a host on which an earlier pass began something comes to its end, as of the last look.
+    pub(super) orphans: Cell<Option<Moment>>,
     /// The stirs at the time of a look that is expected to find nothing.
     idle: Cell<Option<u64>>,
 }
 
 impl Rest {
+    /// A pass begins, and has not rested yet.
+    pub(super) fn begin(&self) {
+        self.idle.set(None);
+    }
+
     /// A step ended; the loop looks by itself.
     pub(super) fn ended(&self) {
         self.stirs.set(self.stirs.get() + 1);
+        self.news.set(self.news.get() + 1);
+    }
+
+    /// A step went on.
+    pub(super) fn went_on(&self, progress: &Progress) {
+        let is_news = match progress {
+            Progress::Host(_, HostOutcome::Applied { .. }) => self.waits_for_hosts.get(),
+            Progress::Host(..) => true,
+            // Nobody may begin earlier for it.
+            Progress::Admitted(_) => false,
+            Progress::Bytes { .. } | Progress::Note(_) => return,
+        };
+        self.stirs.set(self.stirs.get() + 1);
+        self.news.set(self.news.get() + u64::from(is_news));
     }
 
     /// A plan was made: whether its steps could have been foreseen.
     pub(super) fn planned(&self, now: Moment, wake: Moment, plan: &Plan) -> bool {
-        let idle = self.idle.take() == Some(self.stirs.get()) && now < self.wake.get();
+        // When it is whose turn is a guess that each look makes anew.
+        let idle = self.idle.take() == Some(self.stirs.get())
+            && now < self.wake.get()
+            && !self.waits_for_hosts.get();
+        let mut gates = plan.holds.iter().map(|hold| &hold.gate);
+        self.waits_for_hosts
+            .set(gates.any(|gate| matches!(gate, Gate::Turn | Gate::Wave { .. })));
         // What waits for a step of the same plan learns only when that runs how long it takes.
         self.wake
             .set(if plan.steps.is_empty() { wake } else { now });
@@ -86,7 +124,7 @@ impl Port {
             began: now,
             tick,
             until: now + kept * tick,
-            stirs: rest.stirs.get(),
+            news: rest.news.get(),
             asked: None,
         }
     }
@@ -98,7 +136,7 @@ pub(super) struct Tick<'p> {
     began: Moment,
     tick: i64,
     until: Moment,
-    stirs: u64,
+    news: u64,
     asked: Option<Moment>,
 }
 
@@ -108,9 +146,9 @@ impl Future for Tick<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Port { world, site, life } = self.port;
         let now = world.time.now();
-        let stirs = world.sites[*site].rest.stirs.get();
-        if now < self.until && self.stirs != stirs {
-            self.stirs = stirs;
+        let news = world.sites[*site].rest.news.get();
+        if now < self.until && self.news != news {
+            self.news = news;
             let ticks = (now - self.began) / self.tick + 1;
             self.until = self.until.min(self.began + ticks * self.tick);
         }
@@ -127,20 +165,25 @@ impl Future for Tick<'_> {
 }
 
 /// When a plan that was made now can come out otherwise, unless something happens before. `error` is by
-/// how much the server's clock is wrong.
-pub(super) fn wake(plan: &Plan, desired: Option<&Desired>, now: Moment, error: i64) -> Moment {
+/// how much the server's clock is wrong, `orphans` when a host comes to its end of which nobody tells.
+pub(super) fn wake(
+    plan: &Plan,
+    desired: Option<&Desired>,
+    now: Moment,
+    error: i64,
+    orphans: Option<Moment>,
+) -> Moment {
     let truly = |at: jiff::Timestamp| Moment::from(at) + -error;
     let mut next = now + DAY;
     let mut at_latest = |at: Moment| next = next.min(at.max(now + 1));
+    if let Some(end) = orphans {
+        at_latest(end);
+    }
     for hold in &plan.holds {
         match (&hold.gate, hold.wake) {
-            // Hosts that are quicker than thought let the next room begin earlier.
-            (Gate::Turn, _) => at_latest(now),
+            (Gate::Turn, Some(turn)) => at_latest(truly(turn - SOON)),
             (_, Some(wake)) => at_latest(truly(wake)),
-            (
-                Gate::Busy(_) | Gate::HostsBusy(_) | Gate::Uploading(_) | Gate::StartConf(_),
-                None,
-            ) => {
+            (Gate::Busy(_) | Gate::Uploading(_) | Gate::StartConf(_), None) => {
                 at_latest(now + 10 * MINUTE);
             }
             (Gate::Unseen(_), None) => at_latest(now + 60 * MINUTE),
@@ -161,4 +204,33 @@ pub(super) fn wake(plan: &Plan, desired: Option<&Desired>, now: Moment, error: i
         at_latest(truly(due));
     }
     next
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::planning::{Action, Reason, Step};
+    use crate::simulator::time::HOUR;
+
+    /// What a tick that was kept says of a wake is no matter of the next pass, which looks for reasons of its own.
+    #[test]
+    fn a_pass_does_not_end_the_rest_of_one_that_was_killed() {
+        let file = "ubuntu.qcow2".parse().unwrap();
+        let image = "ubuntu".parse().unwrap();
+        let plan = Plan {
+            steps: vec![Step::new(Action::Seed { image, file }, Reason::Absent)],
+            ..Plan::default()
+        };
+        for (begins, foreseen) in [(false, false), (true, true)] {
+            let rest = Rest::default();
+            rest.wake.set(Moment(HOUR));
+            rest.idle.set(Some(0));
+            if begins {
+                rest.begin();
+            }
+            assert_eq!(rest.planned(Moment(1), Moment(HOUR), &plan), foreseen);
+        }
+    }
 }

@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// An instant of the simulated world's true time, in milliseconds since 1970. Clocks of servers may differ from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -68,6 +69,12 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.timestamp().fmt(f)
     }
+}
+
+/// Whether clocks change within hours: then the clock on the wall does not tell.
+pub(super) fn clocks_change(at: Timestamp, zone: &TimeZone) -> bool {
+    let hours = SignedDuration::from_hours(4);
+    zone.to_offset(at - hours) != zone.to_offset(at + hours)
 }
 
 /// What is due.

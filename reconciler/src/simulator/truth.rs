@@ -279,7 +279,7 @@ impl School {
         errors.sum()
     }
 
-    /// What one sees of the reports of a room's hosts, the same map as before where none has changed.
+    /// What one sees of the reports of a room's hosts. What has not changed since the last look is shared with it.
     pub fn reports(
         &mut self,
         desired: &Desired,
@@ -287,13 +287,7 @@ impl School {
         let Self {
             read, pcs, devices, ..
         } = self;
-        let is_same = |((host, seen), (name, pc)): ((&HostName, &Probe<_>), (&HostName, &Pc))| {
-            host == name && seen.seen() == Some(&pc.report)
-        };
-        let unchanged = read.rooms.iter().eq(desired.rooms.keys())
-            && read.seen.len() == pcs.len()
-            && read.seen.iter().zip(&*pcs).all(is_same);
-        if !unchanged {
+        if !read.rooms.iter().eq(desired.rooms.keys()) {
             let hosts = desired.rooms.keys().flat_map(|room| devices.in_room(room));
             let seen = hosts.filter_map(|device| {
                 let report = pcs.get(&device.host)?.report.clone();
@@ -301,7 +295,15 @@ impl School {
             });
             read.seen = Arc::new(seen.collect());
             read.rooms = desired.rooms.keys().cloned().collect();
+        } else if pcs.values().any(|pc| pc.is_new) {
+            let all = Arc::make_mut(&mut read.seen);
+            for (host, pc) in pcs.iter().filter(|(_, pc)| pc.is_new) {
+                if let Some(seen) = all.get_mut(host) {
+                    *seen = Probe::Seen(pc.report.clone());
+                }
+            }
         }
+        pcs.values_mut().for_each(|pc| pc.is_new = false);
         Arc::clone(&read.seen)
     }
 

@@ -20,9 +20,8 @@ impl Port {
         host: &HostName,
         force_from: Option<Timestamp>,
     ) -> Option<HostOutcome> {
-        let usage = match self.school().borrow().pcs.get(host)?.phase {
-            Phase::Up(usage) => usage,
-            _ => return None,
+        let Phase::Up(usage) = self.school().borrow().pcs.get(host)?.phase else {
+            return None;
         };
         let is_forced = force_from.is_some_and(|from| from <= self.now());
         let why = match usage {

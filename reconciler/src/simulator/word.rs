@@ -159,10 +159,13 @@ mod tests {
     /// What is judged of each end under each driver; the same that the fast path of a reset takes.
     #[test]
     fn only_what_was_restored_is_applied() {
-        let image: ImageName = "ubuntu".parse().unwrap();
         let contents = (Some(Digest::new([1; 32])), Some(Digest::new([2; 32])));
-        let (file, stamp) = expected(&image, contents).unwrap();
-        let reads = [(image, contents)];
+        let reads = ["tools", "ubuntu"].map(|image| (image.parse().unwrap(), contents));
+        let files = reads
+            .iter()
+            .map(|(image, contents)| expected(image, *contents).unwrap());
+        let applied = files.map(|(file, stamp)| HostOutcome::applied_one(file, Some(stamp)));
+        let applied = HostOutcome::of_images(applied).unwrap();
         let judged: Moment = "2026-11-23T18:20:30Z"
             .parse::<jiff::Timestamp>()
             .unwrap()
@@ -195,8 +198,7 @@ mod tests {
                     "{driver:?} {end:?}: {outcome}"
                 );
                 if end == Some(End::Restored) {
-                    let (file, stamp) = (file.clone(), Some(stamp.clone()));
-                    assert_eq!(outcome, HostOutcome::applied_one(file, stamp));
+                    assert_eq!(outcome, applied);
                 }
             }
         }

@@ -14,11 +14,11 @@ use schema::name::{ImageName, SchoolName, VersionName};
 use super::account::Account;
 use super::bug::Bug;
 use super::chance::Chance;
+use super::circuits::Circuits;
 use super::event::{Event, What};
 use super::fault::{Fault, Kind};
 use super::promises::{Promises, Scene};
 use super::remote::Remote;
-use super::reset::Load;
 use super::rest::{Rest, wake};
 use super::script::{Script, Turn};
 use super::time::{Due, MINUTE, Moment, Time};
@@ -26,7 +26,7 @@ use super::truth::{Contents, Disk, School};
 use super::uplink::Uplink;
 use crate::config::Driver;
 use crate::manifest::Manifest;
-use crate::planning::{Circuit, Desired, Plan, Server, Step};
+use crate::planning::{Desired, Plan, Server, Step};
 
 /// The grid of the timer that starts passes.
 const TIMER: i64 = 5 * MINUTE;
@@ -53,8 +53,7 @@ pub(super) struct Site {
     changes: Cell<u64>,
     pub(super) rest: Rest,
     pub(super) saved: RefCell<Option<Disk>>,
-    /// What hangs on each circuit.
-    pub(super) loads: RefCell<BTreeMap<Circuit, Load>>,
+    pub(super) circuits: RefCell<Circuits>,
     desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
@@ -80,11 +79,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(script: &Script) -> Rc<Self> {
-        let remote = Remote {
-            commits: script.commits.clone(),
-            head: None,
-            signers: script.signers,
-        };
+        let remote = Remote::new(script.commits.clone(), script.signers);
         let first = script
             .commits
             .iter()
@@ -104,7 +99,7 @@ impl World {
             changes: Cell::new(0),
             rest: Rest::default(),
             saved: RefCell::default(),
-            loads: RefCell::default(),
+            circuits: RefCell::default(),
             desired: RefCell::default(),
             foretold: RefCell::default(),
         };
@@ -193,6 +188,7 @@ impl World {
         }
         here.next.set(None);
         here.stop.set(false);
+        here.rest.begin();
         here.life.set(here.life.get() + 1);
         self.happened(Some(site), What::Pass);
         passes[site] = Some(super::pass::begin(self, site, here.life.get()));
@@ -333,7 +329,13 @@ impl World {
         let make = || {
             let remote = self.remote.borrow();
             let fleet = remote.commits.get(number)?.fleet.as_ref().ok()?;
-            Desired::of(fleet, &Server::School(here.name.clone())).map(Arc::new)
+            let mut desired = Desired::of(fleet, &Server::School(here.name.clone()))?;
+            if self.bug == Some(Bug::OverlooksBudgets) {
+                for budget in desired.power.values_mut() {
+                    (budget.on_at_once, budget.wake_per_minute) = (u32::MAX, u32::MAX);
+                }
+            }
+            Some(Arc::new(desired))
         };
         known.entry(number).or_insert_with(make).clone()
     }
@@ -397,8 +399,9 @@ impl World {
             (school.disk.applied, school.clock_error())
         };
         let desired = applied.and_then(|number| self.desired(site, number));
-        let wake = wake(plan, desired.as_deref(), now, error);
-        if !self.sites[site].rest.planned(now, wake, plan) {
+        let rest = &self.sites[site].rest;
+        let wake = wake(plan, desired.as_deref(), now, error, rest.orphans.get());
+        if !rest.planned(now, wake, plan) {
             let steps: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
             let how = format!("no hold said when it is time for {}", steps.join(", "));
             self.promises.borrow_mut().unpredicted(site, now, how);

@@ -238,7 +238,7 @@ fn judge_together(world: &World, plan: &Plan) -> Vec<String> {
     let running = observed
         .running
         .iter()
-        .map(|running| (&running.step, Some(running.since)));
+        .map(|running| (&*running.step, Some(running.since)));
     let all: Vec<_> = running
         .chain(plan.steps.iter().map(|step| (step, None)))
         .collect();

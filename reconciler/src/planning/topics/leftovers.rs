@@ -50,7 +50,7 @@ fn may_be_touched(host: &HostName, desired: &Desired, observed: &Observed) -> bo
 
 /// Hosts that are being reset or soon will be: they are switched off at the end of that.
 fn needed(plan: &Plan, observed: &Observed) -> BTreeSet<HostName> {
-    let running = observed.running.iter().map(|running| &running.step);
+    let running = observed.running.iter().map(|running| &*running.step);
     let steps = running
         .chain(&plan.steps)
         .filter_map(|step| match &step.action {

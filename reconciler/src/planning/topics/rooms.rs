@@ -22,7 +22,7 @@ use self::tries::{Judge, Try};
 use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::planning::action::{Action, Circuit, Pace, Reason, Step, Wake};
 use crate::planning::desired::{Desired, DesiredClass};
-use crate::planning::gates::{self, Closed, Gate, Open};
+use crate::planning::gates::{Closed, Gate, Open, Openings};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::plan::{Drafts, Goal, RoomRollout};
@@ -74,10 +74,12 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         });
     }
     let rollouts = Rollouts::of(desired, observed, &places);
+    let openings = Openings::default();
     let sift = |place| RoomReset {
         desired,
         observed,
         place,
+        openings: &openings,
     };
     let ready: Vec<Ready<'_>> = places
         .iter()
@@ -190,6 +192,7 @@ struct RoomReset<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     place: &'a Place<'a>,
+    openings: &'a Openings<'a>,
 }
 
 /// What keeps some hosts of a room from being reset now.
@@ -221,13 +224,14 @@ impl<'a> RoomReset<'a> {
         let no_time_left = std::cell::LazyCell::new(|| self.no_time_left());
         let mut held = Held::default();
         let (mut now, mut due, mut loads) = (Vec::new(), place.due, None);
+        let images = place.images();
         for device in &place.members.hosts {
             let host = &device.host;
             if let Some(gate) = drafts.guard().host(host) {
                 held.add(gate, None);
                 continue;
             }
-            let turn = rollouts.turn(place.images().into_iter(), host, observed.at);
+            let turn = rollouts.turn(images.iter().copied(), host, observed.at);
             let (opened, lacks) = match turn {
                 None | Some((_, Turn::Has)) => (None, None),
                 Some((image, Turn::Open(since))) => {
@@ -394,11 +398,12 @@ impl<'a> RoomReset<'a> {
             desired,
             observed,
             place,
+            openings,
         } = self;
         let closed = |gate| Closed { gate, wake: None };
         // A room that is left alone takes no time from others.
         suspension::check(desired, observed, &Subject::Room(place.name.clone()))?;
-        let open = gates::room_window(desired, place.name, place.room, observed.at)?;
+        let open = openings.room_window(desired, place.name, place.room, observed.at)?;
         if let Some(next) = self.next_due()
             && next + estimate(hosts, each, circuits) <= open.closes
             && place.due < open.opens

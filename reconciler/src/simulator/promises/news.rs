@@ -116,7 +116,8 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
         return announcement(letter, news);
     }
     let mut found = Vec::new();
-    let mut told = news.told.clone();
+    // A pass may send several letters.
+    let mut told = news.telling.take().unwrap_or_else(|| news.told.clone());
     let mut over = false;
     for line in letter.body.lines() {
         if let Some(title) = line.strip_prefix("! ") {
@@ -166,8 +167,11 @@ fn announcement(letter: &Letter, news: &mut News) -> Vec<Found> {
 /// At the end of a pass people know of all that failed in it and is still wanted.
 pub(super) fn ended(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
     let news = &mut book.news;
-    if let Some(told) = news.telling.take().filter(|_| scene.records) {
-        news.told = told;
+    match news.telling.take() {
+        Some(told) if scene.records => news.told = told,
+        // It was killed in between, or the journal is full: who knows whether that stands there.
+        Some(told) => news.unsure.extend(told),
+        None => {}
     }
     let announcing = std::mem::take(&mut news.announcing);
     if scene.records {

@@ -1,9 +1,8 @@
 //! Promises about work: none that need not be done, none at the wrong time, none too much at once, all
 //! in the end.
 
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use schema::name::HostName;
 use schema::schedule::{Window, Windows};
 
@@ -11,7 +10,7 @@ use super::waves::Rollout;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Step};
-use crate::simulator::time::Moment;
+use crate::simulator::time::{MINUTE, Moment, clocks_change};
 use crate::simulator::truth::File;
 
 /// Promises 1 and 2: nothing is done to what is right already, and no host is reset that is known to be fresh.
@@ -207,52 +206,58 @@ fn is_open(windows: &Windows, local: DateTime) -> bool {
     held.peek().is_some() && held.all(|window| !window.denies)
 }
 
-/// Whether clocks change within hours: then the clock on the wall does not tell.
-fn clocks_change(at: Timestamp, zone: &TimeZone) -> bool {
-    let hours = SignedDuration::from_hours(4);
-    zone.to_offset(at - hours) != zone.to_offset(at + hours)
-}
-
-/// Promise 5: no more hosts are on, and none are woken faster, than their circuit bears.
+/// Promise 5: no more hosts are on, and none are woken faster, than the state repo says that their school, their
+/// circuit and their room bear.
 pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
-    let Some(desired) = scene.desired else {
+    let Some(rules) = rules(scene) else {
         return Vec::new();
     };
-    let circuits_of = |host: &HostName| {
+    let room_of = |host: &HostName| {
         let name = &scene.school.devices.get(host)?.room;
-        Some(desired.circuits_of(name, desired.rooms.get(name)?))
+        rules.rooms.get_key_value(name)
     };
-    let Some(circuits) = circuits_of(host) else {
+    let Some((name, room)) = room_of(host) else {
         return vec![(5, format!("{host} is woken, and has no room"))];
     };
+    let (mut school, mut group, mut own) = (0, 0, 0);
+    for (other, beside) in scene.school.woken(scene.now).filter_map(room_of) {
+        school += 1;
+        group += u32::from(beside.power_group == room.power_group);
+        own += u32::from(other == name);
+    }
+    let mut budgets = vec![("the school".to_owned(), rules.power, school)];
+    if let Some(fuse) = &room.power_group {
+        let budget = rules.power_groups.get(fuse).unwrap_or(&rules.power);
+        budgets.push((format!("circuit {fuse}"), *budget, group));
+    }
+    if let Some(budget) = room.power {
+        budgets.push((format!("room {name}"), budget, own));
+    }
     let mut found = Vec::new();
-    for (circuit, pace) in circuits {
-        let hangs_on_it = |host: &HostName| {
-            let circuits = circuits_of(host).into_iter().flatten();
-            circuits.into_iter().any(|(other, _)| other == circuit)
-        };
-        let woken = scene.school.woken(scene.now);
-        let on = woken.filter(|host| hangs_on_it(host)).count();
-        if on > pace.on_at_once as usize {
-            let bears = pace.on_at_once;
-            found.push((
-                5,
-                format!("{on} hosts are on in {circuit}, which bears {bears}"),
-            ));
+    for (circuit, budget, on) in budgets {
+        let bears = budget.on_at_once;
+        if on > bears {
+            let how = format!("{on} hosts are on in {circuit}, which bears {bears}");
+            found.push((5, how));
         }
+        let bears = budget.wake_per_minute;
         let wakes = book.wakes.entry(circuit.clone()).or_default();
-        wakes.retain(|at| scene.now - *at < 60_000);
+        wakes.retain(|at| scene.now - *at < MINUTE);
         wakes.push(scene.now);
-        if wakes.len() > pace.wake_per_minute as usize {
-            let how = format!(
-                "{} hosts are woken in a minute in {circuit}, which bears {}",
-                wakes.len(),
-                pace.wake_per_minute
-            );
+        let woken = wakes.len();
+        if woken > bears as usize {
+            let how =
+                format!("{woken} hosts are woken in a minute in {circuit}, which bears {bears}");
             found.push((5, how));
         }
     }
     found
+}
+
+/// What the commit says of the school that its server works towards.
+fn rules<'a>(scene: &Scene<'a>) -> Option<&'a schema::fleet::School> {
+    let commit = scene.remote.commits.get(scene.school.disk.applied?)?;
+    commit.fleet.as_ref().ok()?.schools.get(&scene.school.name)
 }
 
 /// Promise 5: where the rates that schools may take fit the central server's line, it is never asked

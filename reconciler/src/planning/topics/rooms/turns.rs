@@ -8,13 +8,10 @@ use schema::name::RoomName;
 use super::Ready;
 use crate::planning::action::{Action, Circuit};
 use crate::planning::desired::Desired;
-use crate::planning::gates::{Gate, Work};
+use crate::planning::gates::{Gate, SOON, Work};
 use crate::planning::observed::Observed;
 use crate::planning::plan::{CircuitPeak, Drafts, Goal, RoomTurn};
 use crate::planning::timetable::{Batch, Taken, Timetable, longest_first, timetable};
-
-/// A room whose first host may be woken so soon begins now: the hands wake it when its turn has come.
-const SOON: SignedDuration = SignedDuration::from_secs(60);
 
 /// Begins the rooms whose turn has come, and holds the others.
 pub(super) fn admit(
