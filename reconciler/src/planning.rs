@@ -23,6 +23,7 @@ pub mod plan;
 pub mod predict;
 pub mod preview;
 pub mod rollout;
+pub mod stalled;
 pub mod suspension;
 pub mod timetable;
 mod topics;
@@ -35,7 +36,8 @@ pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
 pub use ledger::Ledger;
 pub use observed::{
-    Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Running, Store, Torrent,
+    Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Occupant, Probe, Running, Store,
+    Torrent,
 };
 pub use orders::{Orders, Subject, Suspended};
 pub use plan::{Goal, Hold, Plan, plan};

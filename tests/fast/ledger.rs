@@ -6,14 +6,14 @@ use std::path::Path;
 
 use harness::golden;
 use harness::worlds::{
-    GIB, World, applied, at, failed, live, manifest, name, os, schedule, unreachable,
+    GIB, World, applied, at, busy, failed, live, manifest, name, os, schedule, unreachable,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reconciler::linbo::cause::Cause;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::ledger::{HostEntry, HostState, Runs};
-use reconciler::planning::{Busy, Entry, Ledger, Probe, StepId, in_force, plan};
+use reconciler::planning::{Entry, Ledger, Probe, StepId, in_force, plan};
 use reconciler::report::explain::{self, HostCase, RoomCase};
 use reconciler::report::hosts;
 use reconciler::report::style::Color;
@@ -107,7 +107,14 @@ fn of_all_kinds() -> World {
         evidence: vec!["Starting torrent download for ubuntu.qdiff.".to_owned()],
     };
     tried(w, "r101-pc04", DUE, at("2026-11-23T18:40"), hung);
-    world.observed.busy = Probe::Seen([(name("r101-pc05"), Busy::Session)].into());
+    let w = &mut world;
+    for due in ["2026-11-11T18:00", "2026-11-16T18:00", "2026-11-18T18:00"] {
+        let when = at(due) + SignedDuration::from_mins(9);
+        tried(w, "r101-pc08", due, when, full.clone());
+    }
+    let since = |hours| busy(at(MONDAY) - SignedDuration::from_hours(hours));
+    let both = [(name("r101-pc05"), since(0)), (name("r102-pc01"), since(4))];
+    world.observed.busy = Probe::Seen(both.into());
     // Somebody synced it by hand, and it got the base without the diff.
     let line = format!("202611231830 applied: ubuntu.qcow2 \"{STAMP}\"\n");
     reported(&mut world, "r101-pc06", &line);
@@ -156,6 +163,7 @@ fn hosts_of_all_kinds() {
             "r101-pc02",
             "r101-pc05",
             "r101-pc07",
+            "r101-pc08",
             "r102-pc01",
         ] {
             let host = name(host);

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use harness::golden;
-use harness::worlds::{GIB, World, applied, at, failed, name, os, unreachable, windows};
+use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachable, windows};
 use jiff::SignedDuration;
 use reconciler::planning::{
-    Allowance, Busy, Entry, Grub, Probe, StepResult, Torrent, in_force, plan, preview,
+    Allowance, Entry, Grub, Occupant, Probe, StepResult, Torrent, in_force, plan, preview,
 };
 use reconciler::report::mail::news;
 use reconciler::report::style::Color;
@@ -20,6 +20,7 @@ use reconciler::report::trouble::standing;
 use reconciler::report::{json, markdown, text};
 use reconciler::world::{CommitLine, Problem};
 use schema::fleet::{DomainJoin, Origin, ResetCommand, RoomHosts};
+use schema::name::HostName;
 
 const MONDAY: &str = "2026-11-23T18:30";
 
@@ -100,7 +101,7 @@ fn waiting_for_windows() {
         .push_str("Old = yes\n");
     world.room("lib", "lab", 2);
     world.room_mut("lib").reset = Some(harness::worlds::schedule(&["daily 09:00"]));
-    world.observed.busy = Probe::Seen([(name("r101-pc03"), Busy::Session)].into());
+    world.observed.busy = Probe::Seen([(name("r101-pc03"), busy(world.observed.at))].into());
     shown("waiting", &world, &[]);
 }
 
@@ -379,6 +380,34 @@ fn letters_tell_each_thing_once() {
         }
         letter(case, &mut world, Summary::default());
     }
+}
+
+/// A session that nobody ends is told once, whether or not something waits for its host, and over when it is gone.
+#[test]
+fn a_session_that_hangs_is_told() {
+    let mut world = World::school(at(MONDAY));
+    let since = world.observed.at - SignedDuration::from_mins(115);
+    let mut orphan = busy(since);
+    orphan.by = Occupant::Orphan;
+    let both = [
+        (name("r101-pc03"), busy(since)),
+        (name("r101-pc04"), orphan),
+    ];
+    world.observed.busy = Probe::Seen(both.into());
+    letter("hangs-1-not-yet", &mut world, Summary::default());
+    world.pass(10);
+    letter("hangs-2-tells", &mut world, Summary::default());
+    world.pass(10);
+    let busy = std::mem::replace(
+        &mut world.observed.busy,
+        Probe::Unseen("tmux list-sessions: exit status 1: lost server".to_owned()),
+    );
+    letter("hangs-3-unseen", &mut world, Summary::default());
+    world.observed.busy = busy;
+    if let Probe::Seen(busy) = &mut world.observed.busy {
+        busy.remove(&name::<HostName>("r101-pc03"));
+    }
+    letter("hangs-4-one-ended", &mut world, Summary::default());
 }
 
 /// What people were told of is over only when its opposite was seen.

@@ -19,6 +19,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::orders",
         "planning::observed",
         "planning::rollout",
+        "planning::stalled",
         "planning::gates",
         "planning::suspension",
         "planning::guard",

@@ -4,6 +4,7 @@
 
 mod dice;
 mod evenings;
+mod hosts;
 mod random;
 mod weeks;
 
@@ -36,6 +37,7 @@ use schema::schedule::{FreeDays, Point, Schedule, Window, Windows};
 use schema::units::Bytes;
 
 pub use evenings::{Before, Evening, Stay, evenings, schools};
+pub use hosts::{applied, busy, failed, unreachable};
 pub use random::worlds;
 pub use weeks::weeks;
 
@@ -195,29 +197,6 @@ pub fn live(manifest: &Manifest) -> LiveImage {
         base: Some(file(manifest.base())),
         diff: manifest.diff().map(file),
         uploading: false,
-    }
-}
-
-/// A host that was put back to `file`.
-#[must_use]
-pub fn applied(file: &str) -> HostOutcome {
-    HostOutcome::applied_one(name(file), Some(name("202611011930")))
-}
-
-/// A host that failed.
-#[must_use]
-pub fn failed(why: &str) -> HostOutcome {
-    HostOutcome::Failed {
-        why: why.to_owned(),
-        evidence: vec![format!("LINBO: {why}")],
-    }
-}
-
-/// A host that did not answer.
-#[must_use]
-pub fn unreachable() -> HostOutcome {
-    HostOutcome::Unreachable {
-        why: "no answer for 300 s after its magic packet".to_owned(),
     }
 }
 

@@ -218,6 +218,41 @@ fn sessions_that_cannot_be_listed_stop_resets_and_say_so() {
     assert_eq!(commands(&school), 3);
 }
 
+/// `linbo-remote` leaves it behind where a cable was pulled: it holds up its host for as long as nobody knows.
+#[test]
+fn a_session_that_nobody_ends_is_told_once_with_the_way_to_end_it() {
+    let school = OneSchool::ready(1);
+    let tmux = |arguments: &[&str]| {
+        let mut tmux = school.nord().command(Path::new("tmux")).unwrap();
+        assert!(tmux.args(arguments).status().unwrap().success());
+    };
+    school.settings("", "command_timeout: 20 s", "command_timeout: 2 hours");
+    const SESSION: &str = "r101-pc01_linbo-remote";
+    tmux(&["new-session", "-d", "-s", SESSION, "sleep 600"]);
+    school.nord().install("ubuntu", &small(1)).unwrap();
+    let end = format!("tmux kill-session -t {SESSION}");
+    for at in [MONDAY, "2026-11-23 20:00:00"] {
+        let output = school.pass(at, 0);
+        says(&output, &["1 host is still at work: r101-pc01"]);
+        assert_eq!(school.told(&end), 0, "a sync may last that long");
+    }
+    for at in ["20:06", "20:30", "21:00"] {
+        let output = school.pass(&format!("2026-11-23 {at}:00"), 1);
+        says(&output, &["since Mon 23 Nov 18:05", &end]);
+        assert_eq!(school.told(&end), 1, "{at}");
+    }
+    says(
+        &school.run(&["status", "--hosts"], "2026-11-23 21:00:00", 0),
+        &["busy", "18:05"],
+    );
+    assert_eq!(commands(&school), 0);
+    tmux(&["kill-session", "-t", SESSION]);
+    school.pass("2026-11-23 21:05:00", 0);
+    assert_eq!(school.applied(), [Some(small(1).stamp())]);
+    assert_eq!(school.told("good again"), 1);
+    school.assert_clean();
+}
+
 #[test]
 fn side_files_that_are_missing_come_back() {
     let school = OneSchool::ready(1);

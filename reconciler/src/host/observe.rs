@@ -59,7 +59,7 @@ pub async fn observe(
         )
     });
     // Before the reports: what ends between the two looks has left its own by then.
-    let busy = hosts::busy(&config.commands.tmux, &paths.run, at_work.clone()).await;
+    let busy = hosts::busy(config, journal, at, at_work.clone()).await;
     let (classes, live, store, seeded, (devices, reports, onboot)) = tokio::join!(
         join_all(classes),
         join_all(live),

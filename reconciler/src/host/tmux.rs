@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::host::process::{ProcessError, Program};
@@ -81,6 +82,25 @@ impl<'a> Tmux<'a> {
     pub async fn sessions(&self) -> Result<BTreeSet<String>, TmuxError> {
         let list = self.list(&["list-sessions", "-F", "#{session_name}"]);
         Ok(sessions(&list.await?))
+    }
+
+    /// Since when each session is there. No server means no session.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out; it is not to be taken for none.
+    pub async fn since(&self) -> Result<BTreeMap<String, Timestamp>, TmuxError> {
+        let list = self.list(&["list-sessions", "-F", "#{session_created} #{session_name}"]);
+        let list = list.await?;
+        let text = String::from_utf8_lossy(&list);
+        let each = text.lines().filter_map(|line| {
+            let (created, session) = line.trim().split_once(' ')?;
+            // A session whose age is unknown is there all the same.
+            let created = created.parse().ok();
+            let created = created.and_then(|seconds| Timestamp::from_second(seconds).ok());
+            Some((session.to_owned(), created.unwrap_or(Timestamp::MAX)))
+        });
+        Ok(each.collect())
     }
 
     /// The first processes of all sessions. No server means no session.

@@ -168,16 +168,11 @@ pub fn sessions(list: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The hosts on which `linbo-remote` still runs commands, by a list of tmux sessions.
+/// The host on which `linbo-remote` runs commands in a tmux session of this name; none for other sessions.
 #[must_use]
-pub fn busy_hosts(sessions: &BTreeSet<String>) -> BTreeSet<HostName> {
-    sessions
-        .iter()
-        .filter_map(|name| {
-            let host = name.strip_suffix(REMOTE)?;
-            host.to_ascii_lowercase().parse().ok()
-        })
-        .collect()
+pub fn busy_host(session: &str) -> Option<HostName> {
+    let host = session.strip_suffix(REMOTE)?;
+    host.to_ascii_lowercase().parse().ok()
 }
 
 #[cfg(test)]

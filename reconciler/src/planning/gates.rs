@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::planning::action::Resource;
 use crate::planning::desired::{Allowance, Desired};
+use crate::planning::observed::Busy;
 use crate::planning::rollout::{self, Stopped};
 
 /// What a hold waits for.
@@ -77,6 +78,8 @@ pub enum Gate {
     Busy(Resource),
     /// These hosts are busy with something that this pass did not start.
     HostsBusy(Vec<HostName>),
+    /// What keeps these hosts busy lasts longer than it may: somebody has to look into it.
+    HostsHang(Vec<(HostName, Busy)>),
     /// An upload into the image's folder runs, or was cut off and left its files.
     Uploading(ImageName),
     /// It failed before, and the next try is later.
@@ -206,6 +209,7 @@ impl Gate {
             | Self::TooLong { .. }
             | Self::GaveUp { .. }
             | Self::Stalled { .. }
+            | Self::HostsHang(_)
             | Self::RolloutStopped { .. }
             | Self::Guard { .. }
             | Self::Unseen(_) => true,
@@ -255,6 +259,7 @@ impl Gate {
             | Self::TooLong { .. }
             | Self::GaveUp { .. }
             | Self::Stalled { .. }
+            | Self::HostsHang(_)
             | Self::RolloutStopped { .. }
             | Self::Unseen(_)
             | Self::Backoff { .. }
@@ -280,6 +285,24 @@ impl Gate {
             | Self::NotSeeded(_)
             | Self::StartConf(_) => false,
         }
+    }
+}
+
+impl Gate {
+    /// What busy hosts wait for: none of them hangs, or all do.
+    #[must_use]
+    pub fn of_busy(hosts: &[(HostName, Busy)], at: Timestamp) -> Vec<(usize, Closed)> {
+        let (hang, busy): (Vec<_>, Vec<_>) =
+            hosts.iter().cloned().partition(|(_, busy)| busy.hangs(at));
+        let wake = busy.iter().map(|(_, busy)| busy.until).min();
+        let names = busy.into_iter().map(|(host, _)| host).collect::<Vec<_>>();
+        let all = [
+            (hang.len(), Self::HostsHang(hang), None),
+            (names.len(), Self::HostsBusy(names), wake),
+        ];
+        let some = all.into_iter().filter(|(hosts, ..)| *hosts > 0);
+        some.map(|(hosts, gate, wake)| (hosts, Closed { gate, wake }))
+            .collect()
     }
 }
 

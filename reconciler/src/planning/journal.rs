@@ -397,6 +397,14 @@ impl Journal {
         hosts.map(|(host, _)| host.clone()).collect()
     }
 
+    /// When something was last begun on a host, or its outcome was noted.
+    #[must_use]
+    pub fn touched(&self, host: &HostName) -> Option<Timestamp> {
+        let memory = self.hosts.get(host)?;
+        let noted = memory.attempts.last().map(|last| last.at);
+        memory.begun.max(noted)
+    }
+
     /// The attempts to reset a host, oldest first.
     #[must_use]
     pub fn attempts(&self, host: &HostName) -> &[Attempt] {

@@ -22,7 +22,8 @@ use crate::planning::action::Action;
 use crate::planning::desired::Desired;
 use crate::planning::gates::SKEW;
 use crate::planning::journal::Attempt;
-use crate::planning::observed::{LiveImage, Observed, Probe};
+use crate::planning::observed::{Busy, LiveImage, Observed, Probe};
+use crate::planning::stalled::{self, Stalled};
 
 /// All hosts of all rooms of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,10 @@ pub struct HostEntry<'a> {
     /// How many of them failed since it was last put back. What it did not answer neither counts nor
     /// ends the row.
     pub failures: usize,
+    /// After how many resets in vain it is left alone, if it is.
+    pub stalled: Option<u32>,
+    /// What keeps it busy that this pass did not start, if something does.
+    pub busy: Option<Busy>,
     /// Why its status file could not be read, if it could not.
     pub unseen: Option<&'a str>,
 }
@@ -117,7 +122,7 @@ impl<'a> Ledger<'a> {
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let rooms = desired.rooms.iter().map(|(name, room)| {
             let members = members(name, room, observed.devices.seen());
-            let view = View::of(desired, observed, room);
+            let view = View::of(desired, observed, name, room);
             let hosts = members.into_iter().map(|host| {
                 let entry = view.host(&host);
                 (host, entry)
@@ -189,6 +194,8 @@ fn members(name: &RoomName, room: &Room, devices: Option<&Devices>) -> Vec<HostN
 struct View<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
+    name: &'a RoomName,
+    class: &'a ClassName,
     due: Option<Timestamp>,
     wanted: Vec<Wanted<'a>>,
 }
@@ -203,13 +210,20 @@ struct Wanted<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(desired: &'a Desired, observed: &'a Observed, room: &'a Room) -> Self {
+    fn of(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        name: &'a RoomName,
+        room: &'a Room,
+    ) -> Self {
         let systems = desired.classes.get(&room.class).into_iter();
         let systems = systems.flat_map(|class| &class.os);
         let schedule = room.reset.as_ref();
         Self {
             desired,
             observed,
+            name,
+            class: &room.class,
             due: schedule
                 .and_then(|reset| reset.latest(observed.at, &desired.zone, &desired.holidays)),
             wanted: systems
@@ -255,8 +269,10 @@ impl<'a> View<'a> {
         let is_reported = reported.is_some();
         let report_at = reported.as_ref().map(|report| report.at);
         reported.into_iter().for_each(&mut take);
+        let busy = self.busy(host);
         let (state, since) = match attempts.last() {
-            _ if self.is_busy(host) => (HostState::Busy, Some(self.observed.at)),
+            _ if let Some(busy) = busy => (HostState::Busy, Some(busy.since)),
+            _ if let Some(begun) = self.reset_since(host) => (HostState::Busy, Some(begun)),
             _ if is_reported => (HostState::Applied, report_at),
             None => (HostState::Unknown, None),
             Some(last) => {
@@ -276,6 +292,13 @@ impl<'a> View<'a> {
         let failures = since_applied
             .filter(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }))
             .count();
+        let is_fresh = self.due.is_some_and(|due| {
+            let mut wanted = self
+                .wanted
+                .iter()
+                .filter_map(|wanted| applied.get(wanted.image));
+            wanted.any(|applied| applied.at >= due)
+        });
         HostEntry {
             state,
             since,
@@ -284,27 +307,45 @@ impl<'a> View<'a> {
                 (HostState::Failed | HostState::Unknown, Runs::Wanted) => Runs::Unknown,
                 (_, runs) => runs,
             },
-            is_fresh: self.due.is_some_and(|due| {
-                let mut wanted = self
-                    .wanted
-                    .iter()
-                    .filter_map(|wanted| applied.get(wanted.image));
-                wanted.any(|applied| applied.at >= due)
-            }),
+            is_fresh,
             applied,
             attempts,
             failures,
+            stalled: self.stalled(host).filter(|_| !is_fresh),
+            busy,
             unseen,
         }
     }
 
-    fn is_busy(&self, host: &HostName) -> bool {
-        let is_reset = self.observed.running.iter().any(|running| {
+    fn stalled(&self, host: &HostName) -> Option<u32> {
+        let class = self.desired.classes.get(self.class)?;
+        let report = self.observed.reports.get(host).and_then(Probe::seen);
+        let reported = report
+            .and_then(Option::as_ref)
+            .and_then(|report| stalled::reported(self.desired, class, report));
+        let resolved = stalled::resolved(self.observed, self.name, host);
+        let stalled = Stalled::of(
+            self.desired,
+            self.observed,
+            host,
+            self.due?,
+            resolved,
+            reported,
+        )?;
+        Some(stalled.resets)
+    }
+
+    fn busy(&self, host: &HostName) -> Option<Busy> {
+        self.observed.busy.seen()?.get(host).copied()
+    }
+
+    /// Since when this pass resets it.
+    fn reset_since(&self, host: &HostName) -> Option<Timestamp> {
+        let resets = self.observed.running.iter().filter(|running| {
             matches!(&running.step.action, Action::ResetRoom { hosts, .. }
                 if hosts.iter().any(|wake| wake.host == *host))
         });
-        let busy = self.observed.busy.seen();
-        is_reset || busy.is_some_and(|busy| busy.contains_key(host))
+        resets.map(|running| running.since).min()
     }
 
     /// What a host last said that it applied, and why that could not be seen.

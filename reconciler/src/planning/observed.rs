@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use schema::digest::Digest;
 use schema::name::{ClassName, FileName, HostName, ImageName};
 use schema::text::ImageStamp;
+use serde::Serialize;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::image_info::ImageRecord;
@@ -187,13 +188,33 @@ impl Store {
     }
 }
 
-/// Why a host is busy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Busy {
-    /// A tmux session of `linbo-remote` has it.
+/// What keeps a host busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Busy {
+    /// What it is.
+    pub by: Occupant,
+    /// Since when: a session since it was made, a command of ours since the journal says that it was begun.
+    pub since: Timestamp,
+    /// When it should have ended at the latest, by the settings of the server.
+    pub until: Timestamp,
+}
+
+/// Who works on a busy host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occupant {
+    /// A tmux session of `linbo-remote`. Whose it is cannot be told: it is named by the host alone.
     Session,
-    /// A command of an earlier pass still runs on it.
+    /// A command that an earlier pass began.
     Orphan,
+}
+
+impl Busy {
+    /// Whether it lasts longer than any command may, so that it hardly ends by itself.
+    #[must_use]
+    pub fn hangs(&self, at: Timestamp) -> bool {
+        self.until <= at
+    }
 }
 
 /// A step that this pass is performing.

@@ -10,6 +10,7 @@ use crate::linbo::cause::Cause;
 use crate::planning::journal::Attempt;
 use crate::planning::ledger::{HostEntry, HostState, RoomEntry, Runs};
 use crate::planning::{Action, Gate, Goal, Hold, Ledger, Plan, Step};
+use crate::report::hanging;
 use crate::report::hosts::{self, Counts};
 use crate::report::json::{FORMAT_VERSION, hold as hold_json, step as step_json};
 use crate::report::style::{Color, count};
@@ -57,10 +58,12 @@ impl<'a> HostCase<'a> {
         let names = |hosts: &[HostName]| hosts.contains(host);
         let tells = |hosts: &[(HostName, String)]| hosts.iter().any(|(name, _)| name == host);
         concern.holds.retain(|hold| match &hold.gate {
-            Gate::HostsBusy(hosts) | Gate::Retry(hosts) => names(hosts),
-            Gate::GaveUp { hosts } | Gate::Missed { hosts, .. } | Gate::NotReset(hosts) => {
-                tells(hosts)
-            }
+            Gate::HostsBusy(hosts) | Gate::Retry(hosts) | Gate::InUse(hosts) => names(hosts),
+            Gate::HostsHang(hosts) => hosts.iter().any(|(name, _)| name == host),
+            Gate::GaveUp { hosts }
+            | Gate::Stalled { hosts }
+            | Gate::Missed { hosts, .. }
+            | Gate::NotReset(hosts) => tells(hosts),
             Gate::Unseen(cause) => !self.is_of_another(cause),
             _ => true,
         });
@@ -149,15 +152,15 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
         hosts::about(room, clock)
     );
     let since = match (entry.state, entry.since) {
-        (HostState::Busy, _) => " just now".to_owned(),
         (HostState::Unknown, None) if entry.unseen.is_some() => ": it was never tried".to_owned(),
         (HostState::Unknown, None) => ": it was never tried, and never reported".to_owned(),
         (_, Some(since)) => format!(" since {}", clock.show(since)),
         (_, None) => String::new(),
     };
-    let row = match entry.failures {
-        0 | 1 => String::new(),
-        failures => format!(", failed {failures} times in a row"),
+    let row = match (entry.stalled, entry.failures) {
+        (Some(resets), _) => format!(", stalled: left alone after {resets} resets in vain"),
+        (None, 0 | 1) => String::new(),
+        (None, failures) => format!(", failed {failures} times in a row"),
     };
     line(
         &mut text,
@@ -165,10 +168,14 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
         &format!("{}{since}{row}", hosts::word(entry.state)),
     );
     if entry.cause().is_some() || entry.state == HostState::Failed {
-        line(&mut text, "why", &hosts::why(entry));
+        line(&mut text, "why", &hosts::why(entry, clock));
     }
     if let Some(cause) = entry.cause() {
         line(&mut text, "what to do", cause.advice());
+    }
+    if let Some(busy) = entry.busy.filter(|busy| busy.hangs(clock.now)) {
+        line(&mut text, "why", &hosts::why(entry, clock));
+        line(&mut text, "what to do", &hanging::advice(host, &busy));
     }
     for (image, applied) in &entry.applied {
         let version = hosts::version(applied);

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use schema::name::{HostName, RoomName};
 use serde_json::{Value, json};
 
-use crate::planning::Ledger;
 use crate::planning::journal::Attempt;
 use crate::planning::ledger::{Applied, HostEntry, HostState, RoomEntry, Runs};
+use crate::planning::{Ledger, Subject};
+use crate::report::hanging;
 use crate::report::json::FORMAT_VERSION;
 use crate::report::markdown::{self, escape};
 use crate::report::style::{Color, count};
@@ -25,7 +26,11 @@ pub fn text(head: Head<'_>, ledger: &Ledger<'_>, color: Color) -> String {
         _ = writeln!(text, "\nroom {name}: {}", about(room, head.clock));
         table(&mut text, room.hosts.iter(), room, head.clock, color);
     }
-    _ = writeln!(text, "\n{}", Counts::of(ledger).line());
+    let counts = Counts::of(ledger);
+    if counts.stalled > 0 {
+        _ = writeln!(text, "\n{}", counts.way_on());
+    }
+    _ = writeln!(text, "\n{}", counts.line());
     text
 }
 
@@ -68,7 +73,11 @@ pub(super) fn table<'a>(
 /// The table as Markdown.
 #[must_use]
 pub fn markdown(head: Head<'_>, ledger: &Ledger<'_>) -> String {
-    let mut text = markdown::opening(head, &Counts::of(ledger).line());
+    let counts = Counts::of(ledger);
+    let mut text = markdown::opening(head, &counts.line());
+    if counts.stalled > 0 {
+        _ = writeln!(text, "\n{}", counts.way_on());
+    }
     for (name, room) in &ledger.rooms {
         _ = writeln!(
             text,
@@ -132,11 +141,15 @@ pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
         "runs": entry.runs,
         "is_fresh": entry.is_fresh,
         "failures": entry.failures,
+        "stalled": entry.stalled.map(|resets| {
+            json!({ "resets": resets, "resume": Subject::Host(host.clone()).resume() })
+        }),
         "applied": applied.collect::<Vec<_>>(),
         "cause": cause,
         "meaning": cause.map(|cause| cause.meaning()),
         "advice": cause.map(|cause| cause.advice()),
         "last": entry.last().map(attempt_json),
+        "busy": entry.busy,
         "unseen": entry.unseen,
     })
 }
@@ -169,9 +182,10 @@ fn row(
     room: &RoomEntry<'_>,
     clock: Clock<'_>,
 ) -> [String; 6] {
-    let state = match (entry.state, entry.failures) {
-        (HostState::Failed, 2..) => format!("failed {}\u{d7}", entry.failures),
-        (state, _) => word(state).to_owned(),
+    let state = match (entry.stalled, entry.state, entry.failures) {
+        (Some(resets), ..) => format!("stalled {resets}\u{d7}"),
+        (None, HostState::Failed, 2..) => format!("failed {}\u{d7}", entry.failures),
+        (None, state, _) => word(state).to_owned(),
     };
     let runs: Vec<String> = room
         .images
@@ -187,11 +201,21 @@ fn row(
         runs.join(", ")
     };
     let wanted = wanted(entry.runs).to_owned();
-    [name.to_string(), state, runs, wanted, since, why(entry)]
+    [
+        name.to_string(),
+        state,
+        runs,
+        wanted,
+        since,
+        why(entry, clock),
+    ]
 }
 
 /// Why a host stands as it does, in plain words where its cause is known.
-pub(super) fn why(entry: &HostEntry<'_>) -> String {
+pub(super) fn why(entry: &HostEntry<'_>, clock: Clock<'_>) -> String {
+    if let Some(busy) = entry.busy.filter(|busy| busy.hangs(clock.now)) {
+        return hanging::what(&busy, clock);
+    }
     let said = entry.last().and_then(|attempt| attempt.outcome.why());
     match (entry.cause(), entry.state) {
         (Some(cause), _) => cause.meaning().to_owned(),
@@ -262,6 +286,8 @@ pub struct Counts {
     pub busy: usize,
     /// Those that run what is wanted.
     pub as_wanted: usize,
+    /// Those that are left alone after too many resets in vain.
+    pub stalled: usize,
 }
 
 impl Counts {
@@ -284,8 +310,17 @@ impl Counts {
                 HostState::Busy => &mut counts.busy,
             } += 1;
             counts.as_wanted += usize::from(entry.runs == Runs::Wanted);
+            counts.stalled += usize::from(entry.stalled.is_some());
         }
         counts
+    }
+
+    /// How hosts are tried again that are left alone.
+    fn way_on(self) -> String {
+        format!(
+            "{} left alone after so many resets in vain. When that is mended: `reconcile resume host NAME`",
+            count(self.stalled, "host is", "hosts are")
+        )
     }
 
     pub(super) fn line(self) -> String {
@@ -302,6 +337,9 @@ impl Counts {
             .map(|(number, state)| format!("{number} {}", word(state)))
             .collect();
         parts.push(format!("{} as wanted", self.as_wanted));
+        if self.stalled > 0 {
+            parts.push(format!("{} stalled", self.stalled));
+        }
         format!(
             "{}: {}.",
             count(self.hosts, "host", "hosts"),

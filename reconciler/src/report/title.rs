@@ -11,6 +11,7 @@ use schema::units::Bytes;
 use crate::planning::gates::{Change, Excess, Work};
 use crate::planning::rollout;
 use crate::planning::{Action, Allowance, Gate, Goal, Hold, Reason, Resource, Step};
+use crate::report::hanging;
 use crate::report::style::{Mark, count, few, time};
 
 /// A line of a plan and what stands under it.
@@ -296,6 +297,13 @@ pub(super) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
             count(hosts.len(), "host is", "hosts are"),
             few(hosts)
         ),
+        Gate::HostsHang(hosts) => {
+            let each = hosts.iter().flat_map(|(host, busy)| {
+                let what = format!("{host} {}", hanging::what(busy, clock));
+                [what, hanging::advice(host, busy)]
+            });
+            return each.collect();
+        }
         Gate::Uploading(image) => format!(
             "an upload into the folder of {image} runs, or was cut off: .BAK or temporary files lie there"
         ),

@@ -13,6 +13,7 @@ use crate::linbo::cause::Cause;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::gates::Change;
 use crate::planning::{Gate, Goal, Hold, Observed, Plan, StepResult};
+use crate::report::hanging;
 use crate::report::summary::Summary;
 use crate::report::title::{self, Clock};
 
@@ -115,6 +116,7 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
             open.insert(host_key(host), trouble);
         }
     }
+    open.extend(hanging(observed, clock));
     let over = observed
         .journal
         .told()
@@ -129,6 +131,9 @@ pub fn standing(summary: &Summary, clock: Clock<'_>) -> Standing {
 
 /// The beginning of the keys of resets of a room that could not be caught up.
 pub(super) const MISSED: &str = "missed/";
+
+/// The beginning of the keys of hosts that something keeps busy for longer than it may.
+const HANGS: &str = "hangs/";
 
 /// Resets that could not be caught up. What is told of a host itself is not told again.
 fn missed(
@@ -190,7 +195,7 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     if !hold.gate.is_failure()
         || matches!(
             hold.gate,
-            Gate::GaveUp { .. } | Gate::Stalled { .. } | Gate::Retry(_)
+            Gate::GaveUp { .. } | Gate::Stalled { .. } | Gate::Retry(_) | Gate::HostsHang(_)
         )
     {
         return None;
@@ -220,6 +225,23 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     };
     let title = format!("{}: {cannot}{}", item.object, item.what);
     Some((goal_key(&hold.goal), Trouble::new(title, details)))
+}
+
+/// What keeps hosts busy for longer than it may, whether or not anything waits for them just now: found when it is in
+/// the way, it costs an evening.
+fn hanging(observed: &Observed, clock: Clock<'_>) -> BTreeMap<String, Trouble> {
+    let busy = observed.busy.seen().into_iter().flatten();
+    let hang = busy.filter(|(_, busy)| busy.hangs(observed.at));
+    let each = hang.map(|(host, busy)| {
+        let title = format!("host {host} {}", hanging::what(busy, clock));
+        let details = vec![
+            format!("what to do: {}", hanging::advice(host, busy)),
+            "until it ends the host is not reset, and no image that it may be reading is exchanged"
+                .to_owned(),
+        ];
+        (format!("{HANGS}{host}"), Trouble::new(title, details))
+    });
+    each.collect()
 }
 
 /// What the guard against mass changes holds, each change once with all that waits for it.
@@ -324,6 +346,8 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
             Gate::RolloutStopped { image, .. } => image.as_str() == name,
             _ => false,
         }),
+        // Where sessions cannot be seen, it may still be there.
+        "hangs" => observed.busy.seen().is_some(),
         // It stays as it was; the next one of its room takes its place.
         "missed" => false,
         // A decision is made once all can be seen and nothing of it is held any more.

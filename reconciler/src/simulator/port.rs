@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::bug::Bug;
 use super::event::What;
@@ -21,7 +21,8 @@ use crate::engine::Event as Told;
 use crate::planning::journal::lines::Contents;
 use crate::planning::suspension::Suspensions;
 use crate::planning::{
-    Action, Busy, Desired, Entry, Observed, Orders, Probe, Record, Running, Step, Subject, preview,
+    Action, Busy, Desired, Entry, Observed, Occupant, Orders, Probe, Record, Running, Step,
+    Subject, preview,
 };
 use crate::state::CommitId;
 use crate::state::force::{Unfetched, decide, in_force, not_valid};
@@ -279,7 +280,13 @@ impl Port {
         for (host, pc) in on.filter(|(host, _)| !ours.contains(host)) {
             match pc.phase {
                 Phase::Syncing { ends, .. } => {
-                    busy.insert(host.clone(), Busy::Orphan);
+                    // It said something just now: what hangs in this world is told of by its own driver.
+                    let found = Busy {
+                        by: Occupant::Orphan,
+                        since: at,
+                        until: at + SignedDuration::from_hours(2),
+                    };
+                    busy.insert(host.clone(), found);
                     comes_to_an_end(ends);
                 }
                 Phase::Booting(answers) => comes_to_an_end(answers),

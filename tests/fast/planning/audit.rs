@@ -1,9 +1,9 @@
 //! Every rule of the judge notices what it is there for.
 
-use harness::worlds::{GIB, World, applied, at, day, digest, failed, name, os, windows};
+use harness::worlds::{GIB, World, applied, at, busy, day, digest, failed, name, os, windows};
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{
-    Action, Busy, Orders, Plan, Probe, Purpose, Running, Step, Suspended, audit, plan,
+    Action, Orders, Plan, Probe, Purpose, Running, Step, Suspended, audit, plan,
 };
 use schema::fleet::{
     Canary, DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand, Suspension, Waves,
@@ -221,7 +221,7 @@ const SEEDS: &[(&str, Seed)] = &[
         world.device("r1", "r1-teacher", "teachers", 1);
     }),
     ("is or may be busy", |world, _| {
-        world.observed.busy = Probe::Seen([(name("r1-pc02"), Busy::Orphan)].into());
+        world.observed.busy = Probe::Seen([(name("r1-pc02"), busy(world.observed.at))].into());
     }),
     ("not there as a whole", |world, _| {
         world.live_mut("calm").base = None;

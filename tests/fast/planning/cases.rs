@@ -1,13 +1,13 @@
 //! What is planned of worlds made by hand: one sentence each.
 
 use harness::worlds::{
-    GIB, World, applied, at, berlin, day, failed, name, os, schedule, unreachable, windows,
+    GIB, World, applied, at, berlin, busy, day, failed, name, os, schedule, unreachable, windows,
 };
 use jiff::SignedDuration;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{
-    Action, Busy, Gate, Goal, Grub, Plan, Probe, Running, Suspended, plan, predict,
+    Action, Gate, Goal, Grub, Plan, Probe, Running, Suspended, plan, predict,
 };
 use schema::fleet::{Exam, ExamRooms, ResetCommand, RoomHosts};
 
@@ -358,7 +358,7 @@ fn hosts_whose_report_is_unseen_wait() {
 #[test]
 fn busy_hosts_are_left_alone() {
     let mut world = stale();
-    world.observed.busy = Probe::Seen([(name("r101-pc01"), Busy::Session)].into());
+    world.observed.busy = Probe::Seen([(name("r101-pc01"), busy(world.observed.at))].into());
     check(&world, &["reset r101 19", "r101 1: HostsBusy"]);
     world.observed.busy = Probe::Unseen("tmux: no answer".to_owned());
     check(&world, &["r101 20: Unseen"]);
@@ -425,7 +425,7 @@ fn images_and_resets_wait_for_one_another() {
     world.observed.running = before.observed.running;
     check(&world, &["ubuntu: Busy"]);
     world.observed.running.clear();
-    world.observed.busy = Probe::Seen([(name("r101-pc01"), Busy::Session)].into());
+    world.observed.busy = Probe::Seen([(name("r101-pc01"), busy(world.observed.at))].into());
     check(
         &world,
         &["reset r101 19", "ubuntu: HostsBusy", "r101 1: HostsBusy"],

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use harness::worlds::{World, applied, at, failed, name, unreachable};
+use harness::worlds::{GIB, World, applied, at, busy, failed, name, unreachable};
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
-use reconciler::planning::{Probe, Running};
+use reconciler::planning::{Gate, Goal, Hold, Probe, Running};
 use schema::fleet::PowerBudget;
 use schema::name::PowerGroupName;
 
@@ -150,4 +150,39 @@ fn what_is_suspended_is_left_alone() {
     check(&world, &["r101 20: Suspended"]);
     world.observed.at = at("2026-11-23T19:00");
     check(&world, &["reset r101 20 whole"]);
+}
+
+/// What lasts longer than any command may is no longer waited for in silence, neither by rooms nor by images.
+#[test]
+fn hosts_that_hang_need_a_person() {
+    let mut world = stale();
+    let now = world.observed.at;
+    let hours = SignedDuration::from_hours;
+    let since = |hours_ago| busy(now - hours(hours_ago));
+    let two = [(name("r101-pc01"), since(2)), (name("r101-pc02"), since(1))];
+    world.observed.busy = Probe::Seen(two.into());
+    check(
+        &world,
+        &["reset r101 18", "r101 1: HostsHang", "r101 1: HostsBusy"],
+    );
+    let plan = of(&world);
+    let gates = |hangs| {
+        let of_kind = |hold: &&Hold| matches!(hold.gate, Gate::HostsHang(_)) == hangs;
+        let holds: Vec<&Hold> = plan.holds.iter().filter(of_kind).collect();
+        assert_eq!(holds.len(), 1);
+        (holds[0].gate.is_failure(), holds[0].wake)
+    };
+    assert_eq!(gates(true), (true, None));
+    assert_eq!(gates(false), (false, Some(now + hours(1))));
+    world.release("ubuntu", "2", 12 * GIB, None);
+    world
+        .desired
+        .images
+        .remove(&(name("ubuntu"), name("2026.10.1")));
+    world.store("ubuntu", "2", 12 * GIB, None);
+    let plan = of(&world);
+    let is_held = |hold: &Hold| {
+        matches!(hold.goal, Goal::Active(..)) && matches!(hold.gate, Gate::HostsHang(_))
+    };
+    assert!(plan.holds.iter().any(is_held), "{:?}", plan.holds);
 }

@@ -436,7 +436,7 @@ fn log_text(bytes: &[u8]) {
 fn remote_output(bytes: &[u8]) {
     drop(Launches::parse(bytes));
     let sessions = remote::sessions(bytes);
-    for host in remote::busy_hosts(&sessions) {
+    for host in sessions.iter().filter_map(|name| remote::busy_host(name)) {
         let own = remote::session_name(&host);
         let has = |name: &String| name.eq_ignore_ascii_case(&own);
         assert!(sessions.iter().any(has), "{host}");

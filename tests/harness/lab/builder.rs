@@ -222,6 +222,7 @@ impl Builder {
         for name in [
             "linbo-remote",
             "linbo-torrent",
+            "tmux",
             "wakeonlan",
             "linuxmuster-import-devices",
             "aria2c",

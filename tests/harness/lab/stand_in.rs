@@ -10,6 +10,7 @@ mod linbo_remote;
 mod linbo_shell;
 mod linbo_sync;
 mod linbo_torrent;
+mod tmux;
 mod wakeonlan;
 
 use std::{
@@ -63,6 +64,7 @@ fn run() -> Result<u8> {
         "wakeonlan" => wakeonlan::main(&world, &arguments),
         "linbo-remote" => linbo_remote::main(&world, &server, &arguments),
         "linbo-torrent" => linbo_torrent::main(&server, &arguments),
+        "tmux" => tmux::main(&world, &server, &arguments),
         "aria2c" => linbo_torrent::seed(&server, &arguments),
         "linuxmuster-import-devices" => import_devices::main(&world, &server),
         _ => bail!("{name} is not a stand-in"),
@@ -112,7 +114,7 @@ fn date(world: &World) -> Result<String> {
 
 /// `tmux` on the socket of `server`, without the faked time: a session outlives the run that started it.
 fn tmux(server: &ServerPaths) -> Command {
-    let mut tmux = Command::new("tmux");
+    let mut tmux = Command::new(real(server, "tmux"));
     tmux.env("TMUX_TMPDIR", server.tmux());
     for name in [
         "LD_PRELOAD",
@@ -124,6 +126,16 @@ fn tmux(server: &ServerPaths) -> Command {
         tmux.env_remove(name);
     }
     tmux
+}
+
+/// The program itself, behind the stand-in of the same name.
+fn real(server: &ServerPaths, program: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let others = env::split_paths(&path).filter(|folder| *folder != server.bin());
+    let mut found = others.map(|folder| folder.join(program));
+    found
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| program.into())
 }
 
 /// A number of LINBO's seconds in the pace of the lab.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Busy, Grub, Observed, Probe, Purpose, Running, Torrent, plan};
+use reconciler::planning::{Grub, Observed, Probe, Purpose, Running, Torrent, plan};
 use schema::fleet::{DomainJoin, PowerBudget, ResetCommand, RoomHosts, Waves};
 use schema::schedule::FreeDays;
 use schema::units::Rate;
@@ -295,18 +295,14 @@ fn past(world: &mut World, dice: &mut Dice) {
         if dice.once_in(12)
             && let Probe::Seen(busy) = &mut world.observed.busy
         {
-            let why = if dice.once_in(2) {
-                Busy::Session
-            } else {
-                Busy::Orphan
-            };
-            busy.insert(host, why);
+            let since = now - SignedDuration::from_mins(if dice.once_in(2) { 5 } else { 150 });
+            busy.insert(host, super::busy(since));
         }
     }
     if dice.once_in(20)
         && let Probe::Seen(busy) = &mut world.observed.busy
     {
-        busy.insert(name("stranger"), Busy::Session);
+        busy.insert(name("stranger"), super::busy(now));
     }
     for step in plan(&world.desired, &world.observed).steps {
         if dice.once_in(5) {

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use schema::fleet::RoomHosts;
 use schema::name::HostName;
 
 use super::read::{Links, names, read};
 use super::{Probes, blocking};
+use crate::config::Config;
 use crate::host::process::is_locked;
 use crate::host::tmux::Tmux;
 use crate::linbo::devices::Devices;
-use crate::linbo::remote::busy_hosts;
+use crate::linbo::remote::busy_host;
 use crate::linbo::status::HostReport;
-use crate::planning::{Busy, Desired, Probe};
+use crate::planning::{Busy, Desired, Journal, Occupant, Probe};
 
 /// Far more than the one line of a status file needs.
 const LONGEST_STATUS: u64 = 64 << 10;
@@ -92,13 +94,15 @@ fn report(folder: &Path, host: &HostName) -> Probe<Option<HostReport>> {
     }
 }
 
-/// Hosts on which something runs; `at_work` are those on which this pass itself works.
+/// Hosts on which something runs at a time; `at_work` are those on which this pass itself works.
 pub(super) async fn busy(
-    tmux: &Path,
-    run: &Path,
+    config: &Config,
+    journal: &Journal,
+    at: Timestamp,
     at_work: BTreeSet<HostName>,
 ) -> Probe<BTreeMap<HostName, Busy>> {
-    let folder = run.join("hosts");
+    let tmux = &config.commands.tmux;
+    let folder = config.paths.run.join("hosts");
     let skipped = at_work.clone();
     let orphans = blocking(move || match orphans(&folder, &skipped) {
         Ok(hosts) => Probe::Seen(hosts),
@@ -109,11 +113,23 @@ pub(super) async fn busy(
         (Ok(sessions), Probe::Seen(orphans)) => (sessions, orphans),
         (Err(cause), _) | (Ok(_), Probe::Unseen(cause)) => return Probe::Unseen(cause),
     };
-    let orphans = orphans.into_iter().map(|host| (host, Busy::Orphan));
+    let patience = config.reset.command_timeout;
+    let busy = |by| {
+        move |(host, since): (HostName, Timestamp)| {
+            // Before a clock that was put back nothing is late.
+            let since = since.min(at);
+            let until = since.saturating_add(patience).unwrap_or(Timestamp::MAX);
+            (host, Busy { by, since, until })
+        }
+    };
+    let orphans = orphans.into_iter().map(|host| {
+        let since = journal.touched(&host).unwrap_or(at);
+        busy(Occupant::Orphan)((host, since))
+    });
     let sessions = sessions
         .into_iter()
-        .filter(|host| !at_work.contains(host))
-        .map(|host| (host, Busy::Session));
+        .filter(|(host, _)| !at_work.contains(host))
+        .map(busy(Occupant::Session));
     Probe::Seen(orphans.chain(sessions).collect())
 }
 
@@ -137,10 +153,13 @@ fn is_at_work(path: &Path) -> Result<bool, String> {
     is_locked(path).map_err(failed)
 }
 
-/// Hosts that a tmux session of `linbo-remote` has.
-pub(super) async fn sessions(tmux: Tmux<'_>) -> Result<BTreeSet<HostName>, String> {
-    match tmux.sessions().await {
-        Ok(sessions) => Ok(busy_hosts(&sessions)),
+/// Hosts that a tmux session of `linbo-remote` has, and since when.
+pub(super) async fn sessions(tmux: Tmux<'_>) -> Result<BTreeMap<HostName, Timestamp>, String> {
+    match tmux.since().await {
+        Ok(sessions) => Ok(sessions
+            .into_iter()
+            .filter_map(|(name, since)| Some((busy_host(&name)?, since)))
+            .collect()),
         Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
     }
 }

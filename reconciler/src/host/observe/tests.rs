@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use schema::digest::Digest;
 use schema::fleet::{
     Central, DefaultAction, DomainJoin, OsEntry, ResetCommand, Room, RoomHosts, RoomWindows,
@@ -27,8 +27,8 @@ use crate::linbo::status::ImageEvent;
 use crate::manifest::{Manifest, ManifestFile, digest_of};
 use crate::planning::action::Wake;
 use crate::planning::{
-    Busy, DesiredClass, DesiredImage, Grub, LiveImage, Purpose, Reason, Server, Step, Store,
-    Torrent,
+    Busy, DesiredClass, DesiredImage, Entry, Grub, LiveImage, Occupant, Purpose, Reason, Record,
+    Server, Step, Store, Torrent,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -45,6 +45,7 @@ struct Bed {
     config: Config,
     desired: Desired,
     digests: Digests,
+    journal: Journal,
 }
 
 impl Bed {
@@ -91,6 +92,7 @@ impl Bed {
             config,
             desired: desired(),
             digests,
+            journal: Journal::default(),
         }
     }
 
@@ -123,7 +125,7 @@ impl Bed {
         observe(
             &self.config,
             &self.digests,
-            &Journal::default(),
+            &self.journal,
             &self.desired,
             running,
         )

@@ -108,9 +108,10 @@ fn sessions_are_named_as_tmux_names_them() {
     );
     let listed = b"pc01_linbo-remote: 1 windows (created Sun Nov 22 19:47:36 2026)\npc02_linbo-remote\r\n\
         ubuntu_qcow2_torrent: 1 windows (created Sun Nov 22)\nno server running on /tmp/tmux-0/default\n_linbo-remote\n";
-    let busy: Vec<String> = busy_hosts(&sessions(listed))
+    let busy: Vec<String> = sessions(listed)
         .iter()
-        .map(ToString::to_string)
+        .filter_map(|name| busy_host(name))
+        .map(|host| host.to_string())
         .collect();
     assert_eq!(busy, ["pc01", "pc02"]);
     assert!(sessions(listed).contains("ubuntu_qcow2_torrent"));

@@ -10,7 +10,7 @@ use schema::units::Bytes;
 use crate::planning::action::{Action, Reason, Step};
 use crate::planning::desired::{Desired, DesiredImage, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
-use crate::planning::observed::{LiveImage, Observed, Probe, Store, Torrent};
+use crate::planning::observed::{Busy, LiveImage, Observed, Probe, Store, Torrent};
 use crate::planning::plan::{Drafts, Goal};
 
 /// What the exchange of an image's files and the making of its torrent take at the most.
@@ -195,13 +195,13 @@ impl Named<'_> {
             Probe::Seen(busy) => busy,
             Probe::Unseen(cause) => return Err(closed(Gate::Unseen(cause.clone()))),
         };
-        let syncing: Vec<HostName> = busy
-            .keys()
-            .filter(|host| self.may_sync(host))
-            .cloned()
+        let syncing: Vec<(HostName, Busy)> = busy
+            .iter()
+            .filter(|(host, _)| self.may_sync(host))
+            .map(|(host, busy)| (host.clone(), *busy))
             .collect();
-        if !syncing.is_empty() {
-            return Err(closed(Gate::HostsBusy(syncing)));
+        if let Some((_, closed)) = Gate::of_busy(&syncing, self.observed.at).into_iter().next() {
+            return Err(closed);
         }
         if live.base.is_none() && live.diff.is_none() {
             return Ok(Reason::Absent);

@@ -23,7 +23,7 @@ use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::planning::action::{Action, Circuit, Pace, Reason, Step, Wake};
 use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::{Closed, Gate, Open, Openings};
-use crate::planning::observed::{LiveImage, Observed, Probe};
+use crate::planning::observed::{Busy, LiveImage, Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::plan::{Drafts, Goal, RoomRollout};
 use crate::planning::rollout::Turn;
@@ -202,7 +202,7 @@ struct Held {
     stalled: Vec<(HostName, String)>,
     missed: Vec<(HostName, String)>,
     blind: Vec<String>,
-    busy: Vec<HostName>,
+    busy: Vec<(HostName, Busy)>,
     waiting: (Vec<HostName>, Option<Timestamp>),
     in_use: (Vec<HostName>, Option<Timestamp>),
     /// Closed waves, stopped rollouts, suspensions and the guard, by how many hosts.
@@ -274,7 +274,9 @@ impl<'a> RoomReset<'a> {
                 {
                     held.missed.push((host.clone(), why));
                 }
-                Try::Now if self.is_busy(host) => held.busy.push(host.clone()),
+                Try::Now if let Some(busy) = self.busy(host) => {
+                    held.busy.push((host.clone(), busy));
+                }
                 Try::Now => {
                     due = due.max(host_due);
                     loads = loads.or(lacks);
@@ -365,8 +367,8 @@ impl<'a> RoomReset<'a> {
         if let Some(cause) = blind.first() {
             drafts.hold(self.goal(blind.len()), Gate::Unseen(cause.clone()), None);
         }
-        if !busy.is_empty() {
-            drafts.hold(self.goal(busy.len()), Gate::HostsBusy(busy), None);
+        for (hosts, Closed { gate, wake }) in Gate::of_busy(&busy, self.observed.at) {
+            drafts.hold(self.goal(hosts), gate, wake);
         }
         for (gate, (hosts, wake)) in [
             (Gate::Retry as fn(Vec<HostName>) -> Gate, waiting),
@@ -470,9 +472,8 @@ impl<'a> RoomReset<'a> {
         missing.map_or(Ok(()), |(file, _)| Err(Gate::NotSeeded(file)))
     }
 
-    fn is_busy(&self, host: &HostName) -> bool {
-        let busy = self.observed.busy.seen();
-        busy.is_some_and(|busy| busy.contains_key(host))
+    fn busy(&self, host: &HostName) -> Option<Busy> {
+        self.observed.busy.seen()?.get(host).copied()
     }
 }
 

@@ -69,7 +69,7 @@ fn running(hosts: &[&str]) -> Running {
 
 #[tokio::test]
 async fn a_held_lock_is_an_orphan_unless_this_pass_holds_it() {
-    let bed = Bed::new();
+    let mut bed = Bed::new();
     for file in [
         "pc01.log",
         "pc02.log",
@@ -86,10 +86,31 @@ async fn a_held_lock_is_an_orphan_unless_this_pass_holds_it() {
         .collect();
     held.iter().for_each(|file| file.try_lock().unwrap());
     let seen = bed.look(&[running(&["pc02"])]).await;
-    assert_eq!(
-        seen.busy,
-        Probe::Seen([(name("pc01"), Busy::Orphan)].into())
-    );
+    // Nobody knows since when.
+    let orphan = Busy {
+        by: Occupant::Orphan,
+        since: seen.at,
+        until: seen.at + SignedDuration::from_hours(2),
+    };
+    assert_eq!(seen.busy, Probe::Seen([(name("pc01"), orphan)].into()));
+    // By the journal; what a clock that was put back left in the future began just now.
+    for (minutes, hangs) in [(-121, true), (-119, false), (500, false)] {
+        let at = seen.at + SignedDuration::from_mins(minutes);
+        let begun = Record {
+            at,
+            pass: at,
+            entry: Entry::Started {
+                step: running(&[]).step.id.clone(),
+                title: String::new(),
+                hosts: vec![name("pc01")],
+            },
+        };
+        bed.journal = [&begun].into_iter().collect();
+        let seen = bed.look(&[running(&["pc02"])]).await;
+        let orphan = seen.busy.seen().unwrap()[&name::<HostName>("pc01")];
+        assert_eq!(orphan.since, at.min(seen.at));
+        assert_eq!(orphan.hangs(seen.at), hangs, "{minutes}");
+    }
     assert_eq!(seen.running.len(), 1);
     drop(held);
     // Somebody else who looks is nobody who works.
@@ -122,7 +143,10 @@ impl Tmux {
         let mut tmux = crate::host::tmux::Tmux::new(Path::new("tmux"));
         tmux.sockets = Some(self.sockets.path());
         let hosts = hosts::sessions(tmux).await?;
-        Ok(hosts.iter().map(ToString::to_string).collect())
+        let now = Timestamp::now();
+        let is_new = |since: &Timestamp| now.duration_since(*since) < SignedDuration::from_mins(5);
+        assert!(hosts.values().all(is_new), "{hosts:?} at {now}");
+        Ok(hosts.keys().map(ToString::to_string).collect())
     }
 }
 

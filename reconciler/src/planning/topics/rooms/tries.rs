@@ -5,13 +5,11 @@ use schema::fleet::Retries;
 use schema::name::{HostName, RoomName};
 use schema::policy::InUse;
 
-use crate::linbo::status::{HostReport, ImageEvent};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::SKEW;
-use crate::planning::journal::Attempt;
 use crate::planning::observed::{Observed, Probe};
-use crate::planning::orders::Subject;
+use crate::planning::stalled::{self, Stalled};
 
 /// Tries of a host that did not answer, or whose outcome is not known, for each occurrence.
 const TRIES_SILENT: usize = 2;
@@ -36,30 +34,25 @@ pub(super) enum Try {
 pub(super) struct Judge<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
+    room: &'a RoomName,
     class: &'a DesiredClass,
     in_use: InUse,
-    /// When somebody last said that the troubles of the room or of everything are resolved.
-    resolved: Option<Timestamp>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(
+    pub(super) const fn new(
         desired: &'a Desired,
         observed: &'a Observed,
-        room: &RoomName,
+        room: &'a RoomName,
         class: &'a DesiredClass,
         in_use: InUse,
     ) -> Self {
-        let resolved = observed.orders.seen().and_then(|orders| {
-            let of_room = orders.resumed(&Subject::Room(room.clone()));
-            of_room.max(orders.resumed(&Subject::Server))
-        });
         Self {
             desired,
             observed,
+            room,
             class,
             in_use,
-            resolved,
         }
     }
 
@@ -88,7 +81,8 @@ impl<'a> Judge<'a> {
             Some(Probe::Unseen(cause)) => return Try::Unseen(cause.clone()),
             None => return Try::Unseen(format!("the status of host {host} was not looked at")),
         };
-        let reported = report.and_then(|report| self.reported(report));
+        let reported =
+            report.and_then(|report| stalled::reported(self.desired, self.class, report));
         if reported.is_some_and(|at| {
             at >= due && at <= believed && last.is_none_or(|judged| at > judged.at)
         }) {
@@ -131,70 +125,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// When the troubles of a host were last declared to be resolved.
-    fn resolved(&self, host: &HostName) -> Option<Timestamp> {
-        let orders = self.observed.orders.seen();
-        let of_host = orders.and_then(|orders| orders.resumed(&Subject::Host(host.clone())));
-        self.resolved.max(of_host)
-    }
-
-    /// What a host failed with last, if it did so at too many occurrences in a row before this one. A host that was
-    /// in use or that put itself back in between begins anew; what it said of a try that was judged says no more
-    /// than the judgement.
+    /// What a host failed with last, if it did so at too many occurrences in a row before this one.
     pub(super) fn stalled(
         &self,
         host: &HostName,
         due: Timestamp,
         reported: Option<Timestamp>,
     ) -> Option<String> {
-        let attempts = self.observed.journal.attempts(host);
-        let is_of = |report: Timestamp, attempt: &Attempt| {
-            let due = attempt.step.reset().map(|(_, due)| due);
-            due.is_some_and(|due| due <= report) && report <= attempt.at
-        };
-        let by_itself =
-            reported.filter(|report| !attempts.iter().any(|attempt| is_of(*report, attempt)));
-        let begin = self.resolved(host).max(by_itself);
-        let before = attempts
-            .iter()
-            .rev()
-            .filter(|attempt| attempt.at < due)
-            .take_while(|attempt| {
-                let is_good = matches!(
-                    attempt.outcome,
-                    HostOutcome::Applied { .. } | HostOutcome::InUse { .. }
-                );
-                !is_good && begin.is_none_or(|begin| attempt.at > begin)
-            });
-        let (mut occurrences, mut last): (u32, Option<&Attempt>) = (0, None);
-        let mut step = None;
-        for attempt in before {
-            if step != Some(&attempt.step) {
-                occurrences += 1;
-                step = Some(&attempt.step);
-            }
-            last = last.or(Some(attempt));
-        }
-        let most = self.desired.retries.stalled_after.max(1);
-        last.filter(|_| occurrences >= most)
-            .map(|last| last.outcome.to_string())
+        let resolved = self.resolved(host);
+        let stalled = Stalled::of(self.desired, self.observed, host, due, resolved, reported);
+        stalled.map(|stalled| stalled.last.outcome.to_string())
     }
 
-    /// When a host last said that it applied one of the images of its class.
-    pub(super) fn reported(&self, report: &HostReport) -> Option<Timestamp> {
-        let HostReport {
-            at, event, file, ..
-        } = report;
-        let stem = file
-            .as_str()
-            .rsplit_once('.')
-            .map_or(file.as_str(), |(stem, _)| stem);
-        let is_ours = self.class.os.iter().any(|os| os.image.as_str() == stem);
-        if *event != ImageEvent::Applied || !is_ours {
-            return None;
-        }
-        at.to_zoned(self.desired.zone.clone())
-            .ok()
-            .map(|zoned| zoned.timestamp())
+    fn resolved(&self, host: &HostName) -> Option<Timestamp> {
+        stalled::resolved(self.observed, self.room, host)
     }
 }
