@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use harness::lab::{Content, Running, State, run_tool, snapshot};
+use harness::lab::{Content, Fault, Running, State, run_tool, snapshot};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::one_school::{MONDAY, OneSchool, WEDNESDAY, says, small, until};
@@ -324,6 +324,50 @@ fn terminated_in_mid_reset_it_ends_and_the_host_is_left_in_peace() {
     assert_eq!(synced(), 1, "it was synced again");
     assert_eq!(school.applied(), [Some(small(1).stamp())]);
     school.assert_clean();
+}
+
+/// LINBO reports an image as applied that it could not mount. When the pass was killed nobody heard that, and the
+/// report lies there.
+#[test]
+fn a_report_that_lies_is_not_believed_by_the_pass_after_a_kill() {
+    for (driver, victim) in [
+        ("wrapper", Victim::Alone),
+        ("wrapper", Victim::Group),
+        ("linbo-remote", Victim::Alone),
+    ] {
+        let (school, _) = scripted(1, driver);
+        let host = school.lab.hosts().next().unwrap();
+        host.set_sync_time(Duration::from_secs(2)).unwrap();
+        host.set_fault(Fault::MountFails).unwrap();
+        let mut running = school.nord().spawn(&[], MONDAY).unwrap();
+        let log = match driver {
+            "wrapper" => school.nord().paths.root.join("run/hosts/r101-pc01.log"),
+            _ => school
+                .nord()
+                .paths
+                .linbo_log()
+                .join("r101-pc01.linbo-remote"),
+        };
+        until("a mount that fails", || {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.contains("Mounting /dev/nbd0 failed!")
+        });
+        assert!(end(&mut running, victim), "{driver}: it was over");
+        let status = school.nord().paths.linbo_log();
+        let status = status.join("r101-pc01_image.status");
+        until("a report", || {
+            fs::read_to_string(&status).is_ok_and(|text| text.contains("applied"))
+        });
+        settle(&school);
+        let output = school.run(&["status", "--hosts"], "2026-11-23 18:10:00", 0);
+        says(&output, &["0 as wanted"]);
+        assert!(!output.stdout.contains("1 applied"), "{}", output.stdout);
+        host.clear_faults().unwrap();
+        let output = school.pass("2026-11-23 18:20:00", 0);
+        says(&output, &["r101-pc01 applied"]);
+        says(&school.pass("2026-11-23 18:30:00", 0), &[NOTHING]);
+        school.assert_clean();
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub async fn observe(
             let onboot = onboot::look(&paths.linbo, &hosts, devices.seen()).await;
             (
                 devices,
-                hosts::reports(&paths.linbo_log, hosts).await,
+                hosts::reports(config, journal, hosts).await,
                 onboot,
             )
         },

@@ -366,7 +366,7 @@ const OTHER_SYSTEM: &str =
     "it was woken, but an operating system answers instead of LINBO; not touched";
 
 /// The end of a file; none when it cannot be read.
-fn read_end(path: &Path) -> Option<Vec<u8>> {
+pub(in crate::host) fn read_end(path: &Path) -> Option<Vec<u8>> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_READ)))

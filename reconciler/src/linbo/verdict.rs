@@ -226,6 +226,16 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
     }
 }
 
+/// Whether the log of a run that nobody judged takes back what its host reported: LINBO reports an image as applied
+/// that it could not mount. A log that breaks off before the report stands in it counts with all that it tells.
+#[must_use]
+pub fn belies(output: &[u8], report: &HostReport) -> bool {
+    let log = SessionLog::parse(output);
+    let failed = log.failures.iter().any(|failure| !failure.is_warning());
+    let stands_in_it = log.applied.iter().any(|applied| applied.report == *report);
+    failed && (stands_in_it || log.applied.is_empty())
+}
+
 /// What a log tells of why something failed.
 fn cause_told(output: &[u8]) -> Option<Cause> {
     Cause::recognise(tail(output, usize::MAX).iter().map(String::as_str))

@@ -397,6 +397,13 @@ impl Journal {
         hosts.map(|(host, _)| host.clone()).collect()
     }
 
+    /// Whether something was begun on a host whose end is not known: its pass was killed, or still runs.
+    #[must_use]
+    pub fn is_unheard(&self, host: &HostName) -> bool {
+        let memory = self.hosts.get(host);
+        memory.is_some_and(|memory| memory.begun.is_some())
+    }
+
     /// When something was last begun on a host, or its outcome was noted.
     #[must_use]
     pub fn touched(&self, host: &HostName) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! What hosts reported, and which of them are busy with what this pass did not start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -12,10 +12,12 @@ use super::read::{Links, names, read};
 use super::{Probes, blocking};
 use crate::config::Config;
 use crate::host::process::is_locked;
+use crate::host::reset::{host_log, read_end};
 use crate::host::tmux::Tmux;
 use crate::linbo::devices::Devices;
 use crate::linbo::remote::busy_host;
-use crate::linbo::status::HostReport;
+use crate::linbo::status::{HostReport, ImageEvent};
+use crate::linbo::verdict::belies;
 use crate::planning::{Busy, Desired, Journal, Occupant, Probe};
 
 /// Far more than the one line of a status file needs.
@@ -47,22 +49,32 @@ pub(super) fn of_rooms(desired: &Desired, devices: Option<&Devices>) -> BTreeSet
 
 /// The last report of each host.
 pub(super) async fn reports(
-    folder: &Path,
+    config: &Config,
+    journal: &Journal,
     hosts: BTreeSet<HostName>,
 ) -> Probes<HostName, Option<HostReport>> {
     let hosts: Vec<HostName> = hosts.into_iter().collect();
     let chunks = hosts.chunks(CHUNK).map(|chunk| {
-        let (folder, chunk) = (folder.to_owned(), chunk.to_vec());
+        let (folder, chunk) = (config.paths.linbo_log.clone(), chunk.to_vec());
+        let logs_of_unheard: Vec<_> = chunk
+            .iter()
+            .map(|host| journal.is_unheard(host).then(|| logs(config, host)))
+            .collect();
         async move {
             let read = blocking({
                 let chunk = chunk.clone();
                 move || {
-                    Probe::Seen(
-                        chunk
-                            .iter()
-                            .map(|host| report(&folder, host))
-                            .collect::<Vec<_>>(),
-                    )
+                    let all = chunk.iter().zip(logs_of_unheard).map(|(host, logs)| {
+                        let report = report(&folder, host);
+                        match (&report, logs) {
+                            (Probe::Seen(Some(found)), Some(logs)) if is_belied(found, &logs) => {
+                                tracing::warn!(%host, "its report is belied by the log of the same run");
+                                Probe::Seen(None)
+                            }
+                            _ => report,
+                        }
+                    });
+                    Probe::Seen(all.collect::<Vec<_>>())
                 }
             });
             let reports = match read.await {
@@ -92,6 +104,18 @@ fn report(folder: &Path, host: &HostName) -> Probe<Option<HostReport>> {
             Probe::Seen(None)
         }
     }
+}
+
+/// Where the drivers leave what a host said.
+fn logs(config: &Config, host: &HostName) -> [PathBuf; 2] {
+    let remote = config.paths.linbo_log.join(format!("{host}.linbo-remote"));
+    [host_log(config, host), remote]
+}
+
+/// Whether a host of which no pass heard the end failed, whatever it reported: it is put back once more.
+fn is_belied(report: &HostReport, logs: &[PathBuf]) -> bool {
+    let mut texts = logs.iter().filter_map(|log| read_end(log));
+    report.event == ImageEvent::Applied && texts.any(|text| belies(&text, report))
 }
 
 /// Hosts on which something runs at a time; `at_work` are those on which this pass itself works.

@@ -386,3 +386,24 @@ fn the_hour_that_exists_twice_proves_nothing() {
     let once = evidence(report("202610250301 applied: ubuntu.qcow2 \n"));
     assert!(matches!(judge(&once), HostOutcome::Applied { .. }));
 }
+
+/// LINBO says `applied:` of an image that it could not mount, and its status file holds that line alone.
+#[test]
+fn a_log_takes_back_what_its_host_reported() {
+    let line = "202611231805 applied: ubuntu.qdiff \"202611011930\"\n";
+    let report = HostReport::parse(line.as_bytes()).unwrap();
+    let failed = "Mounting /dev/nbd0 failed!\n";
+    let earlier = "202611181805 applied: ubuntu.qdiff \"202611011930\"\n";
+    for (log, is_belied) in [
+        (format!("{failed}{line}"), true),
+        // It broke off.
+        (failed.to_owned(), true),
+        (format!("{failed}{}", &line[..20]), true),
+        // It is of another run.
+        (format!("{failed}{earlier}"), false),
+        (line.to_owned(), false),
+        (String::new(), false),
+    ] {
+        assert_eq!(belies(log.as_bytes(), &report), is_belied, "{log}");
+    }
+}
