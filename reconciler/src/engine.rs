@@ -347,6 +347,7 @@ impl<W: Senses + Hands> Pass<'_, W> {
                 let outcome = HostOutcome::Unknown {
                     why: "nothing was heard of it".to_owned(),
                     evidence: Vec::new(),
+                    restored: Vec::new(),
                 };
                 self.host(&step.id, room, &wake.host, &outcome);
                 emit(Event::Progress(&step, &Progress::Host(wake.host, outcome)));

@@ -11,7 +11,7 @@ use harness::worlds::{
 use jiff::{SignedDuration, Timestamp};
 use reconciler::linbo::cause::Cause;
 use reconciler::linbo::status::HostReport;
-use reconciler::linbo::verdict::HostOutcome;
+use reconciler::linbo::verdict::{HostOutcome, Restored};
 use reconciler::planning::ledger::{HostEntry, HostState, Runs};
 use reconciler::planning::{Entry, Ledger, Probe, StepId, in_force, plan};
 use reconciler::report::explain::{self, HostCase, RoomCase};
@@ -79,6 +79,7 @@ fn of_all_kinds() -> World {
                 .to_owned(),
             "ubuntu.qcow2 could not be downloaded!".to_owned(),
         ],
+        restored: Vec::new(),
     };
     for n in 1..=6 {
         let host = format!("r101-pc{n:02}");
@@ -105,6 +106,7 @@ fn of_all_kinds() -> World {
     let hung = HostOutcome::Unknown {
         why: "`sync:1` was still running after 2 hours".to_owned(),
         evidence: vec!["Starting torrent download for ubuntu.qdiff.".to_owned()],
+        restored: Vec::new(),
     };
     tried(w, "r101-pc04", DUE, at("2026-11-23T18:40"), hung);
     let w = &mut world;
@@ -357,4 +359,49 @@ fn what_is_wanted_is_what_git_says_not_what_lies_there() {
         &format!("202611231830 applied: win11.qcow2 \"{STAMP}\"\n"),
     );
     stands(&world, HostState::Applied, Runs::Wanted, 0);
+}
+
+/// A host with two systems of which one could not be put back is not fresh, and keeps what is known of the other,
+/// for the rollout of that one, too.
+#[test]
+fn a_host_keeps_what_went_well_beside_what_failed() {
+    let mut world = school();
+    world.on_site("win11");
+    let systems = [
+        os("ubuntu", ResetCommand::Sync),
+        os("win11", ResetCommand::New),
+    ];
+    world.class("lab", &systems);
+    let host = "r101-pc01";
+    let mut outcome = failed("no space left in the cache");
+    let HostOutcome::Failed { restored, .. } = &mut outcome else {
+        panic!("{outcome:?}")
+    };
+    restored.push(Restored {
+        file: name("ubuntu.qdiff"),
+        stamp: Some(name(STAMP)),
+    });
+    tried(
+        &mut world,
+        host,
+        "2026-11-23T18:00",
+        at("2026-11-23T18:20"),
+        outcome,
+    );
+    stands(&world, HostState::Failed, Runs::Unknown, 1);
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    let found = name(host);
+    let (_, _, entry) = ledger.host(&found).unwrap();
+    let images: Vec<&str> = entry.applied.keys().map(|image| image.as_str()).collect();
+    assert_eq!((images, entry.is_fresh), (vec!["ubuntu"], false));
+    let runs = world.observed.journal.runs(&found, &name("ubuntu.qdiff"));
+    assert_eq!(runs.unwrap().stamp, Some(name(STAMP)));
+    // Many attempts later that is still known.
+    for day in 1..20 {
+        let when = at(MONDAY) + SignedDuration::from_hours(day);
+        world.outcome(host, when, failed("no"));
+    }
+    let journal = &world.observed.journal;
+    assert_eq!(journal.attempts(&found).len(), 16);
+    assert_eq!(journal.applied(&found).count(), 1);
 }

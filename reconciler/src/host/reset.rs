@@ -37,7 +37,7 @@ use crate::linbo::command::{Command, CommandLine};
 use crate::linbo::devices::Devices;
 use crate::linbo::remote::session_name;
 use crate::linbo::status::HostReport;
-use crate::linbo::verdict::{Evidence, HostOutcome, judge};
+use crate::linbo::verdict::{Evidence, HostOutcome, judge, judge_one_of_several};
 use crate::planning::action::{Action, Circuit, Pace, Wake};
 use crate::world::{Failure, Progress};
 use circuits::Circuits;
@@ -329,6 +329,10 @@ impl<'a> Desk<'a> {
             .linbo_log
             .join(format!("{host}_image.status"));
         let status = read_end(&status).and_then(|text| HostReport::parse(&text).ok());
+        let judge = match self.reset.images {
+            [_, _, ..] => judge_one_of_several,
+            _ => judge,
+        };
         let judge = |expected: Option<&(FileName, ImageStamp)>| {
             judge(&Evidence {
                 exit: match end {
@@ -353,6 +357,7 @@ fn unknown(why: impl Into<String>) -> HostOutcome {
     HostOutcome::Unknown {
         why: why.into(),
         evidence: Vec::new(),
+        restored: Vec::new(),
     }
 }
 

@@ -235,6 +235,8 @@ pub struct SentCommand {
     pub at: DateTime,
     /// The words behind `linbo_wrapper`: `sync:1`.
     pub words: String,
+    /// The line on which it began, counted from 1.
+    pub line: usize,
     /// Whether the next command was begun, which `linbo-remote` does only when this one returned 0.
     pub proven: bool,
 }
@@ -274,7 +276,7 @@ impl SessionLog {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
-        for (_, line) in lines(text.get(..whole).unwrap_or_default()) {
+        for (number, line) in lines(text.get(..whole).unwrap_or_default()) {
             for part in line.split('\r').map(plain) {
                 if let Some((at, words)) = wrapper_header(part.trim()) {
                     if let Some(last) = log.commands.last_mut() {
@@ -283,6 +285,7 @@ impl SessionLog {
                     log.commands.push(SentCommand {
                         at,
                         words: words.to_owned(),
+                        line: number,
                         proven: false,
                     });
                 } else if let Some(report) = HostReport::parse_line(&part)
@@ -303,6 +306,23 @@ impl SessionLog {
             .command
             .and_then(|index| self.commands.get(index))
             .is_some_and(|c| c.proven)
+    }
+
+    /// Whether something tells of a failure of the command that printed this line. What stands before all commands
+    /// may concern each of them.
+    #[must_use]
+    pub fn failed_with(&self, applied: &AppliedLine) -> bool {
+        let begin = |index: usize| self.commands.get(index).map(|command| command.line);
+        let (from, to) = match applied.command {
+            Some(index) => (begin(index), begin(index + 1)),
+            None => (None, begin(0)),
+        };
+        let is_of_it = |line: usize| {
+            begin(0).is_some_and(|first| line < first)
+                || from.is_none_or(|from| line >= from) && to.is_none_or(|to| line < to)
+        };
+        let mut failures = self.failures.iter();
+        failures.any(|failure| !failure.is_warning() && is_of_it(failure.number))
     }
 
     /// The last `count` lines that say something, for people.

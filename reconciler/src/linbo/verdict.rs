@@ -13,7 +13,7 @@ use schema::text::ImageStamp;
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
-use super::log::{SessionLog, tail, telling};
+use super::log::{AppliedLine, SessionLog, tail, telling};
 use super::status::{HostReport, ImageEvent};
 
 /// How far the clocks of a server and its clients may differ, a minute of which is the rounding of LINBO's times.
@@ -73,6 +73,9 @@ pub enum HostOutcome {
         why: String,
         /// The lines that show it.
         evidence: Vec<String>,
+        /// What the same run put back all the same, in its order, on a host with several operating systems.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restored: Vec<Restored>,
     },
     /// Its operating system is up and somebody works at it, or that could not be found out: nothing was
     /// begun.
@@ -92,6 +95,9 @@ pub enum HostOutcome {
         /// The last lines that it printed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<String>,
+        /// What the same run put back for certain, in its order, on a host with several operating systems.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restored: Vec<Restored>,
     },
 }
 
@@ -107,7 +113,7 @@ impl HostOutcome {
     }
 
     /// The outcome of a host from those of its images, in the order in which they were put back: the worst. A host
-    /// for which all went well is back to each of them.
+    /// is back to each of them for which all went well.
     pub fn of_images(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut restored = Vec::new();
         let mut worst: Option<Self> = None;
@@ -125,9 +131,15 @@ impl HostOutcome {
                 worst = Some(outcome);
             }
         }
-        if let Some(Self::Applied { before, .. }) = &mut worst {
-            restored.pop();
-            *before = restored;
+        match &mut worst {
+            Some(Self::Applied { before, .. }) => {
+                restored.pop();
+                *before = restored;
+            }
+            Some(Self::Failed { restored: all, .. } | Self::Unknown { restored: all, .. }) => {
+                *all = restored;
+            }
+            Some(Self::InUse { .. } | Self::Unreachable { .. }) | None => {}
         }
         worst
     }
@@ -140,10 +152,10 @@ impl HostOutcome {
                 stamp,
                 before,
             } => (before.as_slice(), Some((file, stamp.as_ref()))),
-            Self::Failed { .. }
-            | Self::InUse { .. }
-            | Self::Unreachable { .. }
-            | Self::Unknown { .. } => ([].as_slice(), None),
+            Self::Failed { restored, .. } | Self::Unknown { restored, .. } => {
+                (restored.as_slice(), None)
+            }
+            Self::InUse { .. } | Self::Unreachable { .. } => ([].as_slice(), None),
         };
         let before = before.iter().map(|of| (&of.file, of.stamp.as_ref()));
         before.chain(last)
@@ -181,6 +193,24 @@ impl HostOutcome {
     }
 }
 
+/// Judges one of several images that a host was put back to in one run: what is known to be over and to have gone
+/// well stays so, whatever became of the others.
+#[must_use]
+pub fn judge_one_of_several(evidence: &Evidence<'_>) -> HostOutcome {
+    let log = SessionLog::parse(evidence.output);
+    let is_over = |applied: &AppliedLine| evidence.exit == Some(0) || log.proves(applied);
+    let went_well = |applied: &&AppliedLine| {
+        evidence.concerns(&applied.report)
+            && evidence.in_this_run(&applied.report)
+            && is_over(applied)
+            && !log.failed_with(applied)
+    };
+    match log.applied.iter().rfind(went_well) {
+        Some(applied) if evidence.expected.is_some() => evidence.compare(&applied.report),
+        _ => judge(evidence),
+    }
+}
+
 /// Judges one host's sync.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
@@ -199,6 +229,7 @@ pub fn judge(evidence: &Evidence<'_>) -> HostOutcome {
                 |cause| cause.meaning().to_owned(),
             ),
             evidence: telling(evidence.output, TELLING),
+            restored: Vec::new(),
         };
     }
     match evidence.exit {
@@ -245,6 +276,7 @@ fn unknown(log: &SessionLog, why: &str) -> HostOutcome {
     HostOutcome::Unknown {
         why: why.to_owned(),
         evidence: log.tail(TAIL),
+        restored: Vec::new(),
     }
 }
 
@@ -252,6 +284,7 @@ fn failed(log: &SessionLog, why: &str, status: i32) -> HostOutcome {
     HostOutcome::Failed {
         why: format!("{why} (exit status {status})"),
         evidence: log.tail(TAIL),
+        restored: Vec::new(),
     }
 }
 
@@ -306,6 +339,7 @@ impl Evidence<'_> {
             (Some((wanted, _)), _) if wanted != file => HostOutcome::Failed {
                 why: format!("the host applied {file}, but {wanted} was wanted"),
                 evidence: Vec::new(),
+                restored: Vec::new(),
             },
             (Some((_, wanted)), Some(stamp)) if wanted != stamp => HostOutcome::Failed {
                 why: format!(
@@ -314,6 +348,7 @@ impl Evidence<'_> {
                     wanted.as_str()
                 ),
                 evidence: Vec::new(),
+                restored: Vec::new(),
             },
             (Some((_, wanted)), None) => HostOutcome::Unknown {
                 why: format!(
@@ -321,6 +356,7 @@ impl Evidence<'_> {
                     wanted.as_str()
                 ),
                 evidence: Vec::new(),
+                restored: Vec::new(),
             },
             _ => HostOutcome::applied_one(file.clone(), stamp.clone()),
         }

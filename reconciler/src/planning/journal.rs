@@ -436,31 +436,32 @@ impl Journal {
     pub fn applied(&self, host: &HostName) -> impl Iterator<Item = &Attempt> {
         let memory = self.hosts.get(host).into_iter();
         let older = memory.flat_map(|memory| memory.applied.values());
-        let is_applied =
-            |attempt: &&Attempt| matches!(attempt.outcome, HostOutcome::Applied { .. });
+        let is_applied = |attempt: &&Attempt| attempt.outcome.applied().next().is_some();
         older.chain(self.attempts(host).iter().filter(is_applied))
     }
 }
 
 impl fmt::Display for HostOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: Vec<String> = self
+            .applied()
+            .map(|(file, stamp)| match stamp {
+                Some(stamp) => format!("{file} of {stamp}"),
+                None => file.to_string(),
+            })
+            .collect();
+        let files = files.join(" and ");
         match self {
-            Self::Applied { .. } => {
-                f.write_str("applied ")?;
-                for (index, (file, stamp)) in self.applied().enumerate() {
-                    let and = if index == 0 { "" } else { " and " };
-                    write!(f, "{and}{file}")?;
-                    if let Some(stamp) = stamp {
-                        write!(f, " of {stamp}")?;
-                    }
-                }
-                Ok(())
-            }
-            Self::Failed { why, .. } => write!(f, "failed: {why}"),
-            Self::InUse { why } => write!(f, "in use: {why}"),
-            Self::Unreachable { why } => write!(f, "unreachable: {why}"),
-            Self::Unknown { why, .. } => write!(f, "outcome unknown: {why}"),
+            Self::Applied { .. } => return write!(f, "applied {files}"),
+            Self::Failed { why, .. } => write!(f, "failed: {why}")?,
+            Self::InUse { why } => write!(f, "in use: {why}")?,
+            Self::Unreachable { why } => write!(f, "unreachable: {why}")?,
+            Self::Unknown { why, .. } => write!(f, "outcome unknown: {why}")?,
         }
+        if files.is_empty() {
+            return Ok(());
+        }
+        write!(f, " (but {files} was applied)")
     }
 }
 

@@ -267,6 +267,24 @@ impl<'a> View<'a> {
             report.at <= believed && judged.is_none_or(|judged| report.at > judged)
         });
         let is_reported = reported.is_some();
+        let is_wanted = |file: &FileName| {
+            let image = image_of(file);
+            self.wanted
+                .iter()
+                .any(|wanted| image.as_ref() == Some(wanted.image))
+        };
+        // A host that is back to some of its images alone is not.
+        let whole = attempts.iter().rev().find(|attempt| {
+            matches!(attempt.outcome, HostOutcome::Applied { .. })
+                && attempt.outcome.applied().any(|(file, _)| is_wanted(file))
+        });
+        let by_itself = reported.as_ref().filter(|report| is_wanted(report.file));
+        let put_back = whole
+            .map(|attempt| attempt.at)
+            .max(by_itself.map(|report| report.at));
+        let is_fresh = self
+            .due
+            .is_some_and(|due| put_back.is_some_and(|at| at >= due));
         let report_at = reported.as_ref().map(|report| report.at);
         reported.into_iter().for_each(&mut take);
         let busy = self.busy(host);
@@ -292,13 +310,6 @@ impl<'a> View<'a> {
         let failures = since_applied
             .filter(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }))
             .count();
-        let is_fresh = self.due.is_some_and(|due| {
-            let mut wanted = self
-                .wanted
-                .iter()
-                .filter_map(|wanted| applied.get(wanted.image));
-            wanted.any(|applied| applied.at >= due)
-        });
         HostEntry {
             state,
             since,

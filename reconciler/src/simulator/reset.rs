@@ -235,6 +235,7 @@ impl Port {
             return HostOutcome::Unknown {
                 why,
                 evidence: Vec::new(),
+                restored: Vec::new(),
             };
         };
         let (end, over, reads) = match &pc.phase {

@@ -85,7 +85,11 @@ fn what_nobody_is_known_to_have_had_waits_for_the_schedule() {
     for host in world.hosts() {
         let why = "nothing was heard of it".to_owned();
         let evidence = Vec::new();
-        let unknown = HostOutcome::Unknown { why, evidence };
+        let unknown = HostOutcome::Unknown {
+            why,
+            evidence,
+            restored: Vec::new(),
+        };
         world.outcome(host.as_str(), at("2026-11-23T19:00"), unknown);
     }
     let due = |world: &World| match of(world).steps.first().map(|step| step.action.clone()) {

@@ -18,6 +18,7 @@ pub fn failed(why: &str) -> HostOutcome {
     HostOutcome::Failed {
         why: why.to_owned(),
         evidence: vec![format!("LINBO: {why}")],
+        restored: Vec::new(),
     }
 }
 

@@ -262,6 +262,7 @@ fn past(world: &mut World, dice: &mut Dice) {
                 _ => HostOutcome::Unknown {
                     why: "the connection broke".to_owned(),
                     evidence: Vec::new(),
+                    restored: Vec::new(),
                 },
             };
             let minutes = dice.pick(&[-1, -5, -15, -60, -1500, -6000, 3, 500_000]);

@@ -146,6 +146,7 @@ mod tests {
             HostOutcome::Unknown {
                 why,
                 evidence: Vec::new(),
+                restored: Vec::new(),
             },
         )
     }

@@ -22,6 +22,7 @@ fn some() -> Vec<Record> {
     let outcome = HostOutcome::Failed {
         why: "größer als \"alles\"\n".into(),
         evidence: vec!["\u{0}\r".into()],
+        restored: Vec::new(),
     };
     let result = StepResult::Failed {
         why: "disk full".into(),

@@ -206,7 +206,9 @@ async fn batch(
             let is_new = written(&log).is_some_and(|at| logs.get(host) != Some(&Some(at)));
             let output = read_end(&log).filter(|_| is_new).unwrap_or_default();
             let mut outcome = desk.judge(host, End::Lost, &output, started);
-            if let HostOutcome::Unknown { why, .. } = &mut outcome {
+            let mut certain = Vec::new();
+            if let HostOutcome::Unknown { why, restored, .. } = &mut outcome {
+                certain.clone_from(restored);
                 if !by_itself {
                     *why = format!("its session was still there after {}", lasting(patience));
                     if let Some(error) = &blind {
@@ -220,13 +222,14 @@ async fn batch(
             if by_itself
                 && matches!(outcome, HostOutcome::Unknown { .. })
                 // Under a halt that came too late for the log, a sync that went well looks the same.
-                && read.applied.is_empty()
+                && read.applied.len() == certain.len()
                 && let Some(last) = stopped_after(desk, &read)
             {
                 let why = format!("`{last}` failed: linbo-remote went no further");
                 outcome = HostOutcome::Failed {
                     why,
                     evidence: read.tail(SHOWN),
+                    restored: certain,
                 };
             }
             desk.tell(host, outcome);

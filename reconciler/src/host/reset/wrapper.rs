@@ -263,9 +263,15 @@ async fn run(desk: &Desk<'_>, host: &HostName, log: &File) -> anyhow::Result<Hos
     let output = read_end(&host_log(desk.config, host)).unwrap_or_default();
     let outcome = desk.judge(host, end, &output, started);
     Ok(match (outcome, overdue) {
-        (HostOutcome::Unknown { evidence, .. }, Some(command)) => HostOutcome::Unknown {
+        (
+            HostOutcome::Unknown {
+                evidence, restored, ..
+            },
+            Some(command),
+        ) => HostOutcome::Unknown {
             why: format!("`{command}` was still running after {}", lasting(patience)),
             evidence,
+            restored,
         },
         (outcome, _) => outcome,
     })

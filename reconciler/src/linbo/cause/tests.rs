@@ -224,7 +224,11 @@ fn what_the_drivers_say_has_a_cause() {
 
 fn unknown(why: String, evidence: &[&str]) -> HostOutcome {
     let evidence = evidence.iter().map(ToString::to_string).collect();
-    HostOutcome::Unknown { why, evidence }
+    HostOutcome::Unknown {
+        why,
+        evidence,
+        restored: Vec::new(),
+    }
 }
 
 #[test]
@@ -233,6 +237,7 @@ fn records_of_every_age_are_understood() {
         Cause::of(&HostOutcome::Failed {
             why: why.to_owned(),
             evidence: evidence.iter().map(ToString::to_string).collect(),
+            restored: Vec::new(),
         })
     };
     assert_eq!(

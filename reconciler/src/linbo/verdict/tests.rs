@@ -166,7 +166,7 @@ fn a_failure_is_told_by_its_cause_with_the_raw_lines() {
         output,
         ..NOTHING
     });
-    let HostOutcome::Failed { why, evidence } = &outcome else {
+    let HostOutcome::Failed { why, evidence, .. } = &outcome else {
         panic!("it failed: {outcome:?}")
     };
     assert_eq!(why, "the image is bigger than its partition on the host");
@@ -405,5 +405,104 @@ fn a_log_takes_back_what_its_host_reported() {
         (String::new(), false),
     ] {
         assert_eq!(belies(log.as_bytes(), &report), is_belied, "{log}");
+    }
+}
+
+/// A host with two systems of which one failed: what is certain of the other is kept, whichever came first.
+#[test]
+fn one_image_that_failed_takes_no_other_along() {
+    let began = |minute: u32, command: &str| {
+        format!("### 20261122-19{minute}00 linbo_wrapper {command} ###\r\nCommand     : sync\r\n")
+    };
+    let ubuntu = "202611221948 applied: ubuntu.qdiff \"202611222004\"\r\n";
+    let win = "202611221949 applied: win11.qcow2 \"202610010800\"\r\n";
+    let failed = "Mounting /dev/nbd0 failed!\r\n";
+    let (first, second) = (began(48, "sync:1"), began(49, "new:2"));
+    for (exit, output, wanted) in [
+        (
+            Some(0),
+            format!("{first}{ubuntu}{second}{win}"),
+            "applied: ubuntu.qdiff, win11.qcow2",
+        ),
+        (
+            Some(0),
+            format!("{first}{ubuntu}{second}{failed}{win}"),
+            "failed: ubuntu.qdiff",
+        ),
+        (
+            Some(0),
+            format!("{first}{failed}{ubuntu}{second}{win}"),
+            "failed: win11.qcow2",
+        ),
+        (
+            Some(1),
+            format!("{first}{ubuntu}{second}{failed}"),
+            "failed: ubuntu.qdiff",
+        ),
+        (
+            Some(1),
+            format!("{first}{ubuntu}{second}"),
+            "failed: ubuntu.qdiff",
+        ),
+        // It broke off in the second one, or in the first.
+        (
+            None,
+            format!("{first}{ubuntu}{second}{win}"),
+            "unknown: ubuntu.qdiff",
+        ),
+        (
+            Some(255),
+            format!("{first}{ubuntu}{second}"),
+            "unknown: ubuntu.qdiff",
+        ),
+        (None, format!("{first}{ubuntu}"), "unknown: "),
+        // What came before all commands may concern each of them.
+        (
+            Some(0),
+            format!("{failed}{first}{ubuntu}{second}{win}"),
+            "failed: ",
+        ),
+        // Another state than was wanted.
+        (
+            Some(0),
+            format!(
+                "{first}{ubuntu}{second}{}",
+                win.replace("2026100", "2026090")
+            ),
+            "failed: ubuntu.qdiff",
+        ),
+    ] {
+        let at = |minute| date(2026, 11, 22).at(19, minute, 0, 0);
+        let at = |minute| at(minute).to_zoned(TimeZone::UTC).unwrap().timestamp();
+        let images = [
+            ("ubuntu.qdiff", "202611222004"),
+            ("win11.qcow2", "202610010800"),
+        ];
+        let outcomes = images.map(|(file, stamp)| {
+            judge_one_of_several(&Evidence {
+                exit,
+                output: output.as_bytes(),
+                status: None,
+                started: at(47),
+                ended: at(50),
+                zone: &TimeZone::UTC,
+                expected: Some((file.parse().unwrap(), stamp.parse().unwrap())),
+            })
+        });
+        let outcome = HostOutcome::of_images(outcomes).unwrap();
+        let kind = match &outcome {
+            HostOutcome::Applied { .. } => "applied",
+            HostOutcome::Failed { .. } => "failed",
+            HostOutcome::Unknown { .. } => "unknown",
+            other => panic!("{other:?}"),
+        };
+        let files: Vec<&str> = outcome.applied().map(|(file, _)| file.as_str()).collect();
+        assert_eq!(
+            format!("{kind}: {}", files.join(", ")),
+            wanted,
+            "{exit:?} {output}"
+        );
+        let json = serde_json::to_string(&outcome).unwrap();
+        assert_eq!(serde_json::from_str::<HostOutcome>(&json).unwrap(), outcome);
     }
 }

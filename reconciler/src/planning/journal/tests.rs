@@ -90,6 +90,7 @@ fn what_was_applied_is_remembered_behind_any_number_of_failures_and_of_looks_at_
     let failed = HostOutcome::Failed {
         why: "no".to_owned(),
         evidence: Vec::new(),
+        restored: Vec::new(),
     };
     let begin = ["a.qcow2", "b.qcow2", "a.qcow2"].map(applied).into_iter();
     let in_use = HostOutcome::InUse { why: String::new() };
