@@ -23,6 +23,8 @@ mod fleet;
 mod fortnight;
 #[path = "lab/git.rs"]
 mod git;
+#[path = "lab/guard.rs"]
+mod guard;
 #[path = "lab/journey.rs"]
 mod journey;
 #[path = "lab/ledger.rs"]

@@ -450,7 +450,7 @@ fn guard(change: &Change, excess: &Excess) -> Vec<String> {
             count(*of, "PC", "PCs")
         ),
         format!(
-            "if that is meant: `guard: {{ reimage_at_most: {} % }}` until it is done; {way}{waves}",
+            "if that is meant: `guard: {{ reimage_at_most: {} % }}` until all is done, as each pass weighs what is left; {way}{waves}",
             excess.needed()
         ),
     ]

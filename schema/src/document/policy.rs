@@ -65,8 +65,8 @@ pub struct RolloutDocument {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GuardDocument {
-    /// A plan that would re-image more than this share of a school's hosts outside of a rollout is
-    /// held; `40 %` by default.
+    /// A plan that would re-image more than this share of a school's hosts outside of a rollout is held; `40 %` by
+    /// default. A larger share has to stay until all is done: each pass weighs what is left by the share of its time.
     #[serde(default)]
     pub reimage_at_most: At<Percent>,
 }

@@ -134,6 +134,28 @@ fn a_version_that_was_uploaded_for_all_at_once_is_held_at_the_hosts() {
     check(&world, &["reset r101 20 whole"]);
 }
 
+/// A pass that was cut off in the middle goes on for as long as the line that allows it stands there; when it is taken
+/// back too early, what is left is weighed like any other plan.
+#[test]
+fn the_second_half_of_what_was_allowed_goes_on_while_it_is_allowed() {
+    let mut world = school();
+    put_back(&mut world, "ubuntu.qdiff", "202610011930");
+    world.desired.guard.share = name("100 %");
+    check(&world, &["reset r101 20 whole"]);
+    let done = |world: &mut World, hosts: usize| {
+        for host in world.hosts().iter().take(hosts) {
+            let applied = harness::worlds::applied("ubuntu.qdiff");
+            world.outcome(host.as_str(), world.observed.at, applied);
+        }
+    };
+    done(&mut world, 10);
+    check(&world, &["reset r101 10"]);
+    world.desired.guard.share = name("40 %");
+    check(&world, &["r101 10: Guard"]);
+    done(&mut world, 12);
+    check(&world, &["reset r101 8"]);
+}
+
 #[test]
 fn what_is_not_seen_counts_and_what_is_suspended_does_not() {
     let mut world = school();
