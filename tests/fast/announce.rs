@@ -230,6 +230,55 @@ fn the_calendar_shows_a_rollout_when_it_is_the_turn_of_a_room() {
     );
 }
 
+/// As soon as a version is merged, the evening is foreseen on which the first rooms get it.
+#[test]
+fn the_calendar_foresees_a_version_that_is_still_to_be_downloaded() {
+    let mut world = school();
+    tried(&mut world);
+    world.desired.rollout.waves = Some(Waves {
+        canary: Canary::Portion(Portion::Rooms(1)),
+        ..Waves::default()
+    });
+    world.desired.images.clear();
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    // It is loaded in the night from Monday on, too late for that evening.
+    world.observed.at = at("2026-11-23T12:00");
+    let rollouts = |world: &World| -> Vec<_> {
+        let all = coming(world, 7).into_iter();
+        all.filter_map(|coming| match coming {
+            Coming::Rollout { span, rooms, .. } => Some((span.opens, rooms)),
+            _ => None,
+        })
+        .collect()
+    };
+    let tuesday = (at("2026-11-24T17:30"), [name("r101")].into());
+    assert_eq!(rollouts(&world), std::slice::from_ref(&tuesday));
+    let body = letter(&world).unwrap().letter.body;
+    assert!(body.contains("not before Tue 24 Nov 17:30"), "{body}");
+    // It is there, and waits for its activation.
+    world.store("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    world.observed.at = at("2026-11-24T09:00");
+    assert_eq!(rollouts(&world), [tuesday]);
+    // At once means everywhere.
+    world.desired.rollout.waves = None;
+    let both = [name("r101"), name("r102")].into();
+    assert_eq!(rollouts(&world), [(at("2026-11-24T17:30"), both)]);
+    // It needs more time than that evening has.
+    world.observed.at = at("2026-11-24T22:30");
+    assert_eq!(rollouts(&world)[0].0, at("2026-11-25T17:30"));
+    let suspension = schema::fleet::Suspension {
+        reason: name("no sound"),
+        by: name("it"),
+        until: None,
+    };
+    let images = &mut world.desired.suspended.images;
+    images.insert(name("ubuntu"), suspension);
+    world.observed.at = at("2026-11-24T09:00");
+    assert_eq!(rollouts(&world), []);
+    let keys = letter(&world).map(|news| news.told);
+    assert_eq!(keys, None, "what is suspended comes nobody knows when");
+}
+
 /// A school in which everything that can be suspended is, on the server and in the state repo.
 fn suspended() -> World {
     let mut world = school();

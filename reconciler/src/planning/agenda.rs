@@ -12,14 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Room;
-use schema::name::{HostName, ImageName, RoomName, TestClassName};
+use schema::name::{HostName, ImageName, RoomName, TestClassName, VersionName};
 use schema::schedule::Opening;
 
-use crate::planning::desired::Desired;
+use crate::planning::desired::{Desired, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::Observed;
 use crate::planning::orders::Subject;
-use crate::planning::plan::Plan;
+use crate::planning::plan::{Goal, Hold, Plan};
+use crate::planning::rollout::{Progress, Standing, Turn};
 use crate::planning::suspension;
 use crate::planning::topics::rooms::{self, Members};
 
@@ -33,7 +34,8 @@ pub enum Coming {
         /// The rooms.
         rooms: BTreeSet<RoomName>,
     },
-    /// Hosts of these rooms get a new version of an image within a span of time.
+    /// Hosts of these rooms get a new version of an image within a span of time. While it is on its way to the server,
+    /// that is foreseen of the first wave, as if it came in time.
     Rollout {
         /// When the first host may be woken, and when the last one has to be off.
         span: Opening,
@@ -49,6 +51,17 @@ pub enum Coming {
         /// The test class.
         name: TestClassName,
     },
+}
+
+/// A new version of an image that is on its way to the PCs of rooms and is not in LINBO's folder yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The image.
+    pub image: ImageName,
+    /// The version.
+    pub version: VersionName,
+    /// What stands between now and then goes on no sooner; none when nothing is waited for.
+    pub not_before: Option<Timestamp>,
 }
 
 /// One occurrence of a room's schedule, and when its hosts are reset for it.
@@ -79,6 +92,11 @@ pub fn agenda(
     let is_within = |span: &Opening| span.closes > from && span.opens <= until;
     let mut resets: BTreeMap<Opening, BTreeSet<RoomName>> = BTreeMap::new();
     let mut rollouts: BTreeMap<(Opening, &ImageName), BTreeSet<RoomName>> = BTreeMap::new();
+    let arrivals = arrivals(desired, observed, plan);
+    let arrivals: Vec<_> = arrivals
+        .iter()
+        .map(|arrival| (arrival, first_wave(desired, observed, &arrival.image)))
+        .collect();
     for (name, room) in &desired.rooms {
         let Some(outlook) = Outlook::of(desired, observed, name, room) else {
             continue;
@@ -96,6 +114,17 @@ pub fn agenda(
                 && is_within(&span)
             {
                 let rooms = rollouts.entry((span, &rollout.image)).or_default();
+                rooms.insert(name.clone());
+            }
+        }
+        for (arrival, _) in arrivals.iter().filter(|(_, first)| first.contains(name)) {
+            let begins = arrival.not_before.map_or(from, |at| at.max(from));
+            let loads = outlook.loads();
+            let mut spans = loads.openings(begins);
+            if let Some(span) = spans.find(|span| span.closes > observed.at)
+                && is_within(&span)
+            {
+                let rooms = rollouts.entry((span, &arrival.image)).or_default();
                 rooms.insert(name.clone());
             }
         }
@@ -121,6 +150,63 @@ pub fn agenda(
         .collect();
     tests.sort();
     Some(resets.chain(rollouts).chain(tests).collect())
+}
+
+/// The new versions that are on their way. What somebody has to see to first, or wants to be left alone, comes nobody
+/// knows when.
+#[must_use]
+pub fn arrivals(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Arrival> {
+    let steps = plan.steps.iter();
+    let running = observed.running.iter().map(|running| &*running.step);
+    let goals = steps
+        .chain(running)
+        .map(|step| (Goal::from(&step.action), None));
+    let will_open =
+        |hold: &&Hold| !hold.gate.needs_a_person() && !matches!(hold.gate, Gate::Suspended { .. });
+    let held = plan.holds.iter().filter(will_open);
+    let goals = goals.chain(held.map(|hold| (hold.goal.clone(), hold.wake)));
+    let mut all: Vec<Arrival> = goals
+        .filter_map(|(goal, not_before)| match goal {
+            Goal::Downloaded(image, version) | Goal::Active(image, version) => {
+                let found = desired.images.get(&(image.clone(), version.clone()))?;
+                let what = Subject::Image(image.clone());
+                let comes = found.purpose == Purpose::Rooms
+                    && suspension::check(desired, observed, &what).is_ok();
+                comes.then_some(Arrival {
+                    image,
+                    version,
+                    not_before,
+                })
+            }
+            _ => None,
+        })
+        .collect();
+    all.sort_by(|a, b| (&a.image, &a.version).cmp(&(&b.image, &b.version)));
+    all.dedup_by(|a, b| a.image == b.image && a.version == b.version);
+    all
+}
+
+/// The rooms to whose hosts a new version of an image comes first.
+fn first_wave<'a>(
+    desired: &'a Desired,
+    observed: &Observed,
+    image: &ImageName,
+) -> BTreeSet<&'a RoomName> {
+    let rooms = desired.rooms.iter().filter_map(|(name, room)| {
+        let class = desired.classes.get(&room.class)?;
+        let uses = room.reset.is_some() && class.os.iter().any(|os| os.image == *image);
+        let members = uses.then(|| Some(Members::of(name, room, observed.devices.seen()?)))??;
+        let hosts = members.hosts.into_iter();
+        let lacking = hosts.map(|device| (&device.host, Standing::Lacks));
+        Some((name, lacking.collect::<Vec<_>>()))
+    });
+    let rooms: BTreeMap<_, _> = rooms.collect();
+    let progress = Progress::of(&desired.rollout, Timestamp::MIN, &rooms);
+    let is_open = |host: &HostName| matches!(progress.turn(host, observed.at), Turn::Open(_));
+    let first = rooms
+        .iter()
+        .filter(|(_, hosts)| hosts.iter().any(|(host, _)| is_open(host)));
+    first.map(|(name, _)| *name).collect()
 }
 
 /// How the times to come look for one room.

@@ -10,9 +10,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{ImageName, RoomName};
 
-use crate::planning::{
-    Coming, Desired, Entry, Goal, Hold, Observed, Outlook, Plan, Purpose, Staff, agenda,
-};
+use crate::planning::{Coming, Desired, Entry, Observed, Outlook, Plan, Staff, agenda, arrivals};
 use crate::report::mail::News;
 use crate::report::style::every;
 use crate::report::title::Clock;
@@ -140,14 +138,15 @@ fn first_resets(
 
 /// New versions that are on their way to the PCs of rooms.
 fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_>) -> Vec<Notice> {
-    let notice = |image: &ImageName, version: &dyn std::fmt::Display| {
+    let notice = |image: &ImageName, version: &dyn std::fmt::Display, not_before: Option<_>| {
+        let begins = not_before.unwrap_or(observed.at).max(observed.at);
         let outlooks = desired.rooms.iter().filter_map(|(name, room)| {
             let class = desired.classes.get(&room.class)?;
             let uses = class.os.iter().any(|os| os.image == *image);
             uses.then(|| Outlook::of(desired, observed, name, room))?
         });
         let first = outlooks
-            .filter_map(|outlook| outlook.openings(observed.at).next())
+            .filter_map(|outlook| outlook.openings(begins).next())
             .map(|span| span.opens)
             .min()?;
         let begins = if first > observed.at {
@@ -160,35 +159,22 @@ fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_
             line: format!("Version {version} of {image} comes to the PCs, room by room{begins}."),
         })
     };
-    let goals = plan.steps.iter().map(|step| Goal::from(&step.action));
-    let running = observed.running.iter();
-    let goals = goals.chain(running.map(|running| Goal::from(&running.step.action)));
-    // What somebody has to see to first, or wants to be left alone, comes nobody knows when.
-    let held = plan.holds.iter().filter(|hold| will_open(hold));
-    let wanted = goals.chain(held.map(|hold| hold.goal.clone()));
-    let released = wanted.filter_map(|goal| match goal {
-        Goal::Downloaded(image, version) | Goal::Active(image, version) => {
-            let found = desired.images.get(&(image.clone(), version.clone()))?;
-            (found.purpose == Purpose::Rooms).then(|| notice(&image, &version))?
-        }
-        _ => None,
-    });
+    let arrivals = arrivals(desired, observed, plan);
+    let released = arrivals
+        .iter()
+        .filter_map(|arrival| notice(&arrival.image, &arrival.version, arrival.not_before));
     let is_released = |image: &ImageName| desired.images.keys().any(|(name, _)| name == image);
     let on_site = plan.rollouts.iter().filter(|of| !is_released(&of.image));
     let on_site = on_site.filter_map(|of| {
         let live = observed.live.get(&of.image)?.seen()?;
         let (_, file) = live.files(&of.image).last()?;
         let stamp = file.record.as_ref()?.timestamp.as_ref()?;
-        notice(&of.image, stamp)
+        notice(&of.image, stamp, None)
     });
     let mut notices: Vec<_> = released.chain(on_site).collect();
     notices.sort_by(|a, b| a.key.cmp(&b.key));
     notices.dedup_by(|a, b| a.key == b.key);
     notices
-}
-
-fn will_open(hold: &Hold) -> bool {
-    !hold.gate.needs_a_person() && !matches!(hold.gate, crate::planning::Gate::Suspended { .. })
 }
 
 /// Test classes that end.
