@@ -331,6 +331,18 @@ fn the_newest_evidence_decides() {
 }
 
 #[test]
+fn a_try_that_began_nothing_leaves_what_a_host_has() {
+    let mut world = school();
+    let host = "r101-pc01";
+    let line = format!("202611171000 applied: ubuntu.qdiff \"{STAMP}\"\n");
+    reported(&mut world, host, &line);
+    world.outcome(host, at("2026-11-18T18:10"), unreachable());
+    stands(&world, HostState::Unreachable, Runs::Wanted, 0);
+    world.outcome(host, at("2026-11-18T18:30"), failed("no"));
+    stands(&world, HostState::Failed, Runs::Unknown, 1);
+}
+
+#[test]
 fn what_is_wanted_is_what_git_says_not_what_lies_there() {
     let mut world = school();
     world.outcome("r101-pc01", at("2026-11-23T18:10"), applied("ubuntu.qdiff"));

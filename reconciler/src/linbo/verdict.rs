@@ -112,6 +112,12 @@ impl HostOutcome {
         }
     }
 
+    /// Whether nothing was begun on the host, so that it has what it had before.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        matches!(self, Self::InUse { .. } | Self::Unreachable { .. })
+    }
+
     /// The outcome of a host from those of its images, in the order in which they were put back: the worst. A host
     /// is back to each of them for which all went well.
     pub fn of_images(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {

@@ -262,11 +262,12 @@ impl<'a> View<'a> {
         }
         let (reported, unseen) = self.report(host);
         // The report of a sync stands before the judgement of the same sync, which knows more.
-        let judged = attempts.last().map(|attempt| attempt.at);
-        let reported = reported.filter(|report| {
-            report.at <= believed && judged.is_none_or(|judged| report.at > judged)
-        });
-        let is_reported = reported.is_some();
+        let is_newer = |at: Timestamp, than: Option<&Attempt>| than.is_none_or(|last| at > last.at);
+        let began = attempts
+            .iter()
+            .rfind(|attempt| !attempt.outcome.is_untouched());
+        let reported =
+            reported.filter(|report| report.at <= believed && is_newer(report.at, began));
         let is_wanted = |file: &FileName| {
             let image = image_of(file);
             self.wanted
@@ -286,6 +287,8 @@ impl<'a> View<'a> {
             .due
             .is_some_and(|due| put_back.is_some_and(|at| at >= due));
         let report_at = reported.as_ref().map(|report| report.at);
+        let report_at = report_at.filter(|at| is_newer(*at, attempts.last()));
+        let is_reported = report_at.is_some();
         reported.into_iter().for_each(&mut take);
         let busy = self.busy(host);
         let (state, since) = match attempts.last() {

@@ -71,6 +71,11 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
             },
         });
     }
+    for violation in &ended.violations {
+        let how = format!("a plan was refused: {violation}");
+        let (mut promises, now) = (port.world.promises.borrow_mut(), port.true_now());
+        promises.unpredicted(port.site, now, how);
+    }
     let teller = Teller {
         server: port.world.sites[port.site].name.as_str(),
         zone: &zone,

@@ -28,7 +28,8 @@ use crate::planning::{Desired, Step};
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which of the ten; 0 when a step did something else than `predict` says, on which all of them rest.
+    /// Which of the ten; 0 when a step did something else than `predict` says, or when planner and audit disagree,
+    /// on which all of them rest.
     pub promise: u8,
     /// When.
     pub at: Moment,
@@ -228,7 +229,7 @@ impl Promises {
         }
     }
 
-    /// A step did something else than was predicted.
+    /// A step did something else than was predicted, or a plan was refused.
     pub(super) fn unpredicted(&mut self, site: usize, at: Moment, how: String) {
         self.broken.push(Broken {
             promise: 0,

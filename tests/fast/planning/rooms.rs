@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use harness::worlds::{GIB, World, applied, at, busy, failed, name, unreachable};
+use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachable};
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
 use reconciler::planning::{Gate, Goal, Hold, Probe, Running};
-use schema::fleet::PowerBudget;
+use schema::fleet::{PowerBudget, ResetCommand};
 use schema::name::PowerGroupName;
 
 use super::cases::{MONDAY, check, of, stale};
@@ -185,4 +185,30 @@ fn hosts_that_hang_need_a_person() {
         matches!(hold.goal, Goal::Active(..)) && matches!(hold.gate, Gate::HostsHang(_))
     };
     assert!(plan.holds.iter().any(is_held), "{:?}", plan.holds);
+}
+
+/// A sync brings all images of a class: one that is suspended and new keeps hosts from it, whatever else is new.
+#[test]
+fn a_suspended_image_holds_hosts_to_which_another_image_is_newer() {
+    const IMAGES: [&str; 2] = ["office", "tools"];
+    let mut world = World::school(at(MONDAY));
+    world.observed.at = at("2026-11-25T18:00");
+    for image in IMAGES {
+        world.on_site(image);
+        let record = world.live_mut(image).base.as_mut().unwrap().record.as_mut();
+        record.unwrap().timestamp = Some(name("202611011930"));
+    }
+    world.class("lab", &IMAGES.map(|image| os(image, ResetCommand::Sync)));
+    check(&world, &["reset r101 20 whole"]);
+    let suspension = schema::fleet::Suspension {
+        reason: name("it does not print"),
+        by: name("Ada"),
+        until: None,
+    };
+    for image in IMAGES {
+        let mut world = world.clone();
+        let images = &mut world.desired.suspended.images;
+        images.insert(name(image), suspension.clone());
+        check(&world, &["r101 20: Suspended"]);
+    }
 }

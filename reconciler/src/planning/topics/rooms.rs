@@ -235,10 +235,12 @@ impl<'a> RoomReset<'a> {
             let (opened, lacks) = match turn {
                 None | Some((_, Turn::Has)) => (None, None),
                 Some((image, Turn::Open(since))) => {
-                    let what = Subject::Image(image.clone());
-                    if let Err(Closed { gate, wake }) =
-                        suspension::check(self.desired, observed, &what)
-                    {
+                    let mut open = rollouts.open(images.iter().copied(), host, observed.at);
+                    let suspended = open.find_map(|image| {
+                        let what = Subject::Image(image.clone());
+                        suspension::check(self.desired, observed, &what).err()
+                    });
+                    if let Some(Closed { gate, wake }) = suspended {
                         held.add(gate, wake);
                         continue;
                     }

@@ -49,6 +49,19 @@ impl<'a> Rollouts<'a> {
             Turn::Stopped(_) => (3, Timestamp::MAX),
         })
     }
+
+    /// The images of these of which a host lacks what lies on the server, and may get it: a sync brings them all.
+    pub(super) fn open<'i>(
+        &self,
+        images: impl Iterator<Item = &'i ImageName>,
+        host: &HostName,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'i ImageName> {
+        images.filter(move |image| {
+            let rollout = self.0.get(*image);
+            rollout.is_some_and(|rollout| matches!(rollout.turn(host, now), Turn::Open(_)))
+        })
+    }
 }
 
 /// The rollout of one state of an image to these rooms; none when there are no hosts.
@@ -121,13 +134,7 @@ fn standing(
 ) -> Standing {
     let believed = observed.at + crate::planning::gates::SKEW;
     let journal = &observed.journal;
-    // Where nothing was begun, nothing was changed.
-    let began = |attempt: &&Attempt| {
-        !matches!(
-            attempt.outcome,
-            HostOutcome::InUse { .. } | HostOutcome::Unreachable { .. }
-        )
-    };
+    let began = |attempt: &&Attempt| !attempt.outcome.is_untouched();
     let last = journal.attempts(host).iter().rfind(began);
     let runs = journal
         .runs(host, wanted.file)
