@@ -22,7 +22,7 @@ pub enum Standing {
     Has(Timestamp),
     /// It failed at its last try, since the state is there.
     Failed,
-    /// It is left alone for the time being: no wave waits for it.
+    /// It has been left alone since before the state came, or people want that: no wave waits for it.
     LeftAlone,
     /// It has another one, or that is not known.
     Lacks,
@@ -118,10 +118,12 @@ impl Progress {
                 .iter()
                 .filter(|(_, host)| *host != Standing::LeftAlone)
                 .count();
+            let wanted = rollout.wanted(counted);
             let wave = Wave {
                 opens,
                 has: since.len(),
-                wanted: rollout.wanted(counted),
+                // Without a host that tried it nothing is known of a state: the first wave proves it, or none follows.
+                wanted: wanted.max(usize::from(number == 0)),
             };
             if opens.is_some() {
                 open += part.len();

@@ -139,7 +139,7 @@ impl Promises {
                 found.extend(work::out_of_window(step, scene));
                 found.extend(hosts::untouchable(step, scene, book));
                 found.extend(waves::too_early(step, scene, book));
-                book.rollouts.begun(step);
+                book.rollouts.begun(step, scene);
                 book.news.begun(step);
                 safety::remember(step, scene, book);
             }

@@ -1,6 +1,6 @@
 //! Images that were made by hand on site: pinned, followed, and rolled out when they change.
 
-use harness::worlds::{World, applied, at, name, os};
+use harness::worlds::{World, applied, at, name, os, unreachable};
 use reconciler::linbo::image_info::ImageRecord;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Action, Desired, Gate, Reason, Server};
@@ -75,6 +75,29 @@ fn a_new_state_comes_in_waves() {
     world.room("r102", "win", 1);
     world.outcome("r102-pc01", at("2026-11-23T19:00"), applied("win11.qcow2"));
     check(&world, &["reset r101 2 whole", "r102 1: Wave"]);
+}
+
+/// A host that stalls tells of the state that it should have got; one that stalled before that came tells nothing.
+#[test]
+fn a_wave_waits_for_hosts_that_stall_and_not_for_those_that_had_before() {
+    let rollout = |evenings: [&str; 3]| {
+        let mut world = school(NEW, "2026-11-24T10:20");
+        world.desired.rollout = Rollout::default();
+        world.room("r102", "win", 1);
+        world.outcome("r102-pc01", at("2026-11-16T19:00"), applied("win11.qcow2"));
+        for evening in evenings {
+            let due = at(&format!("{evening}T18:00"));
+            world.outcome_of("r101-pc01", due, due, unreachable());
+        }
+        let has_it = HostOutcome::applied_one(name("win11.qcow2"), Some(name(NEW)));
+        world.outcome("r101-pc02", at("2026-12-02T18:30"), has_it);
+        world.observed.at = at("2026-12-03T18:45");
+        world
+    };
+    let since = rollout(["2026-11-24", "2026-11-25", "2026-11-30"]);
+    check(&since, &["r101 1: Stalled", "r102 1: Wave"]);
+    let before = rollout(["2026-11-16", "2026-11-18", "2026-11-23"]);
+    check(&before, &["reset r102 1 whole", "r101 1: Stalled"]);
 }
 
 /// What was there before the reconciler knew any host is no news to them.

@@ -179,9 +179,9 @@ impl<'a> Court<'a> {
             let class = self.desired.classes.get(&room.class);
             let entry = ledger.rooms.get(name);
             let uses = class.is_some_and(|class| class.os.iter().any(|os| os.image == *image));
-            let Some(due) = entry.and_then(|entry| entry.due).filter(|_| uses) else {
+            if !uses || entry.is_none_or(|entry| entry.due.is_none()) {
                 continue;
-            };
+            }
             let hosts = self.members(name, room, devices).into_iter();
             let hosts = hosts.map(|device| {
                 let host = &device.host;
@@ -195,7 +195,7 @@ impl<'a> Court<'a> {
                     .or_else(|| applied.map(|applied| applied.at));
                 let standing = match since {
                     Some(since) => Standing::Has(since),
-                    None if self.is_left_alone(name, room, host, due) => Standing::LeftAlone,
+                    None if self.is_host_suspended(room, host) => Standing::LeftAlone,
                     None => Standing::Lacks,
                 };
                 (host, standing)
@@ -223,28 +223,40 @@ impl<'a> Court<'a> {
             .map(|(_, file, _)| file.written);
         let since = began.or_else(|| first.min()).max(resumed);
         let since = since.max(since.and(written));
-        for (host, standing) in rooms.values_mut().flatten() {
-            if *standing == Standing::Lacks
-                && let Some(since) = since
-                && let Some(last) = journal.attempts(host).last()
-                && last.at >= since
-                && matches!(last.outcome, HostOutcome::Failed { .. })
-            {
-                *standing = Standing::Failed;
+        for (name, hosts) in &mut rooms {
+            let due = ledger.rooms.get(*name).and_then(|entry| entry.due);
+            for (host, standing) in hosts {
+                let last = journal.attempts(host).last();
+                let (Standing::Lacks, Some(since), Some(last)) = (*standing, since, last) else {
+                    continue;
+                };
+                let resolved = self.resolved(name, host);
+                let has_failed = matches!(last.outcome, HostOutcome::Failed { .. })
+                    && resolved.is_none_or(|at| last.at > at);
+                if last.at >= since && has_failed {
+                    *standing = Standing::Failed;
+                } else if last.at < since
+                    && due.is_some_and(|due| self.has_stalled(name, host, due))
+                {
+                    *standing = Standing::LeftAlone;
+                }
             }
         }
         let began = began.unwrap_or(Timestamp::MIN);
         Some(Progress::of(&self.desired.rollout, began, &rooms))
     }
 
-    /// Whether no wave waits for a host: people want that, or it failed at too many occurrences in a row.
-    fn is_left_alone(&self, name: &RoomName, room: &Room, host: &HostName, due: Timestamp) -> bool {
-        let host_is = Subject::Host(host.clone());
-        let suspended = self.observed.orders.seen().is_none_or(|orders| {
-            let of = [&Subject::Server, &host_is];
+    fn is_host_suspended(&self, room: &Room, host: &HostName) -> bool {
+        let host = Subject::Host(host.clone());
+        self.observed.orders.seen().is_none_or(|orders| {
+            let of = [&Subject::Server, &host];
             of.iter()
                 .any(|what| self.is_suspended(orders, Some(room), what))
-        });
+        })
+    }
+
+    /// Whether a host failed at too many occurrences in a row.
+    fn has_stalled(&self, name: &RoomName, host: &HostName, due: Timestamp) -> bool {
         let resolved = self.resolved(name, host);
         let mut steps = Vec::new();
         for attempt in self.observed.journal.attempts(host).iter().rev() {
@@ -263,7 +275,7 @@ impl<'a> Court<'a> {
             }
         }
         let most = usize::try_from(self.desired.retries.stalled_after.max(1));
-        suspended || most.is_ok_and(|most| steps.len() >= most)
+        most.is_ok_and(|most| steps.len() >= most)
     }
 
     /// The hosts of a room in the order in which waves take them.

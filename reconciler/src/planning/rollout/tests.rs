@@ -98,15 +98,16 @@ fn a_wave_opens_when_the_one_before_is_healthy_and_has_soaked() {
     });
     assert_eq!(turn(&rollout, &few, "r000-pc00", 2), Turn::Has);
     assert_eq!(turn(&rollout, &few, "r000-pc19", 2), Turn::Open(at(0)));
-    let closed = |has, opens| {
+    let closed_for = |has, wanted, opens| {
         Turn::Closed(Closed {
             wave: 2,
             of: 3,
             has,
-            wanted: 19,
+            wanted,
             opens,
         })
     };
+    let closed = |has, opens| closed_for(has, 19, opens);
     assert_eq!(turn(&rollout, &few, "r001-pc00", 9), closed(18, None));
     // The nineteenth host had it on day 3, one more day goes by.
     let enough = school(3, 20, |host| match host {
@@ -126,6 +127,15 @@ fn a_wave_opens_when_the_one_before_is_healthy_and_has_soaked() {
         _ => Standing::Lacks,
     });
     assert_eq!(turn(&rollout, &broken, "r001-pc00", 2), Turn::Open(at(2)));
+    // But a state that nobody has tried is not given to others.
+    let alone = school(3, 20, |host| match host {
+        0..20 => Standing::LeftAlone,
+        _ => Standing::Lacks,
+    });
+    assert_eq!(
+        turn(&rollout, &alone, "r001-pc00", 9),
+        closed_for(0, 1, None)
+    );
 }
 
 #[test]

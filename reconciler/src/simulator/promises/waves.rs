@@ -26,8 +26,9 @@ pub(super) struct Rollouts {
     known: BTreeMap<HostName, BTreeMap<ImageName, (Contents, Timestamp)>>,
     /// When a host failed, if it did so the last time.
     failed: BTreeMap<HostName, Timestamp>,
-    /// How often a host was begun since it was last put back: often enough, and it may be left alone.
-    tries: BTreeMap<HostName, u32>,
+    /// How often a host was begun since it was last put back, and when the last time: often enough, and it may be
+    /// left alone.
+    tries: BTreeMap<HostName, (u32, Timestamp)>,
 }
 
 impl Rollouts {
@@ -40,12 +41,14 @@ impl Rollouts {
         }
     }
 
-    pub(super) fn begun(&mut self, step: &Step) {
+    pub(super) fn begun(&mut self, step: &Step, scene: &Scene<'_>) {
         match &step.action {
             Action::Activate { image, .. } => _ = self.exchanged.remove(image),
             Action::ResetRoom { hosts, .. } => {
                 for wake in hosts {
-                    *self.tries.entry(wake.host.clone()).or_default() += 1;
+                    let (tries, last) = self.tries.entry(wake.host.clone()).or_default();
+                    *tries += 1;
+                    *last = scene.clock();
                 }
             }
             _ => {}
@@ -193,17 +196,33 @@ impl<'a> Rollout<'a> {
         all.into_iter().flatten().min()
     }
 
-    /// Whether a host may be left alone, so that no wave waits for it.
+    /// Whether a host may be left alone, so that no wave waits for it: people want that, or it was tried often enough
+    /// before this state came.
     fn is_left_alone(&self, host: &HostName) -> bool {
-        let tries = self.known.tries.get(host).copied().unwrap_or(0);
-        tries >= self.desired.retries.stalled_after
-            || is_suspended(&Subject::Host(host.clone()), self.desired, self.scene)
+        let tried = self.known.tries.get(host).is_some_and(|(tries, last)| {
+            let is_before = self.counts_from().is_none_or(|from| *last < from);
+            *tries >= self.desired.retries.stalled_after && is_before
+        });
+        tried || is_suspended(&Subject::Host(host.clone()), self.desired, self.scene)
+    }
+
+    /// Since when what hosts do tells of the state, where that was recorded.
+    fn counts_from(&self) -> Option<Timestamp> {
+        let exchanged = *self.known.exchanged.get(self.image)?;
+        let of = [Subject::Server, Subject::Image(self.image.clone())];
+        Some(self.resumed(&of).map_or(exchanged, |at| at.max(exchanged)))
+    }
+
+    /// When people last said of any of these that its troubles are over.
+    fn resumed(&self, of: &[Subject]) -> Option<Timestamp> {
+        let orders = &self.scene.school.disk.orders;
+        of.iter().filter_map(|what| orders.resumed(what)).max()
     }
 
     fn find_open(&mut self) {
         let exchanged = self.known.exchanged.get(self.image).copied();
         let mut opens = exchanged.unwrap_or(Timestamp::MIN);
-        for wave in &self.waves {
+        for (number, wave) in self.waves.iter().enumerate() {
             if opens > self.scene.clock() {
                 return;
             }
@@ -216,6 +235,7 @@ impl<'a> Rollout<'a> {
             let alone = |host: &&&HostName| !self.has(host) && self.is_left_alone(host);
             let counted = wave.len() - wave.iter().filter(alone).count();
             let wanted = (counted * usize::from(rules.healthy.get())).div_ceil(100);
+            let wanted = wanted.max(usize::from(number == 0));
             let healthy = match wanted.checked_sub(1) {
                 None => Some(opens),
                 Some(last) => since.get(last).copied(),
@@ -228,13 +248,9 @@ impl<'a> Rollout<'a> {
 
     /// Whether more hosts failed than may.
     fn has_stopped(&self) -> bool {
-        let Some(exchanged) = self.known.exchanged.get(self.image) else {
+        let Some(counts_from) = self.counts_from() else {
             return false;
         };
-        let orders = &self.scene.school.disk.orders;
-        let resumed = [Subject::Server, Subject::Image(self.image.clone())];
-        let resumed = resumed.iter().filter_map(|what| orders.resumed(what)).max();
-        let counts_from = resumed.max(Some(*exchanged));
         let open: Vec<&HostName> = self
             .waves
             .iter()
@@ -244,7 +260,12 @@ impl<'a> Rollout<'a> {
             .collect();
         let failed = open.iter().copied().filter(|host| {
             let failed = self.known.failed.get(*host);
-            failed.is_some_and(|at| Some(*at) >= counts_from)
+            let row = self.scene.school.devices.get(host);
+            let mut of = vec![Subject::Host((*host).clone())];
+            of.extend(row.map(|row| Subject::Room(row.room.clone())));
+            let resumed = self.resumed(&of);
+            failed
+                .is_some_and(|at| *at >= counts_from && resumed.is_none_or(|resumed| *at > resumed))
                 && !self.has(host)
                 && !self.is_left_alone(host)
         });

@@ -80,10 +80,11 @@ fn of_image<'p>(
         let of_image = orders.resumed(&Subject::Image(image.clone()));
         of_image.max(orders.resumed(&Subject::Server))
     });
+    let places: Vec<_> = places.collect();
     let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
-    for place in places {
+    for place in &places {
         let hosts = place.members.hosts.iter().map(|device| {
-            let standing = standing(desired, observed, place, &device.host, wanted);
+            let standing = standing(desired, observed, &device.host, wanted);
             (&device.host, standing)
         });
         rooms.insert(place.name, hosts.collect());
@@ -112,13 +113,20 @@ fn of_image<'p>(
         has.min()
     };
     let counts_from = began.or_else(first).max(resolved);
-    for (host, standing) in rooms.values_mut().flatten() {
-        let last = observed.journal.attempts(host).last();
-        if *standing == Standing::Lacks
-            && counts_from.is_some_and(|from| last.is_some_and(|last| last.at >= from))
-            && last.is_some_and(|last| matches!(last.outcome, HostOutcome::Failed { .. }))
-        {
-            *standing = Standing::Failed;
+    for place in &places {
+        let judge = place.judge(desired, observed);
+        for (host, standing) in rooms.get_mut(place.name).into_iter().flatten() {
+            let last = observed.journal.attempts(host).last();
+            let (Standing::Lacks, Some(from), Some(last)) = (*standing, counts_from, last) else {
+                continue;
+            };
+            // What goes wrong with this state tells of it; what stalled before it came tells nothing.
+            let is_failure = matches!(last.outcome, HostOutcome::Failed { .. });
+            if last.at >= from && is_failure && judge.resolved(host).is_none_or(|at| last.at > at) {
+                *standing = Standing::Failed;
+            } else if last.at < from && judge.stalled(host, place.due, None).is_some() {
+                *standing = Standing::LeftAlone;
+            }
         }
     }
     (!rooms.is_empty())
@@ -128,7 +136,6 @@ fn of_image<'p>(
 fn standing(
     desired: &Desired,
     observed: &Observed,
-    place: &Place<'_>,
     host: &HostName,
     wanted: Wanted<'_>,
 ) -> Standing {
@@ -155,12 +162,8 @@ fn standing(
     } else if let Some(since) = since {
         return Standing::Has(since);
     }
-    let is_stalled = || {
-        let judge = place.judge(desired, observed);
-        judge.stalled(host, place.due, None).is_some()
-    };
     let what = Subject::Host(host.clone());
-    if suspension::check(desired, observed, &what).is_err() || is_stalled() {
+    if suspension::check(desired, observed, &what).is_err() {
         return Standing::LeftAlone;
     }
     Standing::Lacks

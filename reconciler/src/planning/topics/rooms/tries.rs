@@ -137,7 +137,8 @@ impl<'a> Judge<'a> {
         stalled.map(|stalled| stalled.last.outcome.to_string())
     }
 
-    fn resolved(&self, host: &HostName) -> Option<Timestamp> {
+    /// When the troubles of a host were last declared to be resolved.
+    pub(super) fn resolved(&self, host: &HostName) -> Option<Timestamp> {
         stalled::resolved(self.observed, self.room, host)
     }
 }
