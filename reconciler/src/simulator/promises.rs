@@ -22,6 +22,7 @@ use super::event::What;
 use super::remote::Remote;
 use super::time::Moment;
 use super::truth::{Contents, School};
+use crate::linbo::verdict::HostOutcome;
 use crate::manifest::Manifest;
 use crate::planning::{Desired, Step};
 
@@ -78,6 +79,8 @@ struct Book {
     fresh: BTreeMap<HostName, Timestamp>,
     /// When a host was told to put back which images, and nothing was heard of it since.
     orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
+    /// Hosts that did not answer when they were woken the last time.
+    given_up: BTreeSet<HostName>,
     /// When hosts on a circuit were woken, by what it is called.
     wakes: BTreeMap<String, Vec<Moment>>,
     /// Images that have had a base.
@@ -152,6 +155,9 @@ impl Promises {
             What::Host(host, outcome) => {
                 book.news.host(host, outcome, scene);
                 book.rollouts.heard(host, outcome, scene);
+                if let HostOutcome::Unreachable { .. } = outcome {
+                    book.given_up.insert(host.clone());
+                }
                 work::learn(host, outcome, scene, book);
                 found.extend(work::believed(host, outcome, scene, book));
             }

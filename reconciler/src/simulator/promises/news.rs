@@ -61,8 +61,19 @@ impl News {
     }
 
     pub(super) fn killed(&mut self) {
-        self.unsure.extend(self.telling.take().unwrap_or_default());
+        if let Some(telling) = self.telling.take() {
+            self.is_unsure_of(telling);
+        }
         self.unsure.append(&mut self.announcing);
+    }
+
+    /// Who knows whether it was noted what people were told, and what they were told to be over.
+    fn is_unsure_of(&mut self, telling: BTreeSet<String>) {
+        let told = std::mem::take(&mut self.told).into_iter();
+        let (told, over): (_, BTreeSet<_>) = told.partition(|title| telling.contains(title));
+        self.told = told;
+        self.unsure.extend(over);
+        self.unsure.extend(telling);
     }
 
     pub(super) fn waits(&mut self, text: &str) {
@@ -169,8 +180,7 @@ pub(super) fn ended(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
     let news = &mut book.news;
     match news.telling.take() {
         Some(told) if scene.records => news.told = told,
-        // It was killed in between, or the journal is full: who knows whether that stands there.
-        Some(told) => news.unsure.extend(told),
+        Some(told) => news.is_unsure_of(told),
         None => {}
     }
     let announcing = std::mem::take(&mut news.announcing);

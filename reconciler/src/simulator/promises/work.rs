@@ -209,6 +209,7 @@ fn is_open(windows: &Windows, local: DateTime) -> bool {
 /// Promise 5: no more hosts are on, and none are woken faster, than the state repo says that their school, their
 /// circuit and their room bear.
 pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    book.given_up.remove(host);
     let Some(rules) = rules(scene) else {
         return Vec::new();
     };
@@ -220,7 +221,10 @@ pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<
         return vec![(5, format!("{host} is woken, and has no room"))];
     };
     let (mut school, mut group, mut own) = (0, 0, 0);
-    for (other, beside) in scene.school.woken(scene.now).filter_map(room_of) {
+    // Of a host that comes up after it was given up on, nobody can know that it is on before the next look.
+    let on = scene.school.woken(scene.now);
+    let on = on.filter(|host| !book.given_up.contains(*host));
+    for (other, beside) in on.filter_map(room_of) {
         school += 1;
         group += u32::from(beside.power_group == room.power_group);
         own += u32::from(other == name);
