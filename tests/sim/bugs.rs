@@ -150,7 +150,7 @@ fn careful_month() -> Script {
 fn without_a_bug_nothing_is_broken() {
     let [_, outcome] = [careful_month(), month()].map(|script| {
         let outcome = simulate(&script);
-        let tell = || crate::shrink::tell(&script, &outcome, script.seed);
+        let tell = || crate::shrink::tell(&outcome.broken[0], &script, &outcome, script.seed);
         assert!(outcome.broken.is_empty(), "{}", tell());
         outcome
     });

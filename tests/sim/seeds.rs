@@ -46,8 +46,8 @@ fn judge(seed: u64, passes: &AtomicU64) -> Option<String> {
     let outcome = simulate(&of(seed));
     passes.fetch_add(outcome.account.passes, Ordering::Relaxed);
     let broken = outcome.broken.first()?;
-    let (small, outcome) = shrink::shrink(of(seed), broken);
-    Some(shrink::tell(&small, &outcome, seed))
+    let (small, shrunk) = shrink::shrink(of(seed), broken);
+    Some(shrink::tell(broken, &small, &shrunk, seed))
 }
 
 /// `SEEDS` says how many; the number printed with a failure finds it again.

@@ -1,10 +1,11 @@
 //! A world that breaks a promise, made small: whatever can be left out is left out.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use reconciler::simulator::time::DAY;
-use reconciler::simulator::{Broken, Outcome, Script, Turn, simulate};
+use reconciler::simulator::{Broken, Outcome, Script, Turn, What, simulate};
 use schema::fleet::{Retries, Room, RoomWindows, School};
 use schema::policy::InUse;
 
@@ -54,10 +55,13 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
         let mut at = 0;
         while at < small.turns.len() {
             let mut candidate = small.clone();
-            candidate
-                .turns
-                .drain(at..(at + chunk).min(small.turns.len()));
-            if !keep(candidate, &mut small) {
+            let mut place = 0..;
+            // A bad commit is set right as long as it is there: else all else would be a consequence of it.
+            candidate.turns.retain(|(_, turn)| {
+                let place = place.next().unwrap_or(0);
+                matches!(turn, Turn::Merge(_)) || !(at..at + chunk).contains(&place)
+            });
+            if candidate.turns.len() == small.turns.len() || !keep(candidate, &mut small) {
                 at += chunk;
             }
         }
@@ -193,11 +197,11 @@ fn without_school(script: &Script, name: &schema::name::SchoolName) -> Script {
     script
 }
 
-/// What was found, for people.
-pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
+/// What was found first and in the small world, for people.
+pub(crate) fn tell(first: &Broken, script: &Script, outcome: &Outcome, seed: u64) -> String {
     let zone = jiff::tz::TimeZone::UTC;
     let names: Vec<_> = script.schools.keys().map(ToString::to_string).collect();
-    let mut text = String::new();
+    let mut text = format!("of all that broke: {first}\n");
     for broken in &outcome.broken {
         text += &format!("{broken} at {}\n", names[broken.site]);
     }
@@ -216,25 +220,30 @@ pub(crate) fn tell(script: &Script, outcome: &Outcome, seed: u64) -> String {
         text += &format!("  {}  commit: {}\n", commit.at, commit.subject);
     }
     let fleets = script.commits.iter();
-    let fleets = fleets.filter_map(|commit| commit.fleet.as_ref().ok());
-    for school in fleets.take(1).flat_map(|fleet| fleet.schools.values()) {
-        let School {
-            exams,
-            retries,
-            rollout,
-            ..
-        } = school;
-        text += &format!("  {exams:?}\n  {retries:?}\n  {rollout:?}\n");
+    let mut fleets = fleets.filter_map(|commit| commit.fleet.as_ref().ok());
+    let schools = fleets.next().map(|fleet| &fleet.schools);
+    for (name, school) in schools.into_iter().flatten() {
+        if names.contains(&name.to_string()) {
+            let School {
+                exams,
+                retries,
+                rollout,
+                ..
+            } = school;
+            text += &format!("  {name}: {exams:?}\n  {retries:?}\n  {rollout:?}\n");
+        }
     }
     for (at, turn) in &script.turns {
         text += &format!("  {at}  {turn:?}\n");
     }
     text += "\nthe last events:\n";
+    let sites: BTreeSet<_> = outcome.broken.iter().map(|broken| broken.site).collect();
     let events: Vec<_> = outcome
         .account
         .events
         .iter()
-        .filter(|event| !matches!(event.what, reconciler::simulator::What::Moving))
+        .filter(|event| !matches!(event.what, What::Moving))
+        .filter(|event| event.site.is_none_or(|site| sites.contains(&site)))
         .collect();
     for event in &events[events.len().saturating_sub(40)..] {
         text += &format!(

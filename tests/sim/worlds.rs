@@ -66,7 +66,8 @@ fn history(script: &mut Script, chance: &mut Chance) {
         .map(|_| chance.between(HOUR, busy))
         .collect();
     times.sort_unstable();
-    for after in times {
+    let mut times = times.into_iter().peekable();
+    while let Some(after) = times.next() {
         let at = script.from + after;
         let version = *chance.pick(&["v1", "v2", "v3"]).unwrap();
         let mut lasts = true;
@@ -109,10 +110,11 @@ fn history(script: &mut Script, chance: &mut Chance) {
             fleet: said,
         });
         if bad {
-            // Somebody notices, and sets the branch back to what was good.
-            script
-                .turns
-                .push((at + chance.between(HOUR, DAY), Turn::Merge(tip)));
+            // Somebody notices, and sets the branch back to what was good, if the next change does not.
+            let noticed = after + chance.between(HOUR, DAY);
+            if times.peek().is_none_or(|next| noticed < *next) {
+                script.turns.push((script.from + noticed, Turn::Merge(tip)));
+            }
         } else if lasts {
             (fleet, tip) = (next, number);
         } else {

@@ -440,7 +440,7 @@ impl Port {
     /// A number that belongs to this host and this instant.
     pub(super) fn luck(&self, host: &str, now: Moment) -> super::chance::Chance {
         super::chance::Chance::of(self.world.seed, host)
-            .part(self.site as u64)
+            .part(self.world.sites[self.site].luck)
             .part(now.0.unsigned_abs())
     }
 }

@@ -136,6 +136,16 @@ impl Pc {
         }
     }
 
+    /// LINBO has waited in vain for the server, and switched it off.
+    pub(super) fn cut_off(&mut self) {
+        if matches!(
+            self.phase,
+            Phase::Booting(_) | Phase::Linbo | Phase::Syncing { .. }
+        ) {
+            (self.phase, self.woken) = (Phase::Off, false);
+        }
+    }
+
     /// Somebody comes to it, or it is left running. Nobody works in LINBO.
     pub fn begin_use(&mut self, usage: Usage) {
         if matches!(self.phase, Phase::Off | Phase::Up(_)) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use schema::name::{HostName, ImageName};
 
 use super::event::What;
-use super::pc::Usage;
+use super::pc::{Pc, Usage};
 use super::script::Turn;
 use super::time::Moment;
 use super::truth::File;
@@ -47,7 +47,11 @@ impl World {
                 self.kill(*site, passes);
                 let saved = here.saved.borrow().clone();
                 if let Some(saved) = saved {
-                    here.school.borrow_mut().disk = saved;
+                    let mut school = here.school.borrow_mut();
+                    school.disk = saved;
+                    // It was away for longer than any host reads from it.
+                    school.pcs.values_mut().for_each(Pc::cut_off);
+                    drop(school);
                     self.promises.borrow_mut().restored(*site);
                     self.happened(
                         Some(*site),

@@ -79,7 +79,7 @@ struct Book {
     fresh: BTreeMap<HostName, Timestamp>,
     /// When a host was told to put back which images, and nothing was heard of it since.
     orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
-    /// Hosts that did not answer when they were woken the last time.
+    /// Hosts of which nothing was heard when they were woken the last time.
     given_up: BTreeSet<HostName>,
     /// When hosts on a circuit were woken, by what it is called.
     wakes: BTreeMap<String, Vec<Moment>>,
@@ -155,7 +155,7 @@ impl Promises {
             What::Host(host, outcome) => {
                 book.news.host(host, outcome, scene);
                 book.rollouts.heard(host, outcome, scene);
-                if let HostOutcome::Unreachable { .. } = outcome {
+                if let HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. } = outcome {
                     book.given_up.insert(host.clone());
                 }
                 work::learn(host, outcome, scene, book);

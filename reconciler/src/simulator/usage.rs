@@ -73,7 +73,8 @@ impl Port {
         });
         bad.any(|(image, version, percent)| {
             let contents = self.world.contents_of(image, version);
-            let mut of_host = Chance::of(self.world.seed, host.as_str()).part(self.site as u64);
+            let mut of_host =
+                Chance::of(self.world.seed, host.as_str()).part(self.world.sites[self.site].luck);
             of_host.below(100) < u64::from(percent)
                 && reads
                     .iter()

@@ -38,6 +38,8 @@ pub(super) type Pass = Pin<Box<dyn Future<Output = Moment>>>;
 /// One school and its server, with what the simulator has to know of it.
 pub(super) struct Site {
     pub(super) name: SchoolName,
+    /// What sets its chance apart from that of others, whichever they are.
+    pub(super) luck: u64,
     pub(super) school: RefCell<School>,
     /// Which pass is the last one.
     pub(super) life: Cell<u64>,
@@ -90,6 +92,7 @@ impl World {
         let published = script.published();
         let site = |name: &SchoolName| Site {
             name: name.clone(),
+            luck: Chance::of(0, name.as_str()).draw(),
             school: RefCell::new(super::begin::school(script, name, &published)),
             life: Cell::new(0),
             crash: Cell::new(None),
@@ -317,7 +320,7 @@ impl World {
     pub(super) fn latency(&self, site: usize, what: &str, low: i64, high: i64) -> i64 {
         let now = self.time.now().0.unsigned_abs();
         Chance::of(self.seed, what)
-            .part(site as u64)
+            .part(self.sites[site].luck)
             .part(now)
             .between(low, high)
     }
