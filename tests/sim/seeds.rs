@@ -54,7 +54,7 @@ fn judge(seed: u64, passes: &AtomicU64) -> Option<String> {
 #[test]
 fn no_promise_is_broken_in_any_world() {
     let began = Instant::now();
-    let seeds = env("SEEDS").unwrap_or(60);
+    let seeds = env("SEEDS").unwrap_or(1000);
     let first = env("FIRST").unwrap_or(1);
     let next = AtomicU64::new(first);
     let passes = AtomicU64::new(0);

@@ -14,6 +14,7 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
     let mut small = script;
     small.keep_all = true;
     let mut outcome = simulate(&small);
+    let in_the_end = broken.at >= small.until;
     let mut tries = 400;
     let mut keep = |candidate: Script, small: &mut Script| {
         tries -= 1;
@@ -56,10 +57,10 @@ pub(crate) fn shrink(script: Script, broken: &Broken) -> (Script, Outcome) {
         while at < small.turns.len() {
             let mut candidate = small.clone();
             let mut place = 0..;
-            // A bad commit is set right as long as it is there: else all else would be a consequence of it.
             candidate.turns.retain(|(_, turn)| {
                 let place = place.next().unwrap_or(0);
-                matches!(turn, Turn::Merge(_)) || !(at..at + chunk).contains(&place)
+                // What does not come right in the end is to do so although the branch was set right.
+                (in_the_end && matches!(turn, Turn::Merge(_))) || !(at..at + chunk).contains(&place)
             });
             if candidate.turns.len() == small.turns.len() || !keep(candidate, &mut small) {
                 at += chunk;

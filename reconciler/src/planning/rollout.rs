@@ -93,11 +93,13 @@ pub struct Closed {
 }
 
 impl Progress {
-    /// The rollout of a state that lies on the server since `began`, to these rooms with their hosts in order.
+    /// The rollout, as it stands `now`, of a state that lies on the server since `began`, to these rooms with their
+    /// hosts in order.
     #[must_use]
     pub fn of(
         rollout: &Rollout,
         began: Timestamp,
+        now: Timestamp,
         rooms: &BTreeMap<&RoomName, Vec<(&HostName, Standing)>>,
     ) -> Self {
         let parts = match &rollout.waves {
@@ -125,7 +127,7 @@ impl Progress {
                 // Without a host that tried it nothing is known of a state: the first wave proves it, or none follows.
                 wanted: wanted.max(usize::from(number == 0)),
             };
-            if opens.is_some() {
+            if number == 0 || opens.is_some_and(|opens| opens <= now) {
                 open += part.len();
                 failed += part
                     .iter()

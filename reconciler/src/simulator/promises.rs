@@ -24,7 +24,7 @@ use super::time::Moment;
 use super::truth::{Contents, School};
 use crate::linbo::verdict::HostOutcome;
 use crate::manifest::Manifest;
-use crate::planning::{Desired, Step};
+use crate::planning::{Action, Desired, Step, StepResult};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,8 @@ struct Book {
     classes: BTreeSet<ClassName>,
     /// What an image held before it was activated anew.
     before: BTreeMap<ImageName, Contents>,
+    /// Whether the last import of the devices of which the end was recorded failed.
+    import_failed: bool,
     /// From when on a host may be taken from whoever works at it.
     forced_from: BTreeMap<HostName, Timestamp>,
     commit: Option<usize>,
@@ -147,6 +149,9 @@ impl Promises {
                 safety::remember(step, scene, book);
             }
             What::Finished(step, result) => {
+                if let (Action::ImportDevices { .. }, true) = (&step.action, scene.records) {
+                    book.import_failed = matches!(result, StepResult::Failed { .. });
+                }
                 book.news.finished(step, result, scene);
                 book.rollouts.finished(step, result, scene);
                 found.extend(work::overrun(step, scene));

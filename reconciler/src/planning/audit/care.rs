@@ -243,7 +243,12 @@ impl<'a> Court<'a> {
             }
         }
         let began = began.unwrap_or(Timestamp::MIN);
-        Some(Progress::of(&self.desired.rollout, began, &rooms))
+        Some(Progress::of(
+            &self.desired.rollout,
+            began,
+            self.observed.at,
+            &rooms,
+        ))
     }
 
     fn is_host_suspended(&self, room: &Room, host: &HostName) -> bool {

@@ -27,7 +27,7 @@ fn school(rooms: usize, hosts: usize, standing: impl Fn(usize) -> Standing) -> S
 
 type School = BTreeMap<RoomName, Vec<(HostName, Standing)>>;
 
-fn progress(rollout: &Rollout, school: &School) -> Progress {
+fn progress(rollout: &Rollout, school: &School, day: i64) -> Progress {
     let rooms = school
         .iter()
         .map(|(room, hosts)| {
@@ -35,11 +35,11 @@ fn progress(rollout: &Rollout, school: &School) -> Progress {
             (room, hosts.collect())
         })
         .collect();
-    Progress::of(rollout, at(0), &rooms)
+    Progress::of(rollout, at(0), at(day), &rooms)
 }
 
 fn sizes(rollout: &Rollout, school: &School) -> Vec<usize> {
-    let progress = progress(rollout, school);
+    let progress = progress(rollout, school, 0);
     let numbers: Vec<usize> = progress.of_host.values().copied().collect();
     (0..progress.waves.len())
         .map(|wave| numbers.iter().filter(|number| **number == wave).count())
@@ -53,7 +53,7 @@ fn waves(change: impl FnOnce(&mut Waves)) -> Rollout {
 }
 
 fn turn(rollout: &Rollout, school: &School, host: &str, day: i64) -> Turn {
-    progress(rollout, school).turn(&host.parse().unwrap(), at(day))
+    progress(rollout, school, day).turn(&host.parse().unwrap(), at(day))
 }
 
 #[test]
@@ -162,6 +162,13 @@ fn a_rollout_that_goes_bad_stops_by_itself_and_leaves_those_alone_that_have_it()
         Turn::Stopped(stopped)
     );
     assert_eq!(turn(&rollout, &bad(3), "r000-pc19", 1), Turn::Has);
+    // Hosts whose wave is still closed do not make the share smaller.
+    let mut lenient = waves(|waves| waves.healthy = Percent::new(50).unwrap());
+    lenient.stop_at_failures = Percent::new(12).unwrap();
+    let closed = turn(&lenient, &bad(3), "r001-pc00", 1);
+    assert_eq!(closed, Turn::Stopped(stopped));
+    let open = turn(&lenient, &bad(3), "r001-pc00", 2);
+    assert_eq!(open, Turn::Open(at(2)));
 }
 
 #[test]

@@ -21,11 +21,14 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
             .classes
             .get(class)
             .is_some_and(|files| files.start_conf.as_ref() == Some(after)),
-        Action::ImportDevices { classes } => classes.iter().all(|class| {
-            disk.classes
-                .get(class)
-                .is_some_and(|files| files.by_hand || files.boot_of == Some(files.written))
-        }),
+        // One that failed is done until one went well: what else it left undone shows nowhere.
+        Action::ImportDevices { classes } => {
+            let made = |class| {
+                let files = disk.classes.get(class);
+                files.is_some_and(|files| files.by_hand || files.boot_of == Some(files.written))
+            };
+            !book.import_failed && classes.iter().all(made)
+        }
         Action::Download { manifest, .. } => {
             scene.published.get(manifest).is_some_and(|manifest| {
                 manifest

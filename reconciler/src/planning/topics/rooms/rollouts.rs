@@ -129,8 +129,8 @@ fn of_image<'p>(
             }
         }
     }
-    (!rooms.is_empty())
-        .then(|| Progress::of(&desired.rollout, began.unwrap_or(Timestamp::MIN), &rooms))
+    let began = began.unwrap_or(Timestamp::MIN);
+    (!rooms.is_empty()).then(|| Progress::of(&desired.rollout, began, observed.at, &rooms))
 }
 
 fn standing(
