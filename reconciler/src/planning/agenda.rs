@@ -201,7 +201,8 @@ fn first_wave<'a>(
         Some((name, lacking.collect::<Vec<_>>()))
     });
     let rooms: BTreeMap<_, _> = rooms.collect();
-    let progress = Progress::of(&desired.rollout, Timestamp::MIN, &rooms);
+    let began = Timestamp::MIN;
+    let progress = Progress::of(&desired.rollout, began, observed.at, &rooms);
     let is_open = |host: &HostName| matches!(progress.turn(host, observed.at), Turn::Open(_));
     let first = rooms
         .iter()
