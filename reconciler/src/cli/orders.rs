@@ -113,9 +113,15 @@ pub(super) fn resume(
     if let Some(unknown) = unknown(&config, &what) {
         output.line(&format!("! {unknown}: check the name"));
     }
-    let mut text = format!(
-        "{what} was not suspended on this server; its failures until now count as resolved\n"
-    );
+    let mut text = match what {
+        Subject::Server => {
+            "nothing was suspended as a whole; all failures until now count as resolved\n"
+                .to_owned()
+        }
+        _ => format!(
+            "{what} was not suspended on this server; its failures until now count as resolved\n"
+        ),
+    };
     let aside = orders::change(&config.paths.state, now, |orders| {
         let ended = orders
             .suspension(&what, now)

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::planning::in_force;
+use crate::planning::{Gate, in_force};
 use crate::report::summary;
 use crate::report::summary::Summary;
 use crate::report::suspended;
@@ -182,8 +182,8 @@ pub fn after(
             .collect(),
         holds: holds
             .into_iter()
-            // What failed, or asks for a decision, stands among the troubles.
-            .filter(|hold| !hold.gate.is_trouble())
+            // What failed, or asks for a decision, stands among the troubles; hosts that are tried again soon need not.
+            .filter(|hold| !hold.gate.is_trouble() || matches!(hold.gate, Gate::Retry(_)))
             .map(|hold| title::held(hold, clock))
             .map(|item| Told {
                 title: format!("{}: {}", item.object, item.what),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachable};
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
+use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Gate, Goal, Hold, Probe, Running};
 use schema::fleet::{PowerBudget, ResetCommand};
 use schema::name::PowerGroupName;
@@ -211,4 +212,23 @@ fn a_suspended_image_holds_hosts_to_which_another_image_is_newer() {
         images.insert(name(image), suspension.clone());
         check(&world, &["r101 20: Suspended"]);
     }
+}
+
+/// What hosts of a suspended room would wait for besides is nothing to look for.
+#[test]
+fn a_suspended_room_waits_for_its_end_alone() {
+    let mut world = stale();
+    let just_now = world.observed.at - SignedDuration::from_mins(2);
+    world.outcome("r101-pc01", just_now, failed("no"));
+    let in_use = HostOutcome::InUse {
+        why: "somebody is logged in".to_owned(),
+    };
+    world.outcome("r101-pc02", just_now, in_use);
+    check(&world, &["reset r101 18", "r101 1: Retry", "r101 1: InUse"]);
+    world.room_mut("r101").suspended = Some(schema::fleet::Suspension {
+        reason: name("new desks"),
+        by: name("it"),
+        until: None,
+    });
+    check(&world, &["r101 20: Suspended"]);
 }

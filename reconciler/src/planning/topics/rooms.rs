@@ -218,8 +218,12 @@ impl<'a> RoomReset<'a> {
             observed, place, ..
         } = self;
         let judge = place.judge(self.desired, observed);
+        // Hosts of a room that is left alone wait for nothing else, and take no time from others.
+        let room_is_left_alone =
+            suspension::check(self.desired, observed, &Subject::Room(place.name.clone()));
         let is_left_alone = |host: &HostName| {
             suspension::check(self.desired, observed, &Subject::Host(host.clone()))
+                .and_then(|()| room_is_left_alone.clone())
         };
         let no_time_left = std::cell::LazyCell::new(|| self.no_time_left());
         let mut held = Held::default();
@@ -405,8 +409,6 @@ impl<'a> RoomReset<'a> {
             openings,
         } = self;
         let closed = |gate| Closed { gate, wake: None };
-        // A room that is left alone takes no time from others.
-        suspension::check(desired, observed, &Subject::Room(place.name.clone()))?;
         let open = openings.room_window(desired, place.name, place.room, observed.at)?;
         if let Some(next) = self.next_due()
             && next + estimate(hosts, each, circuits) <= open.closes
