@@ -213,6 +213,12 @@ async fn several_systems_are_synced_in_turn_until_one_fails() {
         ),
         ("pc02", &format!("{APPLIED}; [ $2 = sync:1 ]")),
         ("pc03", &format!("[ $2 = sync:2 ] || {APPLIED}")),
+        (
+            "pc04",
+            &format!(
+                "echo \"### $(date -u +%Y%m%d-%H%M%S) linbo_wrapper $2 ###\"; [ $2 = sync:1 ] && {APPLIED} || {{ echo 'Mounting /dev/nbd0 failed!'; false; }}"
+            ),
+        ),
     ]);
     room.images.push("win11".parse().unwrap());
     let stamped = (
@@ -225,6 +231,11 @@ async fn several_systems_are_synced_in_turn_until_one_fails() {
         ("pc01", "applied", "win11.qdiff"),
         ("pc02", "failed", "exit status 1"),
         ("pc03", "unknown", "did not report"),
+        (
+            "pc04",
+            "failed",
+            "mounted on the host (but ubuntu.qcow2 of 202611010800 was applied)",
+        ),
     ])
     .await;
     let calls = |host| room.calls_of(host);
