@@ -1,4 +1,4 @@
-//! Hosts that are busy for longer than any command may last: what has them, since when, and what to do about it.
+//! Hosts that are busy for longer than a reset may take: what has them, since when, and what to do about it.
 
 use schema::name::HostName;
 
@@ -11,12 +11,12 @@ use crate::report::title::Clock;
 pub(super) fn what(busy: &Busy, clock: Clock<'_>) -> String {
     let since = clock.show(busy.since);
     match busy.by {
-        Occupant::Session => format!(
-            "has a session of linbo-remote since {since}, which is longer than any command may last"
-        ),
-        Occupant::Orphan => format!(
-            "has a command of an earlier pass since {since}, which is longer than any command may last"
-        ),
+        Occupant::Session => {
+            format!("has a session of linbo-remote since {since}, longer than a reset may take")
+        }
+        Occupant::Orphan => {
+            format!("has a command of an earlier pass since {since}, longer than a reset may take")
+        }
     }
 }
 
@@ -27,11 +27,13 @@ pub(super) fn advice(host: &HostName, busy: &Busy) -> String {
         Occupant::Session => {
             let session = session_name(host);
             format!(
-                "look into it with `tmux attach -t {session}`, end it with `tmux kill-session -t {session}`"
+                "look into it with `tmux attach -t {session}` (Ctrl-b d leaves it), and if nothing moves, end it with `tmux kill-session -t {session}`"
             )
         }
         Occupant::Orphan => {
-            format!("`lslocks | grep hosts/{host}.log` shows its process: end that with `kill`")
+            format!(
+                "`fuser -v /run/linuxmuster-reconciler/hosts/{host}.log` shows its process: end that with `kill`"
+            )
         }
     }
 }
