@@ -417,3 +417,32 @@ fn a_host_keeps_what_went_well_beside_what_failed() {
     assert_eq!(journal.attempts(&found).len(), 16);
     assert_eq!(journal.applied(&found).count(), 1);
 }
+
+/// A pass that was killed: what a host had before says nothing any more, and neither does an older report.
+#[test]
+fn what_was_begun_and_not_heard_of_is_unknown() {
+    let mut world = school();
+    let host = "r101-pc01";
+    world.outcome(host, at("2026-11-18T18:10"), applied("ubuntu.qdiff"));
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+    reported(
+        &mut world,
+        host,
+        &format!("202611231801 applied: ubuntu.qdiff \"{STAMP}\"\n"),
+    );
+    let begun = Entry::Started {
+        step: serde_json::from_value(format!("reset/r101/{}", at("2026-11-23T18:00")).into())
+            .unwrap(),
+        title: "reset".to_owned(),
+        hosts: vec![name(host)],
+    };
+    world.note(at("2026-11-23T18:05"), begun);
+    stands(&world, HostState::Unknown, Runs::Unknown, 0);
+    // The command went on without the pass, and the host tells of its end.
+    reported(
+        &mut world,
+        host,
+        &format!("202611231809 applied: ubuntu.qdiff \"{STAMP}\"\n"),
+    );
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+}

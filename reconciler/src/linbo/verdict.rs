@@ -17,7 +17,7 @@ use super::log::{AppliedLine, SessionLog, tail, telling};
 use super::status::{HostReport, ImageEvent};
 
 /// How far the clocks of a server and its clients may differ, a minute of which is the rounding of LINBO's times.
-const TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
+pub const TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How many lines of a log are evidence enough.
 const TAIL: usize = 8;

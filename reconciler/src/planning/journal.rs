@@ -19,7 +19,7 @@ use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::text::ImageStamp;
 use serde::{Deserialize, Serialize};
 
-use crate::linbo::verdict::HostOutcome;
+use crate::linbo::verdict::{HostOutcome, TOLERANCE};
 use crate::planning::action::StepId;
 
 /// One line of the journal.
@@ -397,11 +397,18 @@ impl Journal {
         hosts.map(|(host, _)| host.clone()).collect()
     }
 
-    /// Whether something was begun on a host whose end is not known: its pass was killed, or still runs.
+    /// When something was begun on a host whose end is not known: its pass was killed, or still runs.
     #[must_use]
-    pub fn is_unheard(&self, host: &HostName) -> bool {
-        let memory = self.hosts.get(host);
-        memory.is_some_and(|memory| memory.begun.is_some())
+    pub fn unheard(&self, host: &HostName) -> Option<Timestamp> {
+        self.hosts.get(host)?.begun
+    }
+
+    /// Whether what a host reported at that time says something of what was begun on it last, as far as that is not
+    /// known otherwise.
+    #[must_use]
+    pub fn is_told_by(&self, host: &HostName, report: Timestamp) -> bool {
+        self.unheard(host)
+            .is_none_or(|begun| report.duration_since(begun) >= -TOLERANCE)
     }
 
     /// When something was last begun on a host, or its outcome was noted.

@@ -65,6 +65,8 @@ pub struct HostEntry<'a> {
     /// How many of them failed since it was last put back. What it did not answer neither counts nor
     /// ends the row.
     pub failures: usize,
+    /// When something was begun on it whose end nobody heard, where nothing newer is known.
+    pub unheard: Option<Timestamp>,
     /// After how many resets in vain it is left alone, if it is.
     pub stalled: Option<u32>,
     /// What keeps it busy that this pass did not start, if something does.
@@ -163,6 +165,7 @@ impl HostEntry<'_> {
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         match self.state {
+            _ if self.unheard.is_some() => None,
             HostState::Failed | HostState::Unreachable | HostState::Unknown => {
                 Cause::of(&self.last()?.outcome)
             }
@@ -266,6 +269,8 @@ impl<'a> View<'a> {
         let began = attempts
             .iter()
             .rfind(|attempt| !attempt.outcome.is_untouched());
+        let journal = &self.observed.journal;
+        let unheard = journal.unheard(host).filter(|begun| *begun <= believed);
         let reported =
             reported.filter(|report| report.at <= believed && is_newer(report.at, began));
         let is_wanted = |file: &FileName| {
@@ -287,7 +292,8 @@ impl<'a> View<'a> {
             .due
             .is_some_and(|due| put_back.is_some_and(|at| at >= due));
         let report_at = reported.as_ref().map(|report| report.at);
-        let report_at = report_at.filter(|at| is_newer(*at, attempts.last()));
+        let report_at =
+            report_at.filter(|at| is_newer(*at, attempts.last()) && journal.is_told_by(host, *at));
         let is_reported = report_at.is_some();
         reported.into_iter().for_each(&mut take);
         let busy = self.busy(host);
@@ -295,6 +301,7 @@ impl<'a> View<'a> {
             _ if let Some(busy) = busy => (HostState::Busy, Some(busy.since)),
             _ if let Some(begun) = self.reset_since(host) => (HostState::Busy, Some(begun)),
             _ if is_reported => (HostState::Applied, report_at),
+            _ if unheard.is_some() => (HostState::Unknown, unheard),
             None => (HostState::Unknown, None),
             Some(last) => {
                 let state = match last.outcome {
@@ -322,6 +329,7 @@ impl<'a> View<'a> {
                 (_, runs) => runs,
             },
             is_fresh,
+            unheard: unheard.filter(|_| !is_reported),
             applied,
             attempts,
             failures,

@@ -167,7 +167,7 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
         "state",
         &format!("{}{since}{row}", hosts::word(entry.state)),
     );
-    if entry.cause().is_some() || entry.state == HostState::Failed {
+    if entry.cause().is_some() || entry.unheard.is_some() || entry.state == HostState::Failed {
         line(&mut text, "why", &hosts::why(entry, clock));
     }
     if let Some(cause) = entry.cause() {

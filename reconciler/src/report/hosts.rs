@@ -149,6 +149,7 @@ pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
         "meaning": cause.map(|cause| cause.meaning()),
         "advice": cause.map(|cause| cause.advice()),
         "last": entry.last().map(attempt_json),
+        "unheard": entry.unheard,
         "busy": entry.busy,
         "unseen": entry.unseen,
     })
@@ -220,6 +221,9 @@ pub(super) fn why(entry: &HostEntry<'_>, clock: Clock<'_>) -> String {
     match (entry.cause(), entry.state) {
         (Some(cause), _) => cause.meaning().to_owned(),
         (None, HostState::Applied | HostState::Busy) => String::new(),
+        (None, _) if entry.unheard.is_some() => {
+            "something was begun on it, and nobody heard how it ended".to_owned()
+        }
         (None, _) => said.unwrap_or_default().to_owned(),
     }
 }

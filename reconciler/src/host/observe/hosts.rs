@@ -58,7 +58,7 @@ pub(super) async fn reports(
         let (folder, chunk) = (config.paths.linbo_log.clone(), chunk.to_vec());
         let logs_of_unheard: Vec<_> = chunk
             .iter()
-            .map(|host| journal.is_unheard(host).then(|| logs(config, host)))
+            .map(|host| journal.unheard(host).map(|_| logs(config, host)))
             .collect();
         async move {
             let read = blocking({
