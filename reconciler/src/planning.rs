@@ -29,7 +29,7 @@ pub mod timetable;
 mod topics;
 
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
-pub use agenda::{Arrival, Coming, Occurrence, Outlook, agenda, arrivals};
+pub use agenda::{Arrival, Coming, Occurrence, Outlook, agenda, arrivals, ends};
 pub use audit::{Violation, audit};
 pub use desired::{Allowance, Desired, DesiredClass, DesiredImage, Purpose, Server, Staff};
 pub use gates::Gate;

@@ -89,7 +89,7 @@ pub fn agenda(
     if observed.devices.seen().is_none() || observed.orders.seen().is_none() {
         return None;
     }
-    let is_within = |span: &Opening| span.closes > from && span.opens <= until;
+    let is_within = is_within(from, until);
     let mut resets: BTreeMap<Opening, BTreeSet<RoomName>> = BTreeMap::new();
     let mut rollouts: BTreeMap<(Opening, &ImageName), BTreeSet<RoomName>> = BTreeMap::new();
     let arrivals = arrivals(desired, observed, plan);
@@ -101,12 +101,8 @@ pub fn agenda(
         let Some(outlook) = Outlook::of(desired, observed, name, room) else {
             continue;
         };
-        let occurrences = outlook.occurrences(outlook.latest(from).unwrap_or(from));
-        let near = occurrences.take_while(|occurrence| occurrence.due <= until);
-        for span in near.filter_map(|occurrence| occurrence.span) {
-            if is_within(&span) {
-                resets.entry(span).or_default().insert(name.clone());
-            }
+        for span in outlook.resets(from, until) {
+            resets.entry(span).or_default().insert(name.clone());
         }
         for rollout in plan.rollouts.iter().filter(|of| of.room == *name) {
             let begins = rollout.since.max(from);
@@ -137,19 +133,31 @@ pub fn agenda(
         image: image.clone(),
         rooms,
     });
+    let ends = ends(desired, from, until);
+    let ends = ends.map(|(name, until)| Coming::TestClassEnds {
+        until,
+        name: name.clone(),
+    });
+    Some(resets.chain(rollouts).chain(ends).collect())
+}
+
+fn is_within(from: Timestamp, until: Timestamp) -> impl Fn(&Opening) -> bool {
+    move |span| span.closes > from && span.opens <= until
+}
+
+/// The test classes that end between `from` and `until`, by their last days.
+pub fn ends(
+    desired: &Desired,
+    from: Timestamp,
+    until: Timestamp,
+) -> impl Iterator<Item = (&TestClassName, Date)> {
     let day = |at: Timestamp| at.to_zoned(desired.zone.clone()).date();
     let days = day(from)..=day(until);
-    let mut tests: Vec<_> = desired
-        .test_classes
-        .iter()
-        .filter(|(_, until)| days.contains(*until))
-        .map(|(name, until)| Coming::TestClassEnds {
-            until: *until,
-            name: name.clone(),
-        })
-        .collect();
-    tests.sort();
-    Some(resets.chain(rollouts).chain(tests).collect())
+    let ends = desired.test_classes.iter();
+    let ends = ends.map(|(name, until)| (name, *until));
+    let mut ends: Vec<_> = ends.filter(|(_, until)| days.contains(until)).collect();
+    ends.sort_by_key(|(name, until)| (*until, *name));
+    ends.into_iter()
 }
 
 /// The new versions that are on their way. What somebody has to see to first, or wants to be left alone, comes nobody
@@ -270,6 +278,14 @@ impl<'a> Outlook<'a> {
     fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let Desired { zone, holidays, .. } = self.desired;
         self.room.reset.as_ref()?.next(after, zone, holidays)
+    }
+
+    /// When the hosts are reset by the room's schedule between `from` and `until`, in the order of the occurrences.
+    pub fn resets(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = Opening> {
+        let all = self.occurrences(self.latest(from).unwrap_or(from));
+        let near = all.take_while(move |occurrence| occurrence.due <= until);
+        let spans = near.filter_map(|occurrence| occurrence.span);
+        spans.filter(is_within(from, until))
     }
 
     /// The occurrences of the room's schedule after `after`.

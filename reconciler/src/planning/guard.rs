@@ -45,10 +45,17 @@ impl<'a> Guard<'a> {
     /// What would change outside of a rollout.
     #[must_use]
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let at_once = desired.rollout.waves.is_none();
+        let live = observed.live.iter().filter(|_| at_once);
+        let offered = live.filter_map(|(image, live)| {
+            let (file, _, stamp) = live.seen()?.state(image)?;
+            Some((image, (file, stamp)))
+        });
         let look = Look {
             desired,
             observed,
-            at_once: desired.rollout.waves.is_none(),
+            at_once,
+            offered: offered.collect(),
         };
         let (classes, hidden_classes) = look.classes();
         let (images, hidden_images) = look.images();
@@ -156,6 +163,8 @@ struct Look<'a> {
     observed: &'a Observed,
     /// Whether new versions come to all hosts at once.
     at_once: bool,
+    /// The states of images that then come to all hosts, as hosts know them.
+    offered: BTreeMap<&'a ImageName, (FileName, &'a ImageStamp)>,
 }
 
 /// A state of an image file that a host was put back to.
@@ -242,10 +251,10 @@ impl<'a> Look<'a> {
             Some(Probe::Seen(report)) => report.as_ref(),
             Some(Probe::Unseen(_)) | None => return Sight::Unseen,
         };
-        let change = self
-            .taken(host, report, class)
-            .map(Change::ImageTaken)
-            .or_else(|| self.other_version(host, report, class).map(Change::Version));
+        let states = self.states(host, report);
+        let taken = || taken(&states, class).map(Change::ImageTaken);
+        let other = || self.other_version(&states, class).map(Change::Version);
+        let change = taken().or_else(other);
         match change {
             Some(_)
                 if self.is_suspended(&Subject::Host(host.clone()))
@@ -265,49 +274,21 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// An image that a host was last put back to, and that its class has no more.
-    fn taken(
-        &self,
-        host: &HostName,
-        report: Option<&'a HostReport>,
-        class: &DesiredClass,
-    ) -> Option<ImageName> {
-        let states = self.states(host, report);
-        let last = states.iter().map(|state| state.at).max()?;
-        let mut newest = states.iter().filter(|state| state.at == last);
-        newest.find_map(|state| {
-            let image = image_of(state.file);
-            let known = class.os.iter().any(|os| os.image.as_str() == image);
-            if known { None } else { image.parse().ok() }
-        })
-    }
-
     /// An image of its class that a host has in another state than the one that all would get at once.
-    fn other_version(
-        &self,
-        host: &HostName,
-        report: Option<&'a HostReport>,
-        class: &DesiredClass,
-    ) -> Option<ImageName> {
-        if !self.at_once {
-            return None;
-        }
-        let states = self.states(host, report);
+    fn other_version(&self, states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
         let mut images = class.os.iter().map(|os| &os.image);
         images
             .find(|image| {
-                let offered = self.observed.live.get(*image).and_then(Probe::seen);
-                let offered = offered.and_then(|live| {
-                    let (file, found) = live.files(image).last()?;
-                    Some((file, found.record.as_ref()?.timestamp.as_ref()?))
-                });
                 let of_image = states
                     .iter()
                     .filter(|state| image_of(state.file) == image.as_str());
-                match (offered, of_image.max_by_key(|state| state.at)) {
+                match (
+                    self.offered.get(image),
+                    of_image.max_by_key(|state| state.at),
+                ) {
                     (Some((file, stamp)), Some(has)) => has
                         .stamp
-                        .is_some_and(|found| *has.file != file || found != stamp),
+                        .is_some_and(|found| has.file != file || found != *stamp),
                     _ => false,
                 }
             })
@@ -366,6 +347,17 @@ impl<'a> Look<'a> {
         let check = suspension::check(self.desired, self.observed, what);
         check.is_err_and(|closed| matches!(closed.gate, Gate::Suspended { .. }))
     }
+}
+
+/// An image that a host was last put back to, and that its class has no more.
+fn taken(states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
+    let last = states.iter().map(|state| state.at).max()?;
+    let mut newest = states.iter().filter(|state| state.at == last);
+    newest.find_map(|state| {
+        let image = image_of(state.file);
+        let known = class.os.iter().any(|os| os.image.as_str() == image);
+        if known { None } else { image.parse().ok() }
+    })
 }
 
 fn has(class: &DesiredClass, image: &ImageName) -> bool {

@@ -33,8 +33,8 @@ impl<'a> Stalled<'a> {
     ) -> Option<Self> {
         let attempts = observed.journal.attempts(host);
         let is_of = |report: Timestamp, attempt: &Attempt| {
-            let due = attempt.step.reset().map(|(_, due)| due);
-            due.is_some_and(|due| due <= report) && report <= attempt.at
+            let due = || attempt.step.reset().map(|(_, due)| due);
+            report <= attempt.at && due().is_some_and(|due| due <= report)
         };
         let by_itself =
             reported.filter(|report| !attempts.iter().any(|attempt| is_of(*report, attempt)));

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use schema::name::{ImageName, RoomName};
+use schema::name::{ImageName, RoomName, TestClassName};
 
-use crate::planning::{Coming, Desired, Entry, Observed, Outlook, Plan, Staff, agenda, arrivals};
+use crate::planning::{Desired, Entry, Observed, Outlook, Plan, Staff, arrivals, ends};
 use crate::report::mail::News;
 use crate::report::style::every;
 use crate::report::title::Clock;
@@ -43,11 +44,12 @@ pub fn announcement(
     let days = i64::from((*announce)?.days_before);
     let ahead = SignedDuration::from_hours(24).checked_mul(i32::try_from(days).ok()?)?;
     let until = observed.at.checked_add(ahead).ok()?;
-    let coming = agenda(desired, observed, plan, observed.at, until)?;
+    // What depends on what could not be seen is told when it can be.
+    (observed.devices.seen()?, observed.orders.seen()?);
     let is_news = |key: &str| !observed.journal.announced().contains(key);
-    let mut notices = first_resets(desired, observed, &coming, is_news, clock);
+    let mut notices = first_resets(desired, observed, until, is_news, clock);
     notices.extend(rollouts(desired, observed, plan, clock));
-    notices.extend(ends(&coming));
+    notices.extend(ends(desired, observed.at, until).map(|(name, until)| test_ends(name, until)));
     let (mut keys, mut lines) = (Vec::new(), Vec::new());
     for Notice { key, line } in notices {
         if is_news(&key) {
@@ -76,11 +78,11 @@ pub fn announcement(
     })
 }
 
-/// The first reset of each room of which the journal knows none; rooms that begin together share a line.
+/// The first reset until then of each room of which the journal knows none; rooms that begin together share a line.
 fn first_resets(
     desired: &Desired,
     observed: &Observed,
-    coming: &[Coming],
+    until: Timestamp,
     is_news: impl Fn(&str) -> bool,
     clock: Clock<'_>,
 ) -> Vec<Notice> {
@@ -92,22 +94,15 @@ fn first_resets(
                 .all(|device| observed.journal.attempts(&device.host).is_empty())
         })
     };
-    let mut first: BTreeMap<&RoomName, Timestamp> = BTreeMap::new();
-    for reset in coming {
-        let Coming::Reset { span, rooms } = reset else {
-            continue;
-        };
+    let rooms = desired.rooms.iter();
+    let rooms = rooms.filter(|(name, _)| is_new(name) && is_news(&key(name)));
+    let first = rooms.filter_map(|(name, room)| {
+        let outlook = Outlook::of(desired, observed, name, room)?;
+        let resets = outlook.resets(observed.at, until);
         // What has begun is nothing to be told of beforehand.
-        if span.opens > observed.at {
-            for room in rooms
-                .iter()
-                .filter(|room| is_new(room) && is_news(&key(room)))
-            {
-                let begins = first.entry(room).or_insert(span.opens);
-                *begins = span.opens.min(*begins);
-            }
-        }
-    }
+        let begins = resets.map(|span| span.opens).filter(|at| *at > observed.at);
+        Some((name, begins.min()?))
+    });
     let schedule = |room: &RoomName| desired.rooms.get(room)?.reset.as_ref();
     let mut together: BTreeMap<_, Vec<&RoomName>> = BTreeMap::new();
     for (room, begins) in first {
@@ -177,16 +172,12 @@ fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_
     notices
 }
 
-/// Test classes that end.
-fn ends(coming: &[Coming]) -> impl Iterator<Item = Notice> {
-    coming.iter().filter_map(|coming| match coming {
-        Coming::TestClassEnds { until, name } => Some(Notice {
-            key: format!("test-class/{name}/{until}"),
-            line: format!(
-                "Test class {name} ends on {}. Its PCs go back to the class that they had before.",
-                until.strftime("%a %-d %b")
-            ),
-        }),
-        Coming::Reset { .. } | Coming::Rollout { .. } => None,
-    })
+fn test_ends(name: &TestClassName, until: Date) -> Notice {
+    Notice {
+        key: format!("test-class/{name}/{until}"),
+        line: format!(
+            "Test class {name} ends on {}. Its PCs go back to the class that they had before.",
+            until.strftime("%a %-d %b")
+        ),
+    }
 }
