@@ -8,6 +8,8 @@ use reconciler::simulator::chance::Chance;
 use reconciler::simulator::time::{DAY, HOUR, MINUTE, Moment};
 use reconciler::simulator::{Commit, Edit, Profile, Script, Signer, Start, Turn, fault};
 
+use schema::fleet::School;
+
 use crate::fleets::{self, Size};
 
 /// So many days at the end of a world nothing goes wrong in: every schedule and window occurs in them.
@@ -23,7 +25,10 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
     };
     let from: Moment = begin.parse::<jiff::Timestamp>().unwrap().into();
     let until = from + days * DAY;
-    let fleet = fleets::fleet(seed, size);
+    let mut fleet = fleets::fleet(seed, size);
+    for school in fleet.schools.values_mut() {
+        bears(school, size.rooms * hosts);
+    }
     let mut script = Script::new(&fleet, hosts, seed, from, until);
     script.keep_all = false;
     script.quiet_from = until + -QUIET_DAYS * DAY;
@@ -55,6 +60,16 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
         ));
     }
     script
+}
+
+/// A large school has fuses for as many PCs, or it is never through.
+fn bears(school: &mut School, pcs: usize) {
+    let factor = u32::try_from(pcs.div_ceil(12)).unwrap();
+    let groups = school.power_groups.values_mut();
+    for budget in groups.chain([&mut school.power]) {
+        budget.wake_per_minute *= factor;
+        budget.on_at_once *= factor;
+    }
 }
 
 /// Commits that follow one another, now and then an invalid one or one on another branch.

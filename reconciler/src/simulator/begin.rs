@@ -7,7 +7,7 @@ use schema::digest::Digest;
 use schema::fleet::ImageSource;
 use schema::name::{ClassName, ImageName, SchoolName};
 
-use super::pc::{End, Pc, Phase};
+use super::pc::{End, Pc, Phase, Restore};
 use super::script::{Edit, Script, Start};
 use super::time::Moment;
 use super::truth::{Class, Depot, Disk, File, Live, Reports, School};
@@ -127,11 +127,11 @@ fn reset(pc: &mut Pc, class: &DesiredClass, disk: &Disk, at: Moment, zone: &Time
         .iter()
         .map(|os| (os.image.clone(), live(&os.image)))
         .collect();
-    pc.phase = Phase::Syncing {
+    pc.phase = Phase::Syncing(Restore {
         ends: at,
         end: End::Restored,
         reads,
-    };
+    });
     pc.settle(at, zone);
 }
 

@@ -296,7 +296,7 @@ impl<'p> Places<'p> {
         let unbounded = self.port.has(Bug::WakesAllAtOnce);
         let school = here.school.borrow();
         let off = |host: &HostName| match school.pcs.get(host).map(|pc| &pc.phase) {
-            Some(Phase::Syncing { ends, .. }) => *ends,
+            Some(Phase::Syncing(sync)) => sync.ends,
             // Until somebody switches it off.
             Some(Phase::Booting(_) | Phase::Linbo) => now + MINUTE,
             Some(Phase::Off | Phase::Up(_)) | None => now,

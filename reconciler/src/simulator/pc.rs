@@ -17,6 +17,8 @@ pub struct Pc {
     pub phase: Phase,
     /// Whether it is on because the reconciler woke it.
     pub woken: bool,
+    /// The last run that came to its end, of which the server has a log.
+    pub ended: Option<Restore>,
     /// What its partitions hold.
     pub holds: BTreeMap<ImageName, Held>,
     /// Its `<host>_image.status` on the server.
@@ -60,14 +62,18 @@ pub enum Phase {
     /// Its operating system is up.
     Up(Usage),
     /// LINBO syncs, and switches it off at the end.
-    Syncing {
-        /// The end.
-        ends: Moment,
-        /// How it will end.
-        end: End,
-        /// What it restores.
-        reads: Vec<(ImageName, Contents)>,
-    },
+    Syncing(Restore),
+}
+
+/// One run of LINBO that puts images back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// The end.
+    pub ends: Moment,
+    /// How it ends.
+    pub end: End,
+    /// What it restores.
+    pub reads: Vec<(ImageName, Contents)>,
 }
 
 /// How a sync ends.
@@ -99,7 +105,8 @@ impl Pc {
     pub fn settle(&mut self, now: Moment, zone: &TimeZone) {
         match &self.phase {
             Phase::Booting(answers) if *answers <= now => self.phase = Phase::Linbo,
-            Phase::Syncing { ends, end, reads } if *ends <= now => {
+            Phase::Syncing(sync) if sync.ends <= now => {
+                let Restore { ends, end, reads } = sync;
                 if matches!(end, End::Restored | End::Lied(Lie::Mount)) {
                     let report = reads.last().and_then(|(image, contents)| {
                         let (file, stamp) = word::expected(image, *contents)?;
@@ -129,7 +136,9 @@ impl Pc {
                         self.holds.insert(image.clone(), held);
                     }
                 }
-                self.phase = Phase::Off;
+                if let Phase::Syncing(sync) = std::mem::take(&mut self.phase) {
+                    self.ended = Some(sync);
+                }
                 self.woken = false;
             }
             _ => {}
@@ -140,7 +149,7 @@ impl Pc {
     pub(super) fn cut_off(&mut self) {
         if matches!(
             self.phase,
-            Phase::Booting(_) | Phase::Linbo | Phase::Syncing { .. }
+            Phase::Booting(_) | Phase::Linbo | Phase::Syncing(_)
         ) {
             (self.phase, self.woken) = (Phase::Off, false);
         }
@@ -174,13 +183,13 @@ impl Pc {
         match self.phase {
             Phase::Off => false,
             Phase::Booting(_) | Phase::Linbo | Phase::Up(_) => true,
-            Phase::Syncing { ends, .. } => now < ends,
+            Phase::Syncing(Restore { ends, .. }) => now < ends,
         }
     }
 
     /// Whether a command runs on it.
     #[must_use]
     pub fn is_syncing(&self, now: Moment) -> bool {
-        matches!(self.phase, Phase::Syncing { ends, .. } if now < ends)
+        matches!(self.phase, Phase::Syncing(Restore { ends, .. }) if now < ends)
     }
 }

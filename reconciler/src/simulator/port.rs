@@ -278,8 +278,8 @@ impl Port {
         let mut comes_to_an_end = |at: Moment| orphans = orphans.min(Some(at)).or(Some(at));
         let on = school.pcs.iter().filter(|(_, pc)| pc.phase != Phase::Off);
         for (host, pc) in on.filter(|(host, _)| !ours.contains(host)) {
-            match pc.phase {
-                Phase::Syncing { ends, .. } => {
+            match &pc.phase {
+                Phase::Syncing(sync) => {
                     // It said something just now: what hangs in this world is told of by its own driver.
                     let found = Busy {
                         by: Occupant::Orphan,
@@ -287,9 +287,9 @@ impl Port {
                         until: at + SignedDuration::from_hours(2),
                     };
                     busy.insert(host.clone(), found);
-                    comes_to_an_end(ends);
+                    comes_to_an_end(sync.ends);
                 }
-                Phase::Booting(answers) => comes_to_an_end(answers),
+                Phase::Booting(answers) => comes_to_an_end(*answers),
                 Phase::Linbo if pc.woken => _ = left_on.insert(host.clone()),
                 Phase::Off | Phase::Linbo | Phase::Up(_) => {}
             }

@@ -9,7 +9,7 @@ use super::bug::Bug;
 use super::circuits::Places;
 use super::event::What;
 use super::fault::Kind;
-use super::pc::{End, Lie, Phase};
+use super::pc::{End, Lie, Phase, Restore};
 use super::port::Port;
 use super::time::{MINUTE, Moment, SECOND, clocks_change};
 use super::truth::Contents;
@@ -206,11 +206,12 @@ impl Port {
             } else {
                 whole / 2
             };
-        pc.phase = Phase::Syncing {
+        pc.ended = None;
+        pc.phase = Phase::Syncing(Restore {
             ends,
             end,
             reads: reads.clone(),
-        };
+        });
         drop(school);
         self.happened(What::Reads(host.clone(), reads));
         Ok(ends.min(now + LONGEST))
@@ -238,13 +239,12 @@ impl Port {
                 restored: Vec::new(),
             };
         };
-        let (end, over, reads) = match &pc.phase {
-            Phase::Syncing { end, ends, reads } => {
-                ((*ends <= now).then_some(*end), *ends, reads.clone())
-            }
+        pc.settle(now, &zone);
+        let (end, over, reads) = match (&pc.phase, &pc.ended) {
+            (Phase::Syncing(sync), _) => (None, sync.ends, sync.reads.clone()),
+            (_, Some(sync)) => (Some(sync.end), sync.ends, sync.reads.clone()),
             _ => (None, now, Vec::new()),
         };
-        pc.settle(now, &zone);
         let plain = || {
             let files = reads.iter();
             let files: Option<Vec<_>> = files

@@ -5,7 +5,7 @@ use schema::name::{HostName, ImageName};
 
 use super::{Book, Found, Scene};
 use crate::planning::{Action, Step, StepResult};
-use crate::simulator::pc::Phase;
+use crate::simulator::pc::{Phase, Restore};
 use crate::simulator::truth::{Contents, Live};
 
 /// Promise 6: what a client reads is a version that Git names, byte for byte, and of no foreign domain.
@@ -118,7 +118,7 @@ pub(super) fn torn(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
         }
     }
     for (host, pc) in &scene.school.pcs {
-        let Phase::Syncing { ends, reads, .. } = &pc.phase else {
+        let Phase::Syncing(Restore { ends, reads, .. }) = &pc.phase else {
             continue;
         };
         for (image, contents) in reads.iter().filter(|_| scene.now < *ends) {
