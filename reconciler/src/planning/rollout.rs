@@ -41,9 +41,16 @@ pub struct Wanted<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     waves: Vec<Wave>,
-    of_host: BTreeMap<HostName, usize>,
-    has: BTreeSet<HostName>,
+    of_host: BTreeMap<HostName, Seat>,
     stopped: Option<Stopped>,
+}
+
+/// A host of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seat {
+    wave: usize,
+    /// Whether it has the state.
+    has: bool,
 }
 
 /// Some hosts of a rollout.
@@ -109,9 +116,9 @@ impl Progress {
         let mut progress = Self {
             waves: Vec::new(),
             of_host: BTreeMap::new(),
-            has: BTreeSet::new(),
             stopped: None,
         };
+        let mut seats = Vec::new();
         let mut opens = Some(began);
         let (mut failed, mut open) = (0, 0);
         for (number, part) in parts.iter().enumerate() {
@@ -136,13 +143,12 @@ impl Progress {
             }
             opens = opens.and_then(|opened| rollout.next(opened, &wave, since));
             progress.waves.push(wave);
-            for (host, standing) in part {
-                progress.of_host.insert((*host).clone(), number);
-                if standing.since().is_some() {
-                    progress.has.insert((*host).clone());
-                }
-            }
+            seats.extend(part.iter().map(|(host, standing)| {
+                let has = standing.since().is_some();
+                ((*host).clone(), Seat { wave: number, has })
+            }));
         }
+        progress.of_host = seats.into_iter().collect();
         let share = u64::from(rollout.stop_at_failures.get());
         // One host that is broken says nothing of the image.
         if failed > 1 && failed as u64 * 100 > open as u64 * share {
@@ -157,13 +163,14 @@ impl Progress {
     /// What the rollout lets a host do at `now`. A host that takes no part in it waits for nothing.
     #[must_use]
     pub fn turn(&self, host: &HostName, now: Timestamp) -> Turn {
-        if self.has.contains(host) {
+        let seat = self.of_host.get(host);
+        if seat.is_some_and(|seat| seat.has) {
             return Turn::Has;
         }
         if let Some(stopped) = self.stopped {
             return Turn::Stopped(stopped);
         }
-        let number = self.of_host.get(host).copied().unwrap_or(0);
+        let number = seat.map_or(0, |seat| seat.wave);
         let Some(wave) = self.waves.get(number) else {
             return Turn::Has;
         };
@@ -187,7 +194,7 @@ impl Progress {
     /// Whether all hosts that count have the state.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.of_host.len() == self.has.len()
+        self.of_host.values().all(|seat| seat.has)
     }
 
     /// Why it stopped, if it did.

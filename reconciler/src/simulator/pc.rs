@@ -169,14 +169,6 @@ impl Pc {
         }
     }
 
-    /// The report in which it says that it applied a state of an image.
-    #[must_use]
-    pub fn says(&self, image: &ImageName, contents: Contents) -> Option<&HostReport> {
-        let (file, stamp) = word::expected(image, contents)?;
-        let report = self.report.as_ref()?;
-        (report.file == file && report.stamp == Some(stamp)).then_some(report)
-    }
-
     /// Whether it draws current.
     #[must_use]
     pub fn is_on(&self, now: Moment) -> bool {

@@ -40,7 +40,7 @@ fn progress(rollout: &Rollout, school: &School, day: i64) -> Progress {
 
 fn sizes(rollout: &Rollout, school: &School) -> Vec<usize> {
     let progress = progress(rollout, school, 0);
-    let numbers: Vec<usize> = progress.of_host.values().copied().collect();
+    let numbers: Vec<usize> = progress.of_host.values().map(|seat| seat.wave).collect();
     (0..progress.waves.len())
         .map(|wave| numbers.iter().filter(|number| **number == wave).count())
         .collect()

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::{Canary, RoomHosts, Then, Waves};
-use schema::name::{HostName, ImageName};
+use schema::name::{FileName, HostName, ImageName};
 use schema::policy::Portion;
+use schema::text::ImageStamp;
 
 use super::hosts::is_suspended;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Step, StepResult, Subject};
 use crate::simulator::truth::{Contents, Live};
+use crate::simulator::word;
 
 /// LINBO's reports know no seconds.
 const ROUNDED: SignedDuration = SignedDuration::from_mins(1);
@@ -120,6 +122,8 @@ pub(super) fn too_early(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Foun
 pub(super) struct Rollout<'a> {
     image: &'a ImageName,
     contents: Contents,
+    /// The report of a host that has the state.
+    expected: Option<(FileName, ImageStamp)>,
     desired: &'a Desired,
     scene: &'a Scene<'a>,
     known: &'a Rollouts,
@@ -142,6 +146,7 @@ impl<'a> Rollout<'a> {
         let mut rollout = Self {
             image,
             contents,
+            expected: word::expected(image, contents),
             desired,
             scene,
             known,
@@ -178,7 +183,13 @@ impl<'a> Rollout<'a> {
         let pc = self.scene.school.pcs.get(host)?;
         let held = pc.holds.get(self.image);
         let held = held.filter(|held| !self.by_word && held.contents == self.contents);
-        let reported = pc.says(self.image, self.contents).and_then(|report| {
+        let says = pc.report.as_ref().filter(|report| {
+            let expected = self.expected.as_ref();
+            expected.is_some_and(|(file, stamp)| {
+                report.file == *file && report.stamp.as_ref() == Some(stamp)
+            })
+        });
+        let reported = says.and_then(|report| {
             let at = report.at.to_zoned(self.desired.zone.clone());
             at.ok().map(|at| at.timestamp())
         });
