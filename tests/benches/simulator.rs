@@ -24,7 +24,7 @@ mod worlds;
 const DAYS: u32 = 30;
 const RUNS: u32 = 3;
 /// Schools, rooms of each, hosts of each room.
-const SIZES: [(u32, u32, u32); 3] = [(20, 2, 6), (20, 3, 20), (5, 50, 20)];
+const SIZES: [(u32, u32, u32); 3] = [(20, 2, 6), (20, 3, 20), (5, 10, 20)];
 
 fn main() {
     // Cargo's own argument; a test run of all targets does not measure.
