@@ -5,7 +5,7 @@ TARGET ?= all
 SEED ?= 1
 SEEDS ?= 100000
 
-.PHONY: help demo test bench fuzz soak packages fmt lint deny
+.PHONY: help demo test bench fuzz soak coverage mutants packages fmt lint deny
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -26,6 +26,17 @@ fuzz: packages ## Broken input for every parser: make fuzz TARGET=devices SECOND
 
 soak: packages ## Many simulated fleets: make soak SEEDS=100000
 	SEEDS=$(SEEDS) cargo test -p fleet-tests --test sim no_promise -- --nocapture
+
+# LLVM's own tools are not asked for: a toolchain of Debian or rustup has none by itself.
+coverage: packages ## How much of planner and engine the simulator and the fast tests run; needs cargo-tarpaulin
+	SEEDS=40 cargo tarpaulin --engine llvm --skip-clean --target-dir target/coverage --timeout 300 --out Stdout \
+		--workspace --lib --test fast --test sim \
+		--include-files 'reconciler/src/planning/*' --include-files 'reconciler/src/planning/**/*' \
+		--include-files 'reconciler/src/engine.rs' --include-files 'reconciler/src/engine/*'
+
+# The tests are known to pass: the run before the mutants would be of another selection of packages.
+mutants: packages ## Whether each small change to the planner fails a test, for hours; needs cargo-mutants and -nextest
+	cargo mutants --in-place --baseline skip --timeout 180 --test-workspace=true
 
 packages: ## The Debian packages that are needed and missing
 	@.ci/packages
