@@ -230,6 +230,7 @@ impl Scene {
             "tries" => {
                 self.school(|school, _| school.retries.tries = value.parse().unwrap());
             }
+            "guard" => self.school(|school, _| school.guard.reimage_at_most = read(value)),
             "in use" => self.school(|school, _| {
                 let rooms = school.rooms.values_mut();
                 rooms.for_each(|room| room.in_use = read(value));
@@ -306,6 +307,13 @@ impl Scene {
                     &format!("ubuntu {version}"),
                     Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))),
                 );
+            }
+            ["merge", "guard", share, "%"] => {
+                let mut fleet = fleets::at_version(&self.fleet, "ubuntu", "v2");
+                for school in fleet.schools.values_mut() {
+                    school.guard.reimage_at_most = read(&format!("{share} %"));
+                }
+                commit("more may be re-imaged", Ok(Rc::new(fleet)));
             }
             ["merge", "quiet", "splash"] => {
                 commit(
@@ -409,6 +417,7 @@ const fn is_peoples(gate: &Gate) -> bool {
         gate,
         Gate::Suspended { .. }
             | Gate::Exam
+            | Gate::Guard { .. }
             | Gate::InUse(_)
             | Gate::Wave { .. }
             | Gate::RolloutStopped { .. }

@@ -15,6 +15,7 @@ use crate::engine::close::{Teller, close, tell};
 use crate::engine::{Rhythm, converge};
 use crate::report::summary::Summary;
 use crate::report::title::Clock;
+use crate::report::trouble::Kind;
 use crate::report::{summary, title};
 use crate::world::Senses as _;
 
@@ -83,7 +84,13 @@ async fn end(port: &Port, began: jiff::Timestamp, ended: &Summary) -> bool {
         has_calendar: false,
     };
     let told = tell(port, teller, began, ended).await;
-    let exit = u8::from(told.failed);
+    let exit = if told.failed {
+        1
+    } else if told.standing.has(Kind::Decision) {
+        3
+    } else {
+        0
+    };
     // Nothing hangs on this record.
     drop(close(port, began, ended, &told, exit));
     port.happened(What::Ended {
