@@ -13,7 +13,7 @@ use reconciler::linbo::cause::Cause;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::{HostOutcome, Restored};
 use reconciler::planning::ledger::{HostEntry, HostState, Runs};
-use reconciler::planning::{Entry, Ledger, Probe, StepId, in_force, plan};
+use reconciler::planning::{Entry, Ledger, Probe, Running, StepId, in_force, plan};
 use reconciler::report::explain::{self, HostCase, RoomCase};
 use reconciler::report::hosts;
 use reconciler::report::style::Color;
@@ -22,7 +22,7 @@ use reconciler::report::times::RoomTimes;
 use reconciler::report::title::Clock;
 use reconciler::world::CommitLine;
 use schema::fleet::ResetCommand;
-use schema::name::{RoomName, SchoolName};
+use schema::name::{ImageName, RoomName, SchoolName};
 use schema::tree::Tree;
 
 const MONDAY: &str = "2026-11-23T18:45";
@@ -58,6 +58,17 @@ fn tried(world: &mut World, host: &str, due: &str, when: Timestamp, outcome: Hos
         version: None,
     };
     world.note(when, entry);
+}
+
+/// Notes that the reset of a host was begun.
+fn begin(world: &mut World, host: &str, when: Timestamp) {
+    let due = at("2026-11-23T18:00");
+    let begun = Entry::Started {
+        step: serde_json::from_value(format!("reset/r101/{due}").into()).unwrap(),
+        title: "reset".to_owned(),
+        hosts: vec![name(host)],
+    };
+    world.note(when, begun);
 }
 
 fn reported(world: &mut World, host: &str, line: &str) {
@@ -271,13 +282,19 @@ fn repo(folder: &str) -> Tree {
 /// What the ledger says of `r101-pc01`.
 #[track_caller]
 fn stands(world: &World, state: HostState, runs: Runs, failures: usize) {
+    entry(world, |entry| {
+        assert_eq!(
+            (entry.state, entry.runs, entry.failures),
+            (state, runs, failures)
+        );
+    });
+}
+
+#[track_caller]
+fn entry(world: &World, judge: impl FnOnce(&HostEntry<'_>)) {
     let ledger = Ledger::of(&world.desired, &world.observed);
-    let host = name("r101-pc01");
-    let (_, _, entry): (_, _, &HostEntry<'_>) = ledger.host(&host).unwrap();
-    assert_eq!(
-        (entry.state, entry.runs, entry.failures),
-        (state, runs, failures)
-    );
+    let (_, _, entry) = ledger.host(&name("r101-pc01")).unwrap();
+    judge(entry);
 }
 
 #[test]
@@ -292,13 +309,12 @@ fn the_newest_evidence_decides() {
     world.outcome(host, at("2026-11-18T18:30"), failed("no"));
     // What it had may be spoiled by what was begun since.
     stands(&world, HostState::Failed, Runs::Unknown, 2);
-    // A report that is older than the last attempt is nothing new; a newer one is.
-    reported(
-        &mut world,
-        host,
-        &format!("202611181829 applied: ubuntu.qdiff \"{STAMP}\"\n"),
-    );
-    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    // A report that is not newer than the last attempt is nothing new.
+    for time in ["202611181829", "202611181830"] {
+        let line = format!("{time} applied: ubuntu.qdiff \"{STAMP}\"\n");
+        reported(&mut world, host, &line);
+        stands(&world, HostState::Failed, Runs::Unknown, 2);
+    }
     reported(
         &mut world,
         host,
@@ -326,8 +342,45 @@ fn the_newest_evidence_decides() {
         &format!("202611241000 applied: ubuntu.qdiff \"{STAMP}\"\n"),
     );
     stands(&world, HostState::Failed, Runs::Unknown, 2);
+    // A clock that was put back by minutes makes nothing undone.
+    world.outcome(host, at("2026-11-23T18:49"), applied("ubuntu.qdiff"));
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
     world.outcome(host, at("2027-11-18T18:30"), unreachable());
-    stands(&world, HostState::Failed, Runs::Unknown, 2);
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+}
+
+#[test]
+fn a_host_that_this_pass_resets_is_busy() {
+    let mut world = school();
+    world.room_mut("r102").reset = None;
+    let reset = plan(&world.desired, &world.observed).steps.remove(0);
+    stands(&world, HostState::Unknown, Runs::Unknown, 0);
+    let since = at("2026-11-23T18:40");
+    world.observed.running.push(Running::begun(reset, since));
+    stands(&world, HostState::Busy, Runs::Unknown, 0);
+    entry(&world, |entry| assert_eq!(entry.since, Some(since)));
+}
+
+#[test]
+fn rows_of_other_classes_and_of_no_pcs_are_no_hosts_of_a_room() {
+    let mut world = school();
+    world.device("r101", "r101-teacher", "teachers", 1);
+    world.device("r101", "r101-printer", "lab", 0);
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    assert_eq!(ledger.rooms[&name::<RoomName>("r101")].hosts.len(), 8);
+}
+
+#[test]
+fn a_version_is_named_by_the_manifest_of_what_lies_there() {
+    let mut world = school();
+    for version in 1..=8 {
+        world.store("ubuntu", &format!("2026.09.{version}"), 12 * GIB, Some(GIB));
+    }
+    world.outcome("r101-pc01", at("2026-11-23T18:10"), applied("ubuntu.qdiff"));
+    entry(&world, |entry| {
+        let found = &entry.applied[&name::<ImageName>("ubuntu")];
+        assert_eq!(found.version, Some(&name("2026.10.1")));
+    });
 }
 
 #[test]
@@ -430,14 +483,10 @@ fn what_was_begun_and_not_heard_of_is_unknown() {
         host,
         &format!("202611231801 applied: ubuntu.qdiff \"{STAMP}\"\n"),
     );
-    let begun = Entry::Started {
-        step: serde_json::from_value(format!("reset/r101/{}", at("2026-11-23T18:00")).into())
-            .unwrap(),
-        title: "reset".to_owned(),
-        hosts: vec![name(host)],
-    };
-    world.note(at("2026-11-23T18:05"), begun);
+    begin(&mut world, host, at("2026-11-23T18:05"));
     stands(&world, HostState::Unknown, Runs::Unknown, 0);
+    let begun = Some(at("2026-11-23T18:05"));
+    entry(&world, |entry| assert_eq!(entry.unheard, begun));
     // The command went on without the pass, and the host tells of its end.
     reported(
         &mut world,
@@ -445,4 +494,19 @@ fn what_was_begun_and_not_heard_of_is_unknown() {
         &format!("202611231809 applied: ubuntu.qdiff \"{STAMP}\"\n"),
     );
     stands(&world, HostState::Applied, Runs::Wanted, 0);
+    entry(&world, |entry| assert_eq!(entry.unheard, None));
+}
+
+/// What failed before says nothing of what was begun after it.
+#[test]
+fn what_was_begun_and_not_heard_of_has_no_known_cause() {
+    let mut world = school();
+    let host = "r101-pc01";
+    let meaning = Cause::CacheFull.meaning();
+    world.outcome(host, at("2026-11-23T18:10"), failed(meaning));
+    entry(&world, |entry| {
+        assert_eq!(entry.cause(), Some(Cause::CacheFull));
+    });
+    begin(&mut world, host, at("2026-11-23T18:20"));
+    entry(&world, |entry| assert_eq!(entry.cause(), None));
 }

@@ -6,6 +6,7 @@ mod agenda;
 mod audit;
 mod cases;
 mod guard;
+mod memory;
 mod missed;
 mod on_site;
 mod oracle;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use harness::worlds::{GIB, World, at, digest, name, os, windows, worlds};
+use harness::worlds::{GIB, World, at, day, digest, name, os, windows, worlds};
 use proptest::prelude::*;
+use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Gate, Plan, Probe, plan};
+use reconciler::planning::{Action, Entry, Gate, Plan, Probe, Purpose, plan};
 use schema::fleet::{ResetCommand, Waves};
 use schema::name::HostName;
 
@@ -32,13 +33,38 @@ fn put_back(world: &mut World, file: &str, stamp: &str) {
     }
 }
 
-fn excess(world: &World) -> (usize, usize, usize) {
+/// A room with a system of its own, whose hosts are the last of `devices.csv`.
+fn office(world: &mut World, hosts: usize) {
+    world.on_site("win11");
+    world.class("office", &[os("win11", ResetCommand::New)]);
+    world.room("r200", "office", hosts);
+}
+
+/// The same, but its hosts still have the image that all others have: that one would be taken from them.
+fn office_with_ubuntu(world: &mut World, hosts: usize) {
+    office(world, hosts);
+    put_back(world, "ubuntu.qdiff", "202611011930");
+}
+
+/// A host has a new status file.
+fn said(world: &mut World, host: &HostName, line: &str) {
+    let report = HostReport::parse(line.as_bytes()).unwrap();
+    std::sync::Arc::make_mut(&mut world.observed.reports)
+        .insert(host.clone(), Probe::Seen(Some(report)));
+}
+
+fn unseen<T>() -> Probe<T> {
+    Probe::Unseen("permission denied".to_owned())
+}
+
+/// The hosts that would be changed or may be, those of them of which that could not be seen, and all; none when
+/// nothing is held.
+fn excess(world: &World) -> Option<(usize, usize, usize)> {
     let holds = of(world).holds;
-    let mut found = holds.iter().filter_map(|hold| match &hold.gate {
+    holds.iter().find_map(|hold| match &hold.gate {
         Gate::Guard { excess, .. } => Some((excess.hosts, excess.unseen, excess.of)),
         _ => None,
-    });
-    found.next().unwrap()
+    })
 }
 
 #[test]
@@ -55,27 +81,14 @@ fn what_brings_back_what_hosts_have_is_never_held() {
 fn hosts_that_would_lose_their_image_are_held_and_the_others_are_not() {
     let mut world = school();
     world.room("r102", "lab", 10);
-    put_back(&mut world, "ubuntu.qdiff", "202611011930");
-    world.on_site("win11");
-    world.class("office", &[os("win11", ResetCommand::New)]);
-    world.room("r200", "office", 21);
-    for host in 1..=21 {
-        let host = format!("r200-pc{host:02}");
-        let applied = harness::worlds::applied("ubuntu.qdiff");
-        world.outcome(&host, at("2026-11-23T18:05"), applied);
-    }
+    office_with_ubuntu(&mut world, 21);
     check(
         &world,
         &["reset r101 20 whole", "r200 21: Guard", "r102 10: Turn"],
     );
-    assert_eq!(excess(&world), (21, 0, 51));
+    assert_eq!(excess(&world), Some((21, 0, 51)));
     world.desired.guard.share = name("42 %");
-    assert!(
-        of(&world)
-            .holds
-            .iter()
-            .all(|hold| !hold.gate.awaits_a_decision())
-    );
+    assert_eq!(excess(&world), None);
     // So it is asked at any time, not when the window opens.
     world.desired.guard.share = name("40 %");
     world.observed.at = at("2026-11-24T12:00");
@@ -95,8 +108,8 @@ fn a_disk_that_is_divided_otherwise_is_held_and_resets_go_on() {
     let wanted = world.files_mut("lab").start_conf.clone().unwrap();
     world.files_mut("lab").start_conf = Some(wanted.replace("Size = 50G", "Size = 40G"));
     check(&world, &["reset r101 20 whole", "lab: Guard"]);
-    assert_eq!(excess(&world), (20, 0, 20));
-    world.observed.devices = Probe::Unseen("devices.csv: permission denied".to_owned());
+    assert_eq!(excess(&world), Some((20, 0, 20)));
+    world.observed.devices = unseen();
     check(&world, &["lab: Unseen", "r101: Unseen"]);
     // What boots otherwise divides nothing.
     let mut world = school();
@@ -159,20 +172,16 @@ fn the_second_half_of_what_was_allowed_goes_on_while_it_is_allowed() {
 #[test]
 fn what_is_not_seen_counts_and_what_is_suspended_does_not() {
     let mut world = school();
-    world.on_site("win11");
-    world.class("office", &[os("win11", ResetCommand::New)]);
-    world.room("r200", "office", 9);
-    put_back(&mut world, "ubuntu.qdiff", "202611011930");
+    office_with_ubuntu(&mut world, 9);
     check(&world, &["reset r101 20 whole", "r200 9: Turn"]);
     for host in ["r101-pc01", "r101-pc02", "r101-pc03"] {
-        let unseen = Probe::Unseen("torn".to_owned());
-        std::sync::Arc::make_mut(&mut world.observed.reports).insert(name(host), unseen);
+        std::sync::Arc::make_mut(&mut world.observed.reports).insert(name(host), unseen());
     }
     check(
         &world,
         &["reset r101 17", "r101 3: Unseen", "r200 9: Guard"],
     );
-    assert_eq!(excess(&world), (12, 3, 29));
+    assert_eq!(excess(&world), Some((12, 3, 29)));
     let suspension = schema::fleet::Suspension {
         reason: name("new furniture"),
         by: name("Hausmeister"),
@@ -184,6 +193,104 @@ fn what_is_not_seen_counts_and_what_is_suspended_does_not() {
         &world,
         &["reset r101 17", "r101 3: Unseen", "r200 9: Suspended"],
     );
+}
+
+#[test]
+fn a_new_version_counts_hosts_that_have_its_image_in_another_version() {
+    let mut world = school();
+    world.desired.images.clear();
+    world.release("ubuntu", "2", 12 * GIB, None);
+    world.store("ubuntu", "2", 12 * GIB, None);
+    office(&mut world, 6);
+    // A room that is reset by hand alone got it early.
+    world.room("r102", "lab", 4).reset = None;
+    for host in (1..=4).map(|n| format!("r102-pc{n:02}")) {
+        let step = Action::ImportDevices {
+            classes: Vec::new(),
+        };
+        let entry = Entry::Host {
+            step: step.id(),
+            host: name(&host),
+            outcome: HostOutcome::applied_one(name("ubuntu.qcow2"), Some(name("202611201200"))),
+            version: Some(name("2")),
+        };
+        world.note(at("2026-11-24T12:00"), entry);
+    }
+    assert_eq!(excess(&world), Some((20, 0, 30)));
+}
+
+#[test]
+fn a_version_that_cannot_come_to_rooms_yet_counts_nobody() {
+    let mut world = school();
+    office_with_ubuntu(&mut world, 5);
+    assert_eq!(excess(&world), None);
+    let mut tested = world.clone();
+    let until = day("2026-12-24");
+    tested.release("ubuntu", "2", 12 * GIB, None).purpose = Purpose::TestClass { until };
+    tested.store("ubuntu", "2", 12 * GIB, None);
+    assert_eq!(excess(&tested), None);
+    world.desired.images.clear();
+    world.release("ubuntu", "2", 12 * GIB, None);
+    assert_eq!(excess(&world), None);
+    world.store("ubuntu", "2", 12 * GIB, None);
+    assert_eq!(excess(&world), Some((25, 0, 25)));
+}
+
+#[test]
+fn classes_and_images_that_are_not_seen_count_with_what_changes() {
+    let mut world = school();
+    office_with_ubuntu(&mut world, 9);
+    let mut hidden = world.clone();
+    hidden.observed.classes.insert(name("lab"), unseen());
+    assert_eq!(excess(&hidden), Some((29, 20, 29)));
+    // In a room that is reset by hand alone, too.
+    world.room("r102", "lab", 4).reset = None;
+    world.observed.live.insert(name("ubuntu"), unseen());
+    assert_eq!(excess(&world), Some((33, 24, 33)));
+    // An image made on site is exchanged without us.
+    let mut world = school();
+    put_back(&mut world, "ubuntu.qdiff", "202610011930");
+    office(&mut world, 9);
+    world.observed.live.insert(name("win11"), unseen());
+    assert_eq!(excess(&world), Some((29, 9, 29)));
+}
+
+#[test]
+fn what_changes_no_host_is_not_held_however_many_are_not_seen() {
+    let mut world = school();
+    world.class("spare", &[os("ubuntu", ResetCommand::Sync)]);
+    let wanted = world.files_mut("spare").start_conf.clone().unwrap();
+    world.files_mut("spare").start_conf = Some(wanted.replace("Size = 50G", "Size = 40G"));
+    for host in world.hosts() {
+        std::sync::Arc::make_mut(&mut world.observed.reports).insert(host, unseen());
+    }
+    check(&world, &["start-conf spare", "r101 20: Unseen"]);
+}
+
+/// Somebody synced them by hand, after the last reset of ours or without any.
+#[test]
+fn what_hosts_said_since_their_last_reset_counts() {
+    let other = |world: &mut World, time: &str| {
+        for host in world.hosts() {
+            let line = format!("{time} applied: ubuntu.qdiff \"202610011930\"\n");
+            said(world, &host, &line);
+        }
+    };
+    for (time, expected) in [
+        ("202611231804", "reset r101 20 whole"),
+        ("202611231805", "reset r101 20 whole"),
+        ("202611231806", "r101 20: Guard"),
+        // Nobody believes what is said tomorrow.
+        ("202611261200", "reset r101 20 whole"),
+    ] {
+        let mut world = school();
+        other(&mut world, time);
+        check(&world, &[expected]);
+    }
+    let mut world = school();
+    world.observed.journal = Default::default();
+    other(&mut world, "202611231806");
+    check(&world, &["r101 20: Guard"]);
 }
 
 /// The hosts that a plan resets.

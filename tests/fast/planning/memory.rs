@@ -1,0 +1,90 @@
+//! What is remembered of what was done, and what a step is expected to change.
+
+use harness::worlds::{World, at, name, unreachable};
+use reconciler::planning::{Action, Entry, Grub, Probe, predict};
+use schema::name::HostName;
+
+use super::cases::of;
+
+#[test]
+fn a_commit_is_in_force_since_it_was_taken_up_first() {
+    let mut world = World::empty(at("2026-11-23T18:00"));
+    let since = |world: &World| world.observed.journal.commit_since();
+    let mut take_up = |id: &str, time: &str| {
+        let (id, subject) = (id.to_owned(), "rooms: r101".to_owned());
+        world.note(at(time), Entry::Commit { id, subject });
+        since(&world)
+    };
+    let first = Some(at("2026-11-23T18:00"));
+    assert_eq!(take_up("3f9c2ab", "2026-11-23T18:00"), first);
+    assert_eq!(take_up("3f9c2ab", "2026-11-23T19:00"), first);
+    let next = Some(at("2026-11-23T20:00"));
+    assert_eq!(take_up("1d5e6f7", "2026-11-23T20:00"), next);
+}
+
+/// A command that hangs is known by it, after its pass was killed as well as after its judgement.
+#[test]
+fn a_host_was_touched_when_something_was_begun_or_judged() {
+    let mut world = World::empty(at("2026-11-23T18:00"));
+    let host: HostName = name("r101-pc01");
+    assert_eq!(world.observed.journal.touched(&host), None);
+    begin(&mut world, &host, "2026-11-23T18:05");
+    let begun = at("2026-11-23T18:05");
+    assert_eq!(world.observed.journal.touched(&host), Some(begun));
+    let judged = at("2026-11-23T18:15");
+    world.outcome(host.as_str(), judged, unreachable());
+    assert_eq!(world.observed.journal.touched(&host), Some(judged));
+}
+
+/// The clocks of clients may be behind that of their server.
+#[test]
+fn a_report_tells_of_what_was_begun_up_to_two_minutes_later() {
+    let mut world = World::empty(at("2026-11-23T18:00"));
+    let host: HostName = name("r101-pc01");
+    begin(&mut world, &host, "2026-11-23T18:05");
+    let journal = &world.observed.journal;
+    let tells = |time| journal.is_told_by(&host, at(time));
+    assert!(tells("2026-11-23T18:03") && tells("2026-11-23T18:20"));
+    assert!(!tells("2026-11-23T18:02"));
+}
+
+fn begin(world: &mut World, host: &HostName, time: &str) {
+    let step = Action::SwitchOff { hosts: Vec::new() };
+    let begun = Entry::Started {
+        step: step.id(),
+        title: String::new(),
+        hosts: vec![host.clone()],
+    };
+    world.note(at(time), begun);
+}
+
+/// A boot configuration that is kept by hand stays as it is: no import follows.
+#[test]
+fn a_start_conf_is_expected_to_call_for_an_import_unless_grub_is_kept_by_hand() {
+    for (grub, then) in [(Grub::Current, Grub::Stale), (Grub::ByHand, Grub::ByHand)] {
+        let mut world = World::school(at("2026-11-24T18:00"));
+        let files = world.files_mut("lab");
+        files.start_conf.as_mut().unwrap().push_str("Old = yes\n");
+        files.grub = grub;
+        let step = of(&world).steps.remove(0);
+        predict(&mut world.observed, &step);
+        assert_eq!(world.files_mut("lab").grub, then);
+    }
+}
+
+#[test]
+fn hosts_are_expected_to_be_off_when_they_were_switched_off() {
+    let mut world = World::school(at("2026-11-24T01:00"));
+    let mut left_on = |hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| name(host));
+        world.observed.left_on = Probe::Seen(hosts.collect());
+        of(&world).steps.remove(0)
+    };
+    let step = left_on(&["r101-pc02"]);
+    left_on(&["r101-pc01", "r101-pc02"]);
+    predict(&mut world.observed, &step);
+    assert_eq!(
+        world.observed.left_on,
+        Probe::Seen([name("r101-pc01")].into())
+    );
+}
