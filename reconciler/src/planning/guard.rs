@@ -312,7 +312,13 @@ impl<'a> Look<'a> {
                 })
             })
             .collect();
-        let last = journal.attempts(host).last().map(|last| last.at);
+        // What did not answer has what it had before.
+        let mut attempts = journal
+            .attempts(host)
+            .iter()
+            .rev()
+            .skip_while(|attempt| attempt.at > believed);
+        let began = attempts.find(|attempt| !attempt.outcome.is_untouched());
         if let Some(HostReport {
             at,
             event: ImageEvent::Applied,
@@ -322,7 +328,7 @@ impl<'a> Look<'a> {
             && let Ok(at) = at.to_zoned(self.desired.zone.clone())
             && let at = at.timestamp()
             && at <= believed
-            && last.is_none_or(|last| at > last)
+            && began.is_none_or(|began| at > began.at)
         {
             let stamp = stamp.as_ref();
             states.push(State { at, file, stamp });

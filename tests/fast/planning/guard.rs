@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use harness::worlds::{GIB, World, at, day, digest, name, os, windows, worlds};
+use harness::worlds::{
+    GIB, World, at, day, digest, failed, name, os, unreachable, windows, worlds,
+};
 use proptest::prelude::*;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
@@ -291,6 +293,18 @@ fn what_hosts_said_since_their_last_reset_counts() {
     world.observed.journal = Default::default();
     other(&mut world, "202611231806");
     check(&world, &["r101 20: Guard"]);
+    // A host that did not answer since has it still, and what is noted of the future hides nothing.
+    for (time, outcome) in [
+        ("2026-11-24T18:00", unreachable()),
+        ("2027-11-10T18:00", failed("no")),
+    ] {
+        let mut world = school();
+        other(&mut world, "202611231806");
+        for host in world.hosts() {
+            world.outcome(host.as_str(), at(time), outcome.clone());
+        }
+        check(&world, &["r101 20: Guard"]);
+    }
 }
 
 /// The hosts that a plan resets.
@@ -317,7 +331,12 @@ fn changed(world: &World, plan: &Plan) -> BTreeSet<HostName> {
         let report = world.observed.reports[host].seen().and_then(Option::as_ref);
         let report = report.filter(|report| {
             let at = report.at.to_zoned(world.desired.zone.clone()).unwrap();
-            let last = journal.attempts(host).last();
+            let last = journal
+                .attempts(host)
+                .iter()
+                .rev()
+                .skip_while(|attempt| attempt.at > believed)
+                .find(|attempt| !attempt.outcome.is_untouched());
             report.event == reconciler::linbo::status::ImageEvent::Applied
                 && at.timestamp() <= believed
                 && last.is_none_or(|last| at.timestamp() > last.at)
