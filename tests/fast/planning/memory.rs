@@ -1,6 +1,7 @@
 //! What is remembered of what was done, and what a step is expected to change.
 
 use harness::worlds::{World, at, name, unreachable};
+use reconciler::planning::journal::lines::Contents;
 use reconciler::planning::{Action, Entry, Grub, Probe, predict};
 use schema::name::HostName;
 
@@ -86,5 +87,30 @@ fn hosts_are_expected_to_be_off_when_they_were_switched_off() {
     assert_eq!(
         world.observed.left_on,
         Probe::Seen([name("r101-pc01")].into())
+    );
+}
+
+/// A pass that was killed cuts a line off; a disk may spoil any.
+#[test]
+fn a_journal_is_read_around_lines_that_are_spoiled() {
+    let line =
+        r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"pass_started"}"#;
+    let newer =
+        r#"{"at":"2026-11-23T18:01:00Z","pass":"2026-11-23T18:00:00Z","event":"host","moon":1}"#;
+    let read = |text: &str| {
+        let contents = Contents::of(text.as_bytes());
+        let entries = contents.lines.into_iter().map(|line| line.record.entry);
+        (entries.collect::<Vec<_>>(), contents.corrupt, contents.torn)
+    };
+    let both = vec![Entry::PassStarted, Entry::Unknown];
+    assert_eq!(
+        read(&format!("{line}\n{newer}\n")),
+        (both.clone(), vec![], 0)
+    );
+    // Nothing but its end is missing.
+    assert_eq!(read(&format!("{line}\n{newer}")), (both.clone(), vec![], 0));
+    assert_eq!(
+        read(&format!("{line}\nspoiled\n\n{newer}\n{{\"at\"")),
+        (both, vec![2, 3], 5)
     );
 }
