@@ -45,7 +45,8 @@ pub fn announcement(
     let ahead = SignedDuration::from_hours(24).checked_mul(i32::try_from(days).ok()?)?;
     let until = observed.at.checked_add(ahead).ok()?;
     // What depends on what could not be seen is told when it can be.
-    (observed.devices.seen()?, observed.orders.seen()?);
+    observed.devices.seen()?;
+    observed.orders.seen()?;
     let is_news = |key: &str| !observed.journal.announced().contains(key);
     let mut notices = first_resets(desired, observed, until, is_news, clock);
     notices.extend(rollouts(desired, observed, plan, clock));
