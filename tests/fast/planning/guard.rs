@@ -307,6 +307,21 @@ fn what_hosts_said_since_their_last_reset_counts() {
     }
 }
 
+/// A clock that was put back by minutes makes nothing undone: what was begun then is newer than any report.
+#[test]
+fn what_was_begun_in_the_next_minutes_has_begun() {
+    for (time, expected) in [("18:05", None), ("18:06", Some((21, 0, 21)))] {
+        let mut world = school();
+        office_with_ubuntu(&mut world, 1);
+        for host in world.hosts() {
+            said(&mut world, &host, "202611231806 applied: other.qcow2 \n");
+            let time = at(&format!("2026-11-25T{time}"));
+            world.outcome(host.as_str(), time, failed("no"));
+        }
+        assert_eq!(excess(&world), expected);
+    }
+}
+
 /// The hosts that a plan resets.
 fn reset(plan: &Plan) -> BTreeSet<HostName> {
     let hosts = plan.steps.iter().filter_map(|step| match &step.action {
