@@ -5,6 +5,7 @@
 mod agenda;
 mod audit;
 mod cases;
+mod gates;
 mod guard;
 mod memory;
 mod missed;

@@ -169,8 +169,7 @@ pub fn arrivals(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Arri
     let goals = steps
         .chain(running)
         .map(|step| (Goal::from(&step.action), None));
-    let will_open =
-        |hold: &&Hold| !hold.gate.needs_a_person() && !matches!(hold.gate, Gate::Suspended { .. });
+    let will_open = |hold: &&Hold| !hold.gate.needs_a_person();
     let held = plan.holds.iter().filter(will_open);
     let goals = goals.chain(held.map(|hold| (hold.goal.clone(), hold.wake)));
     let mut all: Vec<Arrival> = goals
@@ -190,7 +189,7 @@ pub fn arrivals(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Arri
         })
         .collect();
     all.sort_by(|a, b| (&a.image, &a.version).cmp(&(&b.image, &b.version)));
-    all.dedup_by(|a, b| a.image == b.image && a.version == b.version);
+    all.dedup_by(|a, b| (&a.image, &a.version) == (&b.image, &b.version));
     all
 }
 
@@ -357,21 +356,12 @@ impl<'a> Outlook<'a> {
     fn is_left_alone(&self, at: Timestamp) -> Result<(), Closed> {
         let check = |what| suspension::check_at(self.desired, self.observed, &what, at);
         check(Subject::Room(self.name.clone()))?;
-        let mut first: Option<Closed> = None;
-        for host in &self.hosts {
-            match check(Subject::Host((*host).clone())) {
-                Ok(()) => return Ok(()),
-                Err(closed) => {
-                    let wake = |closed: &Closed| closed.wake.unwrap_or(Timestamp::MAX);
-                    if first
-                        .as_ref()
-                        .is_none_or(|first| wake(&closed) < wake(first))
-                    {
-                        first = Some(closed);
-                    }
-                }
-            }
-        }
+        let hosts = self.hosts.iter();
+        let closed = hosts.map(|host| check(Subject::Host((*host).clone())).err());
+        // One that may be touched is enough.
+        let closed: Option<Vec<_>> = closed.collect();
+        let ends = |closed: &Closed| closed.wake.unwrap_or(Timestamp::MAX);
+        let first = closed.and_then(|all| all.into_iter().min_by_key(ends));
         first.map_or(Ok(()), Err)
     }
 }

@@ -334,12 +334,6 @@ impl Desired {
         (Circuit::Loading, pace)
     }
 
-    /// The circuit that a room hangs on.
-    #[must_use]
-    pub fn circuit_of(room: &Room) -> PowerGroupName {
-        room.power_group.clone().unwrap_or_default()
-    }
-
     /// What the circuit of a room bears.
     #[must_use]
     pub fn power_of(&self, group: &PowerGroupName) -> PowerBudget {

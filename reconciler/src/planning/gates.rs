@@ -512,16 +512,14 @@ fn opening(
             wake: Some(lesson.closes),
         });
     }
-    let lesson = lessons
-        .next_opening(at, &desired.zone)
-        .filter(|lesson| lesson.opens < opening.closes);
+    let lesson = lessons.next_opening(at, &desired.zone);
     // The same window may still be open when the lessons are over.
     let after = lesson
         .map(|lesson| lesson.closes)
         .filter(|end| *end < opening.closes);
     Ok(Open {
         opens: opening.opens,
-        closes: lesson.map_or(opening.closes, |lesson| lesson.opens),
+        closes: lesson.map_or(opening.closes, |lesson| lesson.opens.min(opening.closes)),
         next: after.or_else(next),
     })
 }

@@ -1,14 +1,10 @@
 //! Every rule of the judge notices what it is there for.
 
-use harness::worlds::{GIB, World, applied, at, busy, day, digest, failed, name, os, windows};
-use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{
-    Action, Orders, Plan, Probe, Purpose, Running, Step, Suspended, audit, plan,
-};
-use schema::fleet::{
-    Canary, DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand, Suspension, Waves,
-};
-use schema::policy::InUse;
+mod care;
+
+use harness::worlds::{GIB, World, at, busy, day, digest, name, os, windows};
+use reconciler::planning::{Action, Plan, Probe, Purpose, Reason, Running, Step, audit, plan};
+use schema::fleet::{DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand};
 use schema::units::Bytes;
 
 /// A world on a Monday evening in which every action is planned, each room on a circuit of its own.
@@ -90,14 +86,25 @@ const SEEDS: &[(&str, Seed)] = &[
     }),
     (
         "import-devices would disturb start-conf/change",
-        |_, plan| import(plan),
+        |_, plan| import(plan, "lab3"),
     ),
     ("would import bad rows", |world, plan| {
-        import(plan);
+        import(plan, "lab3");
         world.row("r1;x;lab;nothing;10.0.0.9;;;;classroom-studentcomputer;;1;;;;;");
     }),
+    ("import-devices would disturb reset/r1/", |_, plan| {
+        import(plan, "lab");
+    }),
+    ("start-conf/lab would disturb reset/r1/", |_, plan| {
+        let action = Action::WriteStartConf {
+            class: name("lab"),
+            before: None,
+            after: String::new(),
+        };
+        also(plan, action);
+    }),
     ("would put a start.conf in place", |world, plan| {
-        import(plan);
+        import(plan, "lab3");
         world.files_mut("lab2").start_conf = None;
     }),
     ("download/far/1", |world, _| {
@@ -166,15 +173,18 @@ const SEEDS: &[(&str, Seed)] = &[
     ("seed/old.qcow2 would disturb an upload", |world, _| {
         world.live_mut("old").uploading = true;
     }),
-    ("would disturb reset/r1/", |_, plan| {
-        let manifest = digest("");
-        let action = Action::Activate {
-            image: name("calm"),
-            version: name("1"),
-            manifest,
-        };
-        plan.steps
-            .push(Step::new(action, reconciler::planning::Reason::Absent));
+    ("/e3b0c44298fc would disturb reset/r1/", |_, plan| {
+        activate(plan, "calm");
+    }),
+    ("/e3b0c44298fc would disturb seed/old.qcow2", |_, plan| {
+        activate(plan, "old");
+    }),
+    ("would disturb reset/r1/2026-11-23T17:00:00Z", |_, plan| {
+        let mut action = step(plan, "reset/r1").action.clone();
+        if let Action::ResetRoom { due, .. } = &mut action {
+            *due = at("2026-11-23T17:00");
+        }
+        also(plan, action);
     }),
     ("would disturb seed/old.qcow2", |_, plan| {
         if let Action::ResetRoom { images, .. } = &mut step(plan, "reset/r1").action {
@@ -217,6 +227,18 @@ const SEEDS: &[(&str, Seed)] = &[
             }
         });
     }),
+    ("devices.csv does not give", |world, plan| {
+        world.device("r1", "stranger", "lab", 0);
+        takes_a_stranger(plan);
+    }),
+    ("devices.csv does not give", |world, plan| {
+        world.device("r1", "stranger", "lab2", 1);
+        takes_a_stranger(plan);
+    }),
+    ("devices.csv does not give", |world, plan| {
+        world.device("r9", "stranger", "lab", 1);
+        takes_a_stranger(plan);
+    }),
     ("would touch more hosts", |world, _| {
         world.device("r1", "r1-teacher", "teachers", 1);
     }),
@@ -256,158 +278,67 @@ const SEEDS: &[(&str, Seed)] = &[
     ("within lessons", |world, _| {
         world.room_mut("r1").windows.lessons = Some(windows(&["daily 00:00–24:00"]));
     }),
-    ("does not know what people ordered", |world, _| {
-        world.observed.orders = Probe::Unseen(String::new());
-    }),
-    ("seed/old.qcow2 touches what is suspended", |world, _| {
-        world.desired.suspended.all = vec![("school x".to_owned(), suspension())];
-    }),
-    ("download/far/1", |world, _| {
-        let images = &mut world.desired.suspended.images;
-        images.insert(name("far"), suspension());
-    }),
-    ("activate/new/1", |world, _| order(world, "image new")),
-    ("touches what is suspended", |world, _| {
-        world.room_mut("r1").suspended = Some(suspension());
-    }),
-    ("touches what is suspended", |world, _| {
-        let hosts = &mut world.room_mut("r1").suspended_hosts;
-        hosts.insert(name("r1-pc03"), suspension());
-    }),
-    ("start-conf/change touches", |world, _| {
-        order(world, "server")
-    }),
-    ("touches what is suspended", |world, _| {
-        order(world, "room r1")
-    }),
-    ("touches what is suspended", |world, _| {
-        order(world, "host r2-pc04")
-    }),
-    ("brings hosts a suspended image", |world, _| {
-        call(world, "calm");
-        order(world, "image calm");
-    }),
-    ("whose wave is closed", |world, _| {
-        call(world, "calm");
-        world.desired.rollout.waves = Some(Waves {
-            canary: Canary::Portion(name("3 hosts")),
-            ..Waves::default()
-        });
-    }),
-    ("a rollout that stopped", |world, _| {
-        call(world, "calm");
-        let before = at("2026-11-23T17:00");
-        world.outcome("r1-pc01", before, applied("calm.qcow2"));
-        for host in ["r1-pc02", "r1-pc03"] {
-            world.outcome(host, before, failed("it is too big"));
-        }
-    }),
-    ("a host that is in use", |world, _| {
-        in_use(world, "2026-11-23T18:25")
-    }),
-    ("a host that is in use", |world, _| {
-        in_use(world, "2026-11-23T18:05");
-        world.room_mut("r1").in_use = InUse::Skip;
-    }),
-    ("treats hosts in use otherwise", |world, _| {
-        world.room_mut("r1").in_use = name("force after 2 hours");
-    }),
-    (
-        "of 8 PCs outside of a rollout, and 10 % are allowed",
-        |world, _| {
-            world.outcome("r1-pc01", at("2026-11-16T18:00"), applied("other.qcow2"));
-            world.desired.guard.share = name("10 %");
-        },
-    ),
-    ("reset/r1/2026-11-23T17:00:00Z re-images", |world, _| {
-        call(world, "calm");
-        for host in ["r1-pc01", "r1-pc02"] {
-            let (file, stamp) = (name("calm.qcow2"), Some(name("202610011930")));
-            let applied = HostOutcome::applied_one(file, stamp);
-            world.outcome(host, at("2026-11-16T18:00"), applied);
-        }
-        world.desired.guard.share = name("24 %");
-    }),
-    ("start-conf/change re-images", |world, _| {
-        world.device("r9", "r9-pc01", "change", 1);
-        world.desired.guard.share = name("11 %");
-    }),
-    ("1 of 9 PCs outside of a rollout, and 11 %", |world, _| {
-        let older = harness::worlds::manifest("new", "0", GIB, None);
-        *world.live_mut("new") = harness::worlds::live(&older);
-        world.class("fresh", &[os("new", ResetCommand::Sync)]);
-        world.device("r9", "r9-pc01", "fresh", 1);
-        world.desired.guard.share = name("11 %");
-    }),
 ];
 
-fn suspension() -> Suspension {
-    Suspension {
-        reason: name("new furniture"),
-        by: name("Hausmeister"),
-        until: None,
-    }
+fn also(plan: &mut Plan, action: Action) {
+    plan.steps.push(Step::new(action, Reason::Absent));
 }
 
-fn order(world: &mut World, what: &str) {
-    let mut orders = Orders::default();
-    let suspended = Suspended {
-        since: at("2026-11-20T08:00"),
-        reason: "new furniture".to_owned(),
-        by: "root".to_owned(),
-        until: None,
+fn import(plan: &mut Plan, class: &str) {
+    let classes = vec![name(class)];
+    also(plan, Action::ImportDevices { classes });
+}
+
+fn activate(plan: &mut Plan, image: &str) {
+    let action = Action::Activate {
+        image: name(image),
+        version: name("1"),
+        manifest: digest(""),
     };
-    orders.suspend(what.parse().unwrap(), suspended);
-    world.observed.orders = Probe::Seen(orders);
-}
-
-/// Gives what the server offers of an image the timestamp that [`applied`] has.
-fn call(world: &mut World, image: &str) {
-    let record = world.live_mut(image).base.as_mut().unwrap().record.as_mut();
-    record.unwrap().timestamp = Some(name("202611011930"));
-}
-
-fn in_use(world: &mut World, when: &str) {
-    let why = "somebody is logged in".to_owned();
-    world.outcome("r1-pc01", at(when), HostOutcome::InUse { why });
-}
-
-fn import(plan: &mut Plan) {
-    let action = Action::ImportDevices {
-        classes: vec![name("lab3")],
-    };
-    plan.steps.push(Step::new(
-        action,
-        reconciler::planning::Reason::BootOutdated,
-    ));
+    also(plan, action);
 }
 
 fn reset(plan: &mut Plan, change: fn(&mut Action)) {
     change(&mut step(plan, "reset/r1").action);
 }
 
-#[test]
-fn each_rule_notices_its_violation() {
-    let (world, plan) = busy_school();
-    assert_eq!(
-        audit(&world.desired, &world.observed, &plan),
-        [],
-        "the plan is good"
-    );
-    let kinds: Vec<String> = plan.steps.iter().map(|step| step.id.to_string()).collect();
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
-    for (index, (what, seed)) in SEEDS.iter().enumerate() {
+fn takes_a_stranger(plan: &mut Plan) {
+    reset(plan, |action| {
+        if let Action::ResetRoom { hosts, .. } = action {
+            hosts[0].host = name("stranger");
+        }
+    });
+}
+
+fn judged(world: &World, plan: &Plan) -> Vec<String> {
+    let found = audit(&world.desired, &world.observed, plan);
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// Each of these violations is noticed.
+fn notices(seeds: &[(&str, Seed)]) {
+    for (index, (what, seed)) in seeds.iter().enumerate() {
         let (mut world, mut plan) = busy_school();
         seed(&mut world, &mut plan);
-        let found: Vec<String> = audit(&world.desired, &world.observed, &plan)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found = judged(&world, &plan);
         assert!(
             found.iter().any(|line| line.contains(what)),
             "{index}: {what}: {found:#?}"
         );
     }
+}
+
+#[test]
+fn a_good_plan_is_not_objected_to() {
+    let (world, plan) = busy_school();
+    assert!(judged(&world, &plan).is_empty(), "{plan:#?}");
+    let kinds: Vec<String> = plan.steps.iter().map(|step| step.id.to_string()).collect();
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+}
+
+#[test]
+fn each_rule_notices_its_violation() {
+    notices(SEEDS);
 }
 
 /// What runs and was begun under another commit is not this plan's fault.
