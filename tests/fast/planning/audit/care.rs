@@ -3,8 +3,9 @@
 use harness::worlds::{
     GIB, World, applied, at, failed, live, manifest, name, os, schedule, unreachable,
 };
+use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Entry, Orders, Probe, Suspended, plan};
+use reconciler::planning::{Action, Entry, Gate, Orders, Probe, Suspended, plan};
 use schema::fleet::{Canary, ResetCommand, Suspension, Waves};
 use schema::policy::InUse;
 
@@ -138,8 +139,10 @@ const SEEDS: &[(&str, Seed)] = &[
     }),
 ];
 
-/// What may be done, the beginning of the step that does it, and the world in which the planner wants it.
-const RIGHTS: &[(&str, &str, fn(&mut World))] = &[
+/// What is no violation: why, the beginning of the step that is wanted, and the world in which it is.
+type Right = (&'static str, &'static str, fn(&mut World));
+
+const RIGHTS: &[Right] = &[
     ("the wait is over", "reset/r1", |world| {
         in_use(world, "2026-11-23T18:20");
     }),
@@ -327,6 +330,29 @@ fn in_use(world: &mut World, when: &str) {
 #[test]
 fn each_rule_of_care_notices_its_violation() {
     notices(SEEDS);
+}
+
+#[test]
+fn a_host_that_did_not_answer_has_what_it_said_before() {
+    let (mut world, _) = busy_school();
+    let report = HostReport {
+        at: "2026-11-23T17:00".parse().unwrap(),
+        event: ImageEvent::Applied,
+        file: name("other.qcow2"),
+        stamp: None,
+    };
+    let reports = std::sync::Arc::make_mut(&mut world.observed.reports);
+    reports.insert(name("r1-pc01"), Probe::Seen(Some(report)));
+    world.outcome("r1-pc01", at("2026-11-23T17:30"), unreachable());
+    world.desired.guard.share = name("10 %");
+    let plan = plan(&world.desired, &world.observed);
+    let mut holds = plan.holds.iter();
+    assert!(
+        holds.any(|hold| matches!(hold.gate, Gate::Guard { .. })),
+        "{plan:#?}"
+    );
+    let found = judged(&world, &plan);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
