@@ -138,6 +138,26 @@ fn what_was_due_before_the_window_comes_with_an_occurrence_that_fits_into_it() {
 }
 
 #[test]
+fn what_is_suspended_for_weeks_comes_after_them() {
+    let mut world = room(&["2026-11-23 18:00"]);
+    world.room_mut("r101").suspended = Some(Suspension {
+        reason: name("building works"),
+        by: name("it"),
+        until: Some(name("2026-12-22 12:00")),
+    });
+    let World {
+        desired, observed, ..
+    } = &world;
+    let until = at("2026-12-23T00:00");
+    let plan = plan(desired, observed);
+    let coming = agenda(desired, observed, &plan, observed.at, until).unwrap();
+    let [Coming::Reset { span, .. }] = coming.as_slice() else {
+        panic!("{coming:?}");
+    };
+    assert_eq!(span.opens, at("2026-12-22T17:30"));
+}
+
+#[test]
 fn what_is_over_is_not_coming() {
     let world = room(&["mon, wed 18:00"]);
     let opens = |from| resets(&world, at(from))[0].opens;

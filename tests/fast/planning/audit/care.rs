@@ -143,6 +143,13 @@ const SEEDS: &[(&str, Seed)] = &[
 type Right = (&'static str, &'static str, fn(&mut World));
 
 const RIGHTS: &[Right] = &[
+    (
+        "a class without PCs changes nobody's disk",
+        "start-conf/change",
+        |world| {
+            world.desired.guard.share = name("0 %");
+        },
+    ),
     ("the wait is over", "reset/r1", |world| {
         in_use(world, "2026-11-23T18:20");
     }),
