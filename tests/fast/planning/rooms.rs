@@ -7,7 +7,7 @@ use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachab
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Gate, Goal, Hold, Probe, Running};
+use reconciler::planning::{Action, Circuit, Gate, Goal, Hold, Probe, Running};
 use schema::fleet::{PowerBudget, ResetCommand};
 use schema::name::PowerGroupName;
 
@@ -231,4 +231,23 @@ fn a_suspended_room_waits_for_its_end_alone() {
         until: None,
     });
     check(&world, &["r101 20: Suspended"]);
+}
+
+#[test]
+fn no_more_hosts_load_a_new_version_at_once_than_the_school_says() {
+    let mut world = World::school(at("2026-11-25T18:00"));
+    world.observed.journal = Default::default();
+    world.desired.rollout.loading_at_once = 3;
+    let diff = world.live_mut("ubuntu").diff.as_mut().unwrap();
+    diff.record.as_mut().unwrap().timestamp = Some(name("202611250400"));
+    let steps = of(&world).steps;
+    let [step] = steps.as_slice() else {
+        panic!("{steps:?}");
+    };
+    let Action::ResetRoom { circuits, .. } = &step.action else {
+        panic!("{step:?}");
+    };
+    let mut circuits = circuits.iter();
+    let loading = circuits.find(|(circuit, _)| *circuit == Circuit::Loading);
+    assert_eq!(loading.unwrap().1.on_at_once, 3);
 }
