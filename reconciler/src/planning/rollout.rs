@@ -190,18 +190,6 @@ impl Progress {
             Turn::Closed(closed(number, wave, before))
         })
     }
-
-    /// Whether all hosts that count have the state.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.of_host.values().all(|seat| seat.has)
-    }
-
-    /// Why it stopped, if it did.
-    #[must_use]
-    pub const fn stopped(&self) -> Option<Stopped> {
-        self.stopped
-    }
 }
 
 impl Standing {

@@ -163,6 +163,22 @@ fn hosts_with_commands_of_others_are_left_to_them() {
     check(&world, &["r101 20: Unseen"]);
 }
 
+/// A boot configuration that somebody made by hand stays theirs, whatever the class gets.
+#[test]
+fn what_boots_by_hand_is_not_made_anew() {
+    let mut world = World::school(at(MONDAY));
+    world.files_mut("lab").grub = Grub::ByHand;
+    world.files_mut("lab").start_conf = Some("# Written by reconcile from x\n".to_owned());
+    world.observed.journal = Default::default();
+    let plan = of(&world);
+    let [step, ..] = plan.steps.as_slice() else {
+        panic!("{plan:#?}");
+    };
+    assert_eq!(step.id.to_string(), "start-conf/lab");
+    predict(&mut world.observed, step);
+    check(&world, &["reset r101 20 whole"]);
+}
+
 #[test]
 fn hosts_that_were_left_on_are_switched_off_unless_they_are_reset_anyway() {
     let steps = |world: &World| -> Vec<String> {
@@ -218,6 +234,14 @@ fn hosts_that_were_left_on_are_switched_off_unless_they_are_reset_anyway() {
         );
     }
     assert_eq!(steps(&suspended), ["switch-off/r101-pc02"]);
+    // Those that are left alone are still on afterwards.
+    let step = of(&suspended).steps[0].clone();
+    predict(&mut suspended.observed, &step);
+    let still_on = suspended.observed.left_on.seen().unwrap().iter();
+    assert_eq!(
+        still_on.map(ToString::to_string).collect::<Vec<_>>(),
+        ["r101-pc01"]
+    );
     world.desired.windows.lessons = windows(&["daily 00:30–02:00"]);
     assert_eq!(steps(&world), nothing);
 }

@@ -7,9 +7,10 @@ use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachab
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Circuit, Gate, Goal, Hold, Probe, Running};
+use reconciler::planning::{Action, Circuit, Desired, Gate, Goal, Hold, Probe, Running, Server};
 use schema::fleet::{PowerBudget, ResetCommand};
 use schema::name::PowerGroupName;
+use schema::tree::Tree;
 
 use super::cases::{MONDAY, check, of, stale};
 
@@ -89,10 +90,30 @@ fn a_host_that_fails_again_and_again_stalls_until_it_is_resumed() {
     world.observed.at = at("2026-11-23T18:00");
     check(&world, &["reset r101 19", "r101 1: Stalled"]);
     assert!(of(&world).holds[0].gate.needs_a_person());
-    let mut orders = reconciler::planning::Orders::default();
-    orders.resume("host r101-pc01".parse().unwrap(), at("2026-11-20T09:00"));
-    world.observed.orders = Probe::Seen(orders);
-    check(&world, &["reset r101 20 whole"]);
+    let resumed = |world: &World, when: &str| {
+        let mut world = world.clone();
+        let mut orders = reconciler::planning::Orders::default();
+        orders.resume("host r101-pc01".parse().unwrap(), at(when));
+        world.observed.orders = Probe::Seen(orders);
+        world
+    };
+    check(
+        &resumed(&world, "2026-11-20T09:00"),
+        &["reset r101 20 whole"],
+    );
+    // What was done in the same minute is over too, and what fails at this occurrence counts for the next one only.
+    let early = resumed(&world, "2026-11-18T19:00");
+    check(&early, &["reset r101 20 whole"]);
+    world.observed.journal = Default::default();
+    let due = at("2026-11-23T18:00");
+    for evening in ["2026-11-16T18:00", "2026-11-18T18:00", "2026-11-23T18:00"] {
+        world.outcome_of("r101-pc01", at(evening), at(evening), unreachable());
+    }
+    for host in world.hosts().iter().skip(1) {
+        world.outcome_of(host.as_str(), due, due, applied("ubuntu.qcow2"));
+    }
+    world.observed.at = at("2026-11-23T18:30");
+    check(&world, &["reset r101 1"]);
 }
 
 /// A host that says that it was put back although that was in vain stalls like any other; one that somebody put
@@ -250,4 +271,40 @@ fn no_more_hosts_load_a_new_version_at_once_than_the_school_says() {
     let mut circuits = circuits.iter();
     let loading = circuits.find(|(circuit, _)| *circuit == Circuit::Loading);
     assert_eq!(loading.unwrap().1.on_at_once, 3);
+}
+
+/// What the state repo says of fleet, school and image reaches the server that it concerns.
+#[test]
+fn suspensions_of_the_state_repo_reach_their_server() {
+    let suspended = "suspended: { reason: holidays, by: Ada }\n";
+    let central = "central: { server: images.example }\n";
+    let school = "server: s.example\ndomain: n.example\n";
+    let files = [
+        ("fleet.yaml", format!("name: f\n{central}{suspended}")),
+        (
+            "images/win11.yaml",
+            format!("os: windows\nmade_at: bs-nord\n{suspended}"),
+        ),
+        (
+            "schools/bs-nord/school.yaml",
+            format!("{school}{suspended}"),
+        ),
+        (
+            "schools/bs-sued/school.yaml",
+            school.replace("s.e", "t.e").replace("n.e", "m.e"),
+        ),
+    ];
+    let loaded = schema::load(&files.into_iter().collect::<Tree>());
+    assert_eq!(loaded.diagnostics, []);
+    let fleet = loaded.fleet.unwrap();
+    let of = |school| {
+        let found = Desired::of(&fleet, &Server::School(name(school)))
+            .unwrap()
+            .suspended;
+        let all = found.all.into_iter().map(|(what, _)| what);
+        let images = found.images.into_keys().map(|image| image.to_string());
+        all.chain(images).collect::<Vec<_>>()
+    };
+    assert_eq!(of("bs-nord"), ["fleet f", "school bs-nord", "win11"]);
+    assert_eq!(of("bs-sued"), ["fleet f", "win11"]);
 }

@@ -70,6 +70,10 @@ fn waves_hold_each_host_once_in_the_sizes_that_are_asked_for() {
         waves.then = Then::Portion(Portion::Rooms(4));
     });
     assert_eq!(sizes(&named, &school), [24, 48, 48]);
+    // Two rooms are the fifth exactly.
+    let fifth =
+        waves(|waves| waves.then = Then::Portion(Portion::Share(Percent::new(20).unwrap())));
+    assert_eq!(sizes(&fifth, &school), [12, 24, 24, 24, 24, 12]);
     let groups = waves(|waves| {
         let group = |rooms: &[&str]| rooms.iter().map(|room| room.parse().unwrap()).collect();
         waves.then = Then::Groups(vec![group(&["r009", "r005"]), group(&[]), group(&["r001"])]);
