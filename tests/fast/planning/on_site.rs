@@ -3,7 +3,7 @@
 use harness::worlds::{World, applied, at, name, os, unreachable};
 use reconciler::linbo::image_info::ImageRecord;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Desired, Gate, Reason, Server};
+use reconciler::planning::{Action, Circuit, Desired, Gate, Reason, Server};
 use schema::fleet::{ResetCommand, Rollout};
 use schema::tree::Tree;
 
@@ -75,6 +75,18 @@ fn a_new_state_comes_in_waves() {
     world.room("r102", "win", 1);
     world.outcome("r102-pc01", at("2026-11-23T19:00"), applied("win11.qcow2"));
     check(&world, &["reset r101 2 whole", "r102 1: Wave"]);
+}
+
+#[test]
+fn as_many_hosts_load_at_once_as_the_state_repo_says() {
+    let mut world = school(NEW, "2026-11-24T10:20");
+    world.desired.rollout.loading_at_once = 1;
+    let plan = of(&world);
+    let Action::ResetRoom { circuits, .. } = &plan.steps[0].action else {
+        panic!("{plan:#?}");
+    };
+    let loading = circuits.iter().find(|(of, _)| *of == Circuit::Loading);
+    assert_eq!(loading.unwrap().1.on_at_once, 1);
 }
 
 /// A host that stalls tells of the state that it should have got; one that stalled before that came tells nothing.
