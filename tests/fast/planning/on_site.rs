@@ -3,7 +3,7 @@
 use harness::worlds::{World, applied, at, name, os, unreachable};
 use reconciler::linbo::image_info::ImageRecord;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Circuit, Desired, Gate, Reason, Server};
+use reconciler::planning::{Action, Desired, Gate, Reason, Server};
 use schema::fleet::{ResetCommand, Rollout};
 use schema::tree::Tree;
 
@@ -77,16 +77,17 @@ fn a_new_state_comes_in_waves() {
     check(&world, &["reset r101 2 whole", "r102 1: Wave"]);
 }
 
+/// What is loaded takes its time: half an hour before the window closes one system is put back, and none is loaded.
 #[test]
-fn as_many_hosts_load_at_once_as_the_state_repo_says() {
-    let mut world = school(NEW, "2026-11-24T10:20");
-    world.desired.rollout.loading_at_once = 1;
-    let plan = of(&world);
-    let Action::ResetRoom { circuits, .. } = &plan.steps[0].action else {
-        panic!("{plan:#?}");
-    };
-    let loading = circuits.iter().find(|(of, _)| *of == Circuit::Loading);
-    assert_eq!(loading.unwrap().1.on_at_once, 1);
+fn a_new_state_is_begun_only_where_there_is_time_to_load_it() {
+    let mut loads = school(NEW, "2026-11-24T10:20");
+    loads.observed.at = at("2026-11-24T21:29");
+    assert!(matches!(of(&loads).steps.as_slice(), [_]));
+    loads.observed.at = at("2026-11-24T21:31");
+    check(&loads, &["r101 2: TooLate"]);
+    let mut cached = school(OLD, "2026-11-01T19:30");
+    cached.observed.at = at("2026-11-25T21:31");
+    assert!(matches!(of(&cached).steps.as_slice(), [_]));
 }
 
 /// A host that stalls tells of the state that it should have got; one that stalled before that came tells nothing.
