@@ -127,3 +127,27 @@ fn a_seed_gives_one_account() {
     assert_eq!(differ, None);
     assert_eq!(first.len(), second.len());
 }
+
+/// What a rehearsal says is for people: no text of the program's own makes its way into it.
+#[test]
+fn a_rehearsal_is_written_in_words() {
+    let fleet = crate::fleets::fleet(3, SIZE);
+    for seed in 1..4 {
+        let options = reconciler::simulator::Options {
+            from: "2026-11-02T12:00:00Z".parse().unwrap(),
+            weeks: 2,
+            seed,
+            faults: Profile::Heavy,
+            start: reconciler::simulator::Start::Converged,
+            hosts_per_room: HOSTS_PER_ROOM,
+        };
+        let text = reconciler::simulator::rehearse(&fleet, &options).to_string();
+        assert!(text.contains("\nLate\n"), "{text}");
+        let odd = |line: &&str| {
+            ["(\"", "Name(", "{ ", "Some("]
+                .iter()
+                .any(|odd| line.contains(odd))
+        };
+        assert_eq!(text.lines().find(odd), None);
+    }
+}

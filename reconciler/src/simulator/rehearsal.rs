@@ -242,7 +242,9 @@ impl Rehearsal {
             if let (
                 Some(site),
                 What::Waits {
-                    gate, what: text, ..
+                    gate,
+                    what: text,
+                    why,
                 },
             ) = (event.site, &event.what)
                 && (gate.needs_a_person() || matches!(gate, Gate::TooLate { .. }))
@@ -255,8 +257,7 @@ impl Rehearsal {
                     Gate::NotRebranded => {
                         "the image has to be moved into the school's domain first".to_owned()
                     }
-                    Gate::Unseen(cause) => format!("not seen: {cause}"),
-                    other => format!("{other:?}"),
+                    _ => why.clone(),
                 };
                 late.insert((site, format!("{text}: {why}")));
             }
