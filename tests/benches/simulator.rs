@@ -1,6 +1,6 @@
 //! How many days of PCs are simulated in a second on one core, faults, people and promises included.
 //!
-//! `cargo bench -p fleet-tests --bench simulator`. The best of several runs counts, by the time that the core worked:
+//! `cargo bench -p fleet-tests --bench simulator`. The quickest of several fleets counts, by the time that the core worked:
 //! how busy the machine is besides changes little.
 
 #![expect(
