@@ -1,7 +1,7 @@
 //! How many days of PCs are simulated in a second on one core, faults, people and promises included.
 //!
-//! `cargo bench -p fleet-tests --bench simulator`. The quickest of several fleets counts, by the time that the core worked:
-//! how busy the machine is besides changes little.
+//! `cargo bench -p fleet-tests --bench simulator`. The quickest of several fleets counts, by the time that the core
+//! worked: how busy the machine is besides changes little.
 
 #![expect(
     clippy::print_stdout,
