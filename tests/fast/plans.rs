@@ -388,7 +388,7 @@ fn a_session_that_hangs_is_told() {
     let mut world = World::school(at(MONDAY));
     let since = world.observed.at - SignedDuration::from_mins(115);
     let mut orphan = busy(since);
-    orphan.by = Occupant::Orphan;
+    orphan.by = Occupant::Orphan("/srv/run/hosts/r101-pc04.log".to_owned());
     let both = [
         (name("r101-pc03"), busy(since)),
         (name("r101-pc04"), orphan),

@@ -284,7 +284,10 @@ impl<'a> View<'a> {
             matches!(attempt.outcome, HostOutcome::Applied { .. })
                 && attempt.outcome.applied().any(|(file, _)| is_wanted(file))
         });
-        let by_itself = reported.as_ref().filter(|report| is_wanted(report.file));
+        let tells = |at: Timestamp| unheard.is_none() || journal.is_told_by(host, at);
+        let by_itself = reported
+            .as_ref()
+            .filter(|report| is_wanted(report.file) && tells(report.at));
         let put_back = whole
             .map(|attempt| attempt.at)
             .max(by_itself.map(|report| report.at));
@@ -298,7 +301,7 @@ impl<'a> View<'a> {
         reported.into_iter().for_each(&mut take);
         let busy = self.busy(host);
         let (state, since) = match attempts.last() {
-            _ if let Some(busy) = busy => (HostState::Busy, Some(busy.since)),
+            _ if let Some(busy) = &busy => (HostState::Busy, Some(busy.since)),
             _ if let Some(begun) = self.reset_since(host) => (HostState::Busy, Some(begun)),
             _ if is_reported => (HostState::Applied, report_at),
             _ if unheard.is_some() => (HostState::Unknown, unheard),
@@ -358,7 +361,7 @@ impl<'a> View<'a> {
     }
 
     fn busy(&self, host: &HostName) -> Option<Busy> {
-        self.observed.busy.seen()?.get(host).copied()
+        self.observed.busy.seen()?.get(host).cloned()
     }
 
     /// Since when this pass resets it.

@@ -189,7 +189,7 @@ impl Store {
 }
 
 /// What keeps a host busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Busy {
     /// What it is.
     pub by: Occupant,
@@ -200,13 +200,13 @@ pub struct Busy {
 }
 
 /// Who works on a busy host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Occupant {
     /// A tmux session of `linbo-remote`. Whose it is cannot be told: it is named by the host alone.
     Session,
-    /// A command that an earlier pass began.
-    Orphan,
+    /// A command that an earlier pass began, and the file that it writes to and holds locked.
+    Orphan(String),
 }
 
 impl Busy {

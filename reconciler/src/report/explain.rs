@@ -173,9 +173,9 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
     if let Some(cause) = entry.cause() {
         line(&mut text, "what to do", cause.advice());
     }
-    if let Some(busy) = entry.busy.filter(|busy| busy.hangs(clock.now)) {
+    if let Some(busy) = entry.busy.as_ref().filter(|busy| busy.hangs(clock.now)) {
         line(&mut text, "why", &hosts::why(entry, clock));
-        line(&mut text, "what to do", &hanging::advice(host, &busy));
+        line(&mut text, "what to do", &hanging::advice(host, busy));
     }
     for (image, applied) in &entry.applied {
         let version = hosts::version(applied);

@@ -10,11 +10,11 @@ use crate::report::title::Clock;
 #[must_use]
 pub(super) fn what(busy: &Busy, clock: Clock<'_>) -> String {
     let since = clock.show(busy.since);
-    match busy.by {
+    match &busy.by {
         Occupant::Session => {
             format!("has a session of linbo-remote since {since}, longer than a reset may take")
         }
-        Occupant::Orphan => {
+        Occupant::Orphan(_) => {
             format!("has a command of an earlier pass since {since}, longer than a reset may take")
         }
     }
@@ -23,17 +23,15 @@ pub(super) fn what(busy: &Busy, clock: Clock<'_>) -> String {
 /// How a person finds out more, and ends it.
 #[must_use]
 pub(super) fn advice(host: &HostName, busy: &Busy) -> String {
-    match busy.by {
+    match &busy.by {
         Occupant::Session => {
             let session = session_name(host);
             format!(
                 "look into it with `tmux attach -t {session}` (Ctrl-b d leaves it), and if nothing moves, end it with `tmux kill-session -t {session}`"
             )
         }
-        Occupant::Orphan => {
-            format!(
-                "`fuser -v /run/linuxmuster-reconciler/hosts/{host}.log` shows its process: end that with `kill`"
-            )
+        Occupant::Orphan(log) => {
+            format!("`fuser -v {log}` shows its process: end that with `kill`")
         }
     }
 }

@@ -214,8 +214,8 @@ fn row(
 
 /// Why a host stands as it does, in plain words where its cause is known.
 pub(super) fn why(entry: &HostEntry<'_>, clock: Clock<'_>) -> String {
-    if let Some(busy) = entry.busy.filter(|busy| busy.hangs(clock.now)) {
-        return hanging::what(&busy, clock);
+    if let Some(busy) = entry.busy.as_ref().filter(|busy| busy.hangs(clock.now)) {
+        return hanging::what(busy, clock);
     }
     let said = entry.last().and_then(|attempt| attempt.outcome.why());
     match (entry.cause(), entry.state) {

@@ -282,7 +282,7 @@ impl Port {
                 Phase::Syncing(sync) => {
                     // It said something just now: what hangs in this world is told of by its own driver.
                     let found = Busy {
-                        by: Occupant::Orphan,
+                        by: Occupant::Orphan(format!("hosts/{host}.log")),
                         since: at,
                         until: at + SignedDuration::from_hours(2),
                     };

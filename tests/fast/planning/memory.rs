@@ -1,11 +1,15 @@
 //! What is remembered of what was done, and what a step is expected to change.
 
-use harness::worlds::{World, at, name, unreachable};
-use reconciler::planning::journal::lines::Contents;
-use reconciler::planning::{Action, Entry, Grub, Probe, predict};
-use schema::name::HostName;
+use std::sync::Arc;
 
-use super::cases::of;
+use harness::worlds::{World, at, berlin, name, unreachable};
+use reconciler::linbo::status::{HostReport, ImageEvent};
+use reconciler::planning::journal::lines::Contents;
+use reconciler::planning::ledger::Ledger;
+use reconciler::planning::{Action, Entry, Grub, Probe, predict};
+use schema::name::{HostName, RoomName};
+
+use super::cases::{check, of, stale};
 
 #[test]
 fn a_commit_is_in_force_since_it_was_taken_up_first() {
@@ -47,6 +51,36 @@ fn a_report_tells_of_what_was_begun_up_to_two_minutes_later() {
     let tells = |time| journal.is_told_by(&host, at(time));
     assert!(tells("2026-11-23T18:03") && tells("2026-11-23T18:20"));
     assert!(!tells("2026-11-23T18:02"));
+}
+
+/// What a host said of itself before a try that was cut off says nothing of what that try left behind.
+#[test]
+fn a_host_whose_try_was_cut_off_is_tried_again_whatever_it_said_before() {
+    let mut world = stale();
+    let host: HostName = name("r101-pc01");
+    let report = |time| {
+        Probe::Seen(Some(HostReport {
+            at: at(time).to_zoned(berlin()).datetime(),
+            event: ImageEvent::Applied,
+            file: name("ubuntu.qdiff"),
+            stamp: None,
+        }))
+    };
+    begin(&mut world, &host, "2026-11-23T18:15");
+    // The clock of the host may be behind, and what begins in the future has not begun.
+    for (said, expected) in [
+        ("2026-11-23T18:05", "reset r101 20 whole"),
+        ("2026-11-23T18:13", "reset r101 19"),
+        ("2026-11-23T18:20", "reset r101 19"),
+    ] {
+        Arc::make_mut(&mut world.observed.reports).insert(host.clone(), report(said));
+        check(&world, &[expected]);
+        let ledger = Ledger::of(&world.desired, &world.observed);
+        let entry = &ledger.rooms[&name::<RoomName>("r101")].hosts[&host];
+        assert_eq!(entry.is_fresh, expected == "reset r101 19", "{said}");
+    }
+    begin(&mut world, &host, "2026-11-23T20:00");
+    check(&world, &["reset r101 19"]);
 }
 
 fn begin(world: &mut World, host: &HostName, time: &str) {

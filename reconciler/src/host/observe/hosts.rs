@@ -138,22 +138,21 @@ pub(super) async fn busy(
         (Err(cause), _) | (Ok(_), Probe::Unseen(cause)) => return Probe::Unseen(cause),
     };
     let patience = config.reset.command_timeout;
-    let busy = |by| {
-        move |(host, since): (HostName, Timestamp)| {
-            // Before a clock that was put back nothing is late.
-            let since = since.min(at);
-            let until = since.saturating_add(patience).unwrap_or(Timestamp::MAX);
-            (host, Busy { by, since, until })
-        }
+    let busy = |host, by, since: Timestamp| {
+        // Before a clock that was put back nothing is late.
+        let since = since.min(at);
+        let until = since.saturating_add(patience).unwrap_or(Timestamp::MAX);
+        (host, Busy { by, since, until })
     };
     let orphans = orphans.into_iter().map(|host| {
         let since = journal.touched(&host).unwrap_or(at);
-        busy(Occupant::Orphan)((host, since))
+        let log = host_log(config, &host).display().to_string();
+        busy(host, Occupant::Orphan(log), since)
     });
     let sessions = sessions
         .into_iter()
         .filter(|(host, _)| !at_work.contains(host))
-        .map(busy(Occupant::Session));
+        .map(|(host, since)| busy(host, Occupant::Session, since));
     Probe::Seen(orphans.chain(sessions).collect())
 }
 

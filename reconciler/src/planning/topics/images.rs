@@ -198,7 +198,7 @@ impl Named<'_> {
         let syncing: Vec<(HostName, Busy)> = busy
             .iter()
             .filter(|(host, _)| self.may_sync(host))
-            .map(|(host, busy)| (host.clone(), *busy))
+            .map(|(host, busy)| (host.clone(), busy.clone()))
             .collect();
         if let Some((_, closed)) = Gate::of_busy(&syncing, self.observed.at).into_iter().next() {
             return Err(closed);

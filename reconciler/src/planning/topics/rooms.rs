@@ -477,7 +477,7 @@ impl<'a> RoomReset<'a> {
     }
 
     fn busy(&self, host: &HostName) -> Option<Busy> {
-        self.observed.busy.seen()?.get(host).copied()
+        self.observed.busy.seen()?.get(host).cloned()
     }
 }
 

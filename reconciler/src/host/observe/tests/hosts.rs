@@ -88,7 +88,7 @@ async fn a_held_lock_is_an_orphan_unless_this_pass_holds_it() {
     let seen = bed.look(&[running(&["pc02"])]).await;
     // Nobody knows since when.
     let orphan = Busy {
-        by: Occupant::Orphan,
+        by: Occupant::Orphan(bed.path("run/hosts/pc01.log").display().to_string()),
         since: seen.at,
         until: seen.at + SignedDuration::from_hours(2),
     };
@@ -107,7 +107,7 @@ async fn a_held_lock_is_an_orphan_unless_this_pass_holds_it() {
         };
         bed.journal = [&begun].into_iter().collect();
         let seen = bed.look(&[running(&["pc02"])]).await;
-        let orphan = seen.busy.seen().unwrap()[&name::<HostName>("pc01")];
+        let orphan = &seen.busy.seen().unwrap()[&name::<HostName>("pc01")];
         assert_eq!(orphan.since, at.min(seen.at));
         assert_eq!(orphan.hangs(seen.at), hangs, "{minutes}");
     }
