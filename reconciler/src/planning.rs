@@ -44,4 +44,4 @@ pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};
 pub use suspension::{InForce, in_force};
-pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, timetable};
+pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, shortest, timetable};

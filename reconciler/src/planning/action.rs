@@ -128,7 +128,7 @@ impl fmt::Display for Circuit {
 }
 
 /// How fast hosts may be woken, and how many may be on. A bound that does not apply is [`u32::MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Pace {
     /// Hosts woken in any minute.
     pub wake_per_minute: u32,

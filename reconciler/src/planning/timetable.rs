@@ -5,18 +5,26 @@
 //! - On no circuit are more hosts on at any instant than it bears, nor more woken in any minute, those
 //!   of earlier passes included. Wakes of one circuit lie evenly apart.
 //! - At each instant that host is woken whose circuits all have room: of several, one of a room that has
-//!   begun, so that rooms are through quickly, and then one of the room that comes first. No host waits
-//!   while all of its circuits have room.
+//!   begun, so that rooms are through quickly, of several of those one of the room with most hosts to
+//!   wake, and else one of the room that comes first. No host waits while all of its circuits have room.
 //! - Each host of each batch is woken once or counted as left out.
 //!
 //! The last host of a room waits only while one of its circuits is full or was just used. So where each
 //! hangs on `n` circuits, all are off after at most `2n + 1` times what any timetable takes
-//! ([`lower_bound`]) and `n` minutes; where one circuit is the bottleneck, hardly after that bound, rooms of
-//! equal priority being in the order of [`longest_first`].
+//! ([`lower_bound`]) and `n` minutes.
+//!
+//! Rooms that begin last are slow alone where their own circuits bear less than their hosts need: the
+//! others' share of the school lies idle then. So a timetable may have a *target*: a room that could not
+//! be through by then, did it begin any later, goes with those that have begun. [`shortest`] tries a few
+//! targets, and comes within a tenth of [`lower_bound`] for schools as there are, rooms of equal priority
+//! being in the order of [`longest_first`].
 
 mod bound;
 mod load;
+mod ramp;
+mod rest;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +34,7 @@ use serde::Serialize;
 use crate::planning::action::{Circuit, Pace};
 pub use bound::{longest_first, lower_bound};
 use load::Load;
+use rest::{Nanos, Rest};
 
 /// Hosts of one room that are to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +130,12 @@ impl Timetable {
         let off = self.rooms.values().filter_map(|span| span.off).max();
         off.map_or(SignedDuration::ZERO, |off| off.duration_since(self.from))
     }
+
+    /// Whether no room leaves out more hosts than in another timetable of the same rooms.
+    fn leaves_out_no_more_than(&self, other: &Self) -> bool {
+        let mut pairs = self.rooms.values().zip(other.rooms.values());
+        pairs.all(|(own, other)| own.left_out <= other.left_out)
+    }
 }
 
 impl Span {
@@ -187,10 +202,47 @@ impl Lane {
     }
 }
 
+/// Targets that are tried, in percent of the lower bound: the later, the more rooms stay together.
+const TARGETS: [i32; 4] = [100, 75, 50, 0];
+/// A timetable that takes no more percent of the lower bound than this is short enough.
+const SHORT_ENOUGH: i32 = 105;
+
+/// The timetable of [`timetable`], or one with a target by which all are off earlier, if there is one for
+/// which no room leaves out more hosts. It depends on nothing but its arguments.
+pub fn shortest(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timetable {
+    let bound = lower_bound(now, batches);
+    let share = |percent: i32| bound.checked_mul(percent).map(|share| share / 100);
+    let mut best = timetable(now, taken, batches);
+    for percent in TARGETS {
+        if share(SHORT_ENOUGH).is_none_or(|enough| best.makespan() <= enough) {
+            break;
+        }
+        let Some(target) = share(percent) else {
+            break;
+        };
+        let other = with_target(now, taken, batches, target.as_nanos());
+        if other.makespan() < best.makespan() && other.leaves_out_no_more_than(&best) {
+            best = other;
+        }
+    }
+    best
+}
+
 /// Wakes all hosts as early as the budgets allow, earlier batches first. Its time grows with the number
 /// of hosts times the number of sets of circuits that batches hang on.
 pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timetable {
+    with_target(now, taken, batches, Nanos::MAX)
+}
+
+/// A timetable in which rooms that could not be through by `target`, counted from now, go with those that
+/// have begun.
+fn with_target(now: Timestamp, taken: &Taken, batches: &[Batch<'_>], target: Nanos) -> Timetable {
     let paces = paces(batches);
+    let mut rests = if target == Nanos::MAX {
+        Vec::new()
+    } else {
+        rest::all(now, batches, &paces)
+    };
     let nothing = Past::default();
     let load = |(circuit, pace): (&&Circuit, &Pace)| {
         Load::new(now, *pace, taken.0.get(circuit).unwrap_or(&nothing))
@@ -203,7 +255,12 @@ pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timeta
     };
     let mut queues: Vec<Queue<'_>> = batches.iter().map(queue).collect();
     let mut lanes = Lane::all(batches, &paces);
-    while let Some((at, place, lane)) = next(now, &mut lanes, &queues, &loads) {
+    let is_urgent = |at: Timestamp, lane: &Lane, rests: &[Rest]| {
+        target < Nanos::MAX && rest::ends(now, at, &lane.circuits, rests) > target
+    };
+    while let Some((at, place, lane)) = next(now, &mut lanes, &queues, &loads, |at, lane| {
+        is_urgent(at, lane, &rests)
+    }) {
         let (Some(queue), Some(lane)) = (queues.get_mut(place), lanes.get(lane)) else {
             break;
         };
@@ -211,11 +268,19 @@ pub fn timetable(now: Timestamp, taken: &Taken, batches: &[Batch<'_>]) -> Timeta
         // A circuit never opens earlier again: what is too late now stays so.
         if at == Timestamp::MAX || queue.batch.closes.is_some_and(|closes| off > closes) {
             queue.span.left_out = std::mem::take(&mut queue.waiting);
+            for circuit in &lane.circuits {
+                if let Some(rest) = rests.get_mut(*circuit) {
+                    rest.remove(queue.batch, queue.span.left_out);
+                }
+            }
             continue;
         }
         for circuit in &lane.circuits {
             if let Some(load) = loads.get_mut(*circuit) {
                 load.wake(at, off);
+            }
+            if let Some(rest) = rests.get_mut(*circuit) {
+                rest.remove(queue.batch, 1);
             }
         }
         queue.span.wake(at, off);
@@ -240,15 +305,29 @@ fn next(
     lanes: &mut [Lane],
     queues: &[Queue<'_>],
     loads: &[Load],
+    is_urgent: impl Fn(Timestamp, &Lane) -> bool,
 ) -> Option<(Timestamp, usize, usize)> {
     let waits = |place: &usize| queues.get(*place).filter(|queue| queue.waiting > 0);
-    let ranked = lanes.iter_mut().enumerate().filter_map(|(number, lane)| {
+    let mut first: Option<(Timestamp, bool, Reverse<usize>, usize, usize)> = None;
+    for (number, lane) in lanes.iter_mut().enumerate() {
         while lane.queues.pop_if(|place| waits(place).is_none()).is_some() {}
-        let place = *lane.queues.last()?;
-        let fresh = waits(&place)?.span.wakes.is_empty();
-        Some((lane.opens(loads).max(now), fresh, place, number))
-    });
-    ranked.min().map(|(at, _, place, lane)| (at, place, lane))
+        let Some((place, queue)) = lane
+            .queues
+            .last()
+            .and_then(|place| Some((*place, waits(place)?)))
+        else {
+            continue;
+        };
+        let at = lane.opens(loads).max(now);
+        if first.is_some_and(|(earliest, ..)| earliest < at) {
+            continue;
+        }
+        let goes_on = !queue.span.wakes.is_empty() || is_urgent(at, lane);
+        let waiting = if goes_on { queue.waiting } else { 0 };
+        let ranked = (at, !goes_on, Reverse(waiting), place, number);
+        first = Some(first.map_or(ranked, |first| first.min(ranked)));
+    }
+    first.map(|(at, _, _, place, lane)| (at, place, lane))
 }
 
 /// What each circuit bears.

@@ -2,13 +2,15 @@
 //!
 //! # Invariants
 //!
-//! Whoever asked first is served first; who waits for a circuit of its own does not keep others from theirs.
+//! The room with most hosts to wake is served first, of several the one that asked first; who waits for a circuit of its
+//! own does not keep others from theirs.
 //! Between two wakes on a circuit lies at least a minute divided by its pace. A host holds its place until it is known
 //! to be off or, where nobody knows, for as long as it may be on.
 //!
 //! Unlike a real server's hands, these know of hosts whose pass was cut off and of those that come up later than anybody
 //! waits for them: each holds its place as long as it is on in truth.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +31,7 @@ use crate::planning::action::{Pace, Wake};
 #[derive(Debug, Default)]
 pub(super) struct Circuits {
     loads: Vec<Load>,
-    /// Rooms at work, in the order in which they asked.
+    /// Rooms at work, by the order in which they asked.
     rooms: BTreeMap<u64, Room>,
     /// Hosts that nobody works on any more and that may be on.
     left: BTreeMap<HostName, Left>,
@@ -164,7 +166,9 @@ impl Circuits {
         // Circuits for which an earlier host waits: later ones do not take what it needs.
         let mut closed = vec![false; loads.len()];
         let mut kept = vec![0_usize; loads.len()];
-        for room in rooms.values_mut() {
+        let mut in_turn: Vec<&mut Room> = rooms.values_mut().collect();
+        in_turn.sort_by_key(|room| Reverse(room.waiting.len()));
+        for room in in_turn {
             room.look = next_end;
             while let Some(host) = room.waiting.front() {
                 if let Some(left) = left.remove(host) {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use reconciler::planning::timetable::{Peak, Span};
 use reconciler::planning::{
-    Batch, Circuit, Pace, Taken, Timetable, longest_first, lower_bound, timetable,
+    Batch, Circuit, Pace, Taken, Timetable, longest_first, lower_bound, shortest, timetable,
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -193,11 +193,27 @@ impl<'a> Judge<'a> {
     fn who_was_begun_or_came_first_goes_first(&self) {
         for (served, span) in self.spans.iter().enumerate() {
             for at in &span.wakes {
-                let rank = |batch: usize| {
+                // Of what happens at one instant the order is not known.
+                let has_begun = |batch: usize| {
                     let first = self.spans[batch].wakes.first();
-                    (first.is_none_or(|first| first >= at), batch)
+                    first.is_some_and(|first| first < at)
                 };
-                for batch in (0..self.spans.len()).filter(|batch| rank(*batch) < rank(served)) {
+                let waits = |batch: usize, with_now: bool| {
+                    let Span {
+                        wakes, left_out, ..
+                    } = self.spans[batch];
+                    let later = wakes
+                        .iter()
+                        .filter(|wake| *wake > at || with_now && *wake == at);
+                    later.count() + left_out
+                };
+                let goes_before = |batch: usize| match (has_begun(batch), has_begun(served)) {
+                    (true, true) => waits(batch, false) > waits(served, true),
+                    (true, false) => true,
+                    (false, true) => false,
+                    (false, false) => batch < served,
+                };
+                for batch in (0..self.spans.len()).filter(|batch| goes_before(*batch)) {
                     let could = self.could(batch, *at, Some(served));
                     assert!(!could, "batch {served} goes before {batch} at {at}");
                 }
@@ -224,6 +240,26 @@ impl<'a> Judge<'a> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is tried for the sake of a short evening keeps all budgets, and nobody pays for it.
+    #[test]
+    fn the_shortest_timetable_keeps_all_budgets(evening in evenings()) {
+        let batches = evening.batches();
+        let taken = evening.taken();
+        let plain = timetable(evening.now, &taken, &batches);
+        let table = shortest(evening.now, &taken, &batches);
+        let judge = Judge::new(&evening, &table);
+        judge.hosts_and_budgets();
+        judge.nobody_waits_for_nothing();
+        judge.peaks(&table);
+        prop_assert!(table.makespan() <= plain.makespan());
+        for (room, span) in &table.rooms {
+            prop_assert!(span.left_out <= plain.rooms[room].left_out);
+        }
+        let mut other = evening.clone();
+        other.before.reverse();
+        prop_assert_eq!(&table, &shortest(other.now, &other.taken(), &other.batches()));
+    }
 
     #[test]
     fn timetables_keep_their_promises(evening in evenings()) {
@@ -253,19 +289,81 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Rooms that take equally long come within a tenth of what is possible at all; what different ones
-    /// could at best is not known as exactly.
+    /// Whatever binds, a school is through within a tenth of what is possible at all and 5 minutes, and where hosts take
+    /// longer than others, the last may be one of those. How often a tenth is enough the benchmark counts: where
+    /// several bounds bind together, what is possible is not known exactly.
     #[test]
     fn schools_are_through_hardly_later_than_they_must(evening in schools()) {
         let mut batches = evening.batches();
         longest_first(evening.now, &mut batches);
-        let table = timetable(evening.now, &Taken::default(), &batches);
-        let bound = lower_bound(evening.now, &batches);
-        let is_alike = batches.windows(2).all(|pair| pair[0].each == pair[1].each);
-        let most = bound + bound * if is_alike { 10 } else { 15 } / 100;
-        prop_assert!(table.makespan() <= most, "{} of {bound}", table.makespan());
+        let table = shortest(evening.now, &Taken::default(), &batches);
+        let (takes, bound) = (table.makespan(), lower_bound(evening.now, &batches));
+        prop_assert!(takes >= bound);
+        let each = || batches.iter().map(|batch| batch.each);
+        let spread = each().max().unwrap_or_default() - each().min().unwrap_or_default();
+        let most = bound + bound / 10 + MINUTE * 5 + spread;
+        let budgets = evening.stays.first().map(|stay| &stay.circuits);
+        prop_assert!(takes <= most, "{takes} of {bound}: {} rooms, {budgets:?}", batches.len());
+    }
+}
+
+/// The end of the shortest of all evenings, by budgets that let a whole minute's wakes happen at once. Hosts are woken in
+/// every order of their batches, each as early as the ones before it let it.
+fn best_of_all(evening: &Evening, woken: &mut Vec<(usize, Timestamp)>) -> Timestamp {
+    let count = |batch: usize, woken: &[(usize, Timestamp)]| {
+        woken.iter().filter(|(of, _)| *of == batch).count()
+    };
+    let mut best = None;
+    for (batch, stay) in evening.stays.iter().enumerate() {
+        if count(batch, woken) == stay.hosts {
+            continue;
+        }
+        let last = woken.last().map_or(evening.now, |(_, at)| *at);
+        let mut at = last.max(stay.not_before);
+        for (circuit, pace) in &stay.circuits {
+            let on: Vec<_> = woken
+                .iter()
+                .map(|(of, at)| (&evening.stays[*of], *at))
+                .filter(|(of, _)| of.circuits.iter().any(|(of, _)| of == circuit))
+                .collect();
+            let mut offs: Vec<_> = on.iter().map(|(of, at)| *at + of.each).collect();
+            offs.sort_unstable_by(|a, b| b.cmp(a));
+            at = at.max(
+                offs.get(pace.on_at_once as usize - 1)
+                    .copied()
+                    .unwrap_or(at),
+            );
+            let before = on.len().checked_sub(pace.wake_per_minute as usize);
+            at = at.max(before.map_or(at, |before| on[before].1 + MINUTE));
+        }
+        woken.push((batch, at));
+        let end = best_of_all(evening, woken);
+        woken.pop();
+        best = Some(best.map_or(end, |best: Timestamp| best.min(end)));
+    }
+    best.unwrap_or_else(|| {
+        let offs = woken.iter().map(|(of, at)| *at + evening.stays[*of].each);
+        offs.max().unwrap_or(evening.now)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No timetable of all that there are is shorter than the bound says.
+    #[test]
+    fn the_bound_is_no_longer_than_the_best_of_all(mut evening in evenings()) {
+        evening.stays.truncate(3);
+        for stay in &mut evening.stays {
+            stay.hosts = stay.hosts.min(if stay.each > MINUTE * 10 { 2 } else { 3 });
+            stay.closes = None;
+        }
+        // Where batches differ about a circuit, the least counts: not here.
+        let best = best_of_all(&evening, &mut Vec::new()).duration_since(evening.now);
+        let bound = lower_bound(evening.now, &evening.batches());
+        prop_assert!(best >= bound, "{best} < {bound}");
     }
 }
 

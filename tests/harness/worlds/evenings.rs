@@ -98,6 +98,12 @@ impl Evening {
             stays: (0..rooms).map(stay).collect(),
         }
     }
+
+    /// An evening of some school as there are, the same for equal numbers.
+    #[must_use]
+    pub fn of_some_school(numbers: Vec<u16>) -> Self {
+        school(&mut Dice::new(numbers))
+    }
 }
 
 impl Stay {
@@ -208,27 +214,34 @@ fn some_pace(dice: &mut Dice) -> Pace {
     }
 }
 
-/// Evenings of schools as there are: 40 rooms, the school's budget the bottleneck, and fuses and rooms that
-/// bear less than their hosts could need.
+/// Evenings of schools as there are, of 8 to 40 rooms: now the school's budget is the bottleneck, now fuses, now the
+/// circuit of each room, which bears less than its hosts could need.
 pub fn schools() -> impl Strategy<Value = Evening> {
-    proptest::collection::vec(any::<u16>(), 0..160).prop_map(|rolls| school(&mut Dice::new(rolls)))
+    proptest::collection::vec(any::<u16>(), 0..160).prop_map(Evening::of_some_school)
 }
 
 fn school(dice: &mut Dice) -> Evening {
-    let rooms = 40;
+    let rooms = dice.pick(&[40, 8, 12, 20]);
+    let rooms_on_fuse = dice.pick(&[4, 2, 8]);
     let budgets = [
-        pace(dice.pick(&[20, 12, 30, 60]), dice.pick(&[120, 60, 90, 150])),
-        pace(dice.pick(&[12, 20, 30]), dice.pick(&[60, 90])),
-        pace(dice.pick(&[6, 10, 30]), u32::MAX),
+        pace(
+            dice.pick(&[20, 6, 12, 30, 60]),
+            dice.pick(&[120, 60, 90, 150, 300]),
+        ),
+        pace(dice.pick(&[12, 20, 30, 60]), dice.pick(&[60, 30, 90])),
+        pace(
+            dice.pick(&[6, 1, 2, 3, 10, 30]),
+            dice.pick(&[u32::MAX, 5, 10, 20]),
+        ),
     ];
-    let mut evening = Evening::of_school(rooms, 30, 4, budgets);
+    let mut evening = Evening::of_school(rooms, 30, rooms_on_fuse, budgets);
     let alike = dice.once_in(2);
     for stay in &mut evening.stays {
         stay.hosts = 25 + dice.below(11);
         if alike {
             continue;
         }
-        stay.each = SignedDuration::from_mins(dice.pick(&[10, 8, 12]));
+        stay.each = SignedDuration::from_mins(dice.pick(&[10, 8, 12, 15]));
     }
     evening
 }

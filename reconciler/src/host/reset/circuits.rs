@@ -5,9 +5,11 @@
 //! A host is admitted when every circuit of its room bears one more, and when its turn to be woken has
 //! come on each of them. It counts as on from then until it is known to be off, or for as long as it may
 //! still be on. Between two wakes on a circuit lies at least a minute divided by its pace, also when a
-//! turn came to nothing. Whoever asked first is served first; whoever waits for a circuit of its own does
-//! not keep others from theirs, and nobody is overtaken for ever.
+//! turn came to nothing. Of several rooms the one with most hosts to wake is served first, as in the
+//! timetable, and of its hosts whoever asked first; whoever waits for a circuit of its own does not keep
+//! others from theirs, and nobody is overtaken for ever.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub struct Circuits {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Who asked, in the order in which they did, and who is on.
+    /// Who asked, by the order in which they did, and who is on.
     entries: BTreeMap<u64, Entry>,
     /// When the next host may be admitted to be woken, and when the next packet may be sent.
     turns: BTreeMap<Circuit, Instant>,
@@ -230,6 +232,23 @@ impl State {
         });
     }
 
+    /// All entries in the order in which they are served. Rooms with the same circuits count as one.
+    fn in_turn(&self) -> Vec<u64> {
+        let waits = |entry: &&Entry| matches!(entry.stage, Stage::Asleep(_));
+        let mut waiting: BTreeMap<&[(Circuit, Pace)], usize> = BTreeMap::new();
+        for entry in self.entries.values().filter(waits) {
+            *waiting.entry(&entry.circuits).or_default() += entry.hosts.len();
+        }
+        let rank = |entry: &Entry| {
+            let most = || waiting.get(entry.circuits.as_slice()).copied().unwrap_or(0);
+            waits(&entry).then(|| Reverse(most()))
+        };
+        let mut all: Vec<_> = self.entries.iter().collect();
+        // Who is on already waits for nobody who sleeps.
+        all.sort_by_cached_key(|(_, entry)| rank(entry));
+        all.into_iter().map(|(id, _)| *id).collect()
+    }
+
     /// Admits whom the circuits bear. Whether anybody was.
     fn look(&mut self, now: Instant) -> bool {
         self.entries
@@ -238,7 +257,10 @@ impl State {
         let mut next = None;
         let mut sooner = |at: Instant| next = Some(next.map_or(at, |next: Instant| next.min(at)));
         let mut any = false;
-        for entry in self.entries.values_mut() {
+        for id in self.in_turn() {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
             match entry.stage {
                 Stage::Asleep(_) | Stage::Awake => {}
                 Stage::Working => continue,

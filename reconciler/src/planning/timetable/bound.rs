@@ -4,36 +4,47 @@ use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Batch, paces};
+use super::{Batch, paces, ramp};
 use crate::planning::action::{Circuit, Pace};
 
 /// Nanoseconds: of more hosts and time than there can be.
-type Nanos = i128;
+pub(super) type Nanos = i128;
 
-const MINUTE: Nanos = 60_000_000_000;
+pub(super) const MINUTE: Nanos = 60_000_000_000;
 
 /// How long it takes at least from now until all hosts are off, whoever wakes them, though by budgets
 /// that let a whole minute's wakes happen at once. What is on already and when batches close does not
 /// count.
 ///
-/// It is the most that any circuit alone asks for: the time of its hosts divided by how many are on at
-/// once, or the time until the last may be woken.
+/// It is the most that any circuit asks for: the time until the last of its hosts may be woken, or the last
+/// of those that take long, and the time in which all of them can have been on ([`ramp`]).
 #[must_use]
 pub fn lower_bound(now: Timestamp, batches: &[Batch<'_>]) -> SignedDuration {
-    let alone = |batch| Demand::of(now, [batch]);
+    let paces = paces(batches);
     let mut longest = 0;
-    for (circuit, pace) in paces(batches) {
-        let on = || batches.iter().filter(|batch| hangs_on(batch, circuit));
-        let demands = on().map(alone).chain([Demand::of(now, on())]);
-        longest = demands
-            .map(|demand| demand.takes(pace))
-            .fold(longest, Nanos::max);
+    for (circuit, pace) in &paces {
+        let mut on: Vec<&Batch<'_>> = batches
+            .iter()
+            .filter(|batch| batch.hosts > 0 && hangs_on(batch, circuit))
+            .collect();
+        if on.is_empty() {
+            continue;
+        }
+        let alone = on.iter().map(|batch| Demand::of(now, [*batch]));
+        let alone = alone.map(|demand| demand.takes(*pace)).max().unwrap_or(0);
+        let begins = Demand::of(now, on.iter().copied()).begins;
+        let ramp = ramp::takes(*pace, &on, &paces);
+        longest = longest.max(alone).max(ramp.saturating_add(begins));
+        on.sort_by_key(|batch| Reverse(batch.each));
+        let mut long = Demand::NONE;
+        for batch in on {
+            long.add(now, batch);
+            longest = longest.max(long.takes(*pace));
+        }
     }
-    let free = batches
-        .iter()
-        .map(|batch| alone(batch).takes(Pace::UNBOUNDED));
-    longest = free.fold(longest, Nanos::max);
-    duration(longest)
+    let alone = batches.iter().map(|batch| Demand::of(now, [batch]));
+    let free = alone.map(|demand| demand.takes(Pace::UNBOUNDED));
+    duration(free.fold(longest, Nanos::max))
 }
 
 /// Puts batches of equal priority into the order by which all are through soonest: first the room on
@@ -42,13 +53,13 @@ pub fn lower_bound(now: Timestamp, batches: &[Batch<'_>]) -> SignedDuration {
 pub fn longest_first(now: Timestamp, batches: &mut [Batch<'_>]) {
     let mut longest = vec![0; batches.len()];
     for (circuit, pace) in paces(batches) {
+        if is_shared(batches, circuit) {
+            continue;
+        }
         let on: Vec<bool> = batches
             .iter()
             .map(|batch| hangs_on(batch, circuit))
             .collect();
-        if on.iter().all(|on| *on) && batches.len() > 1 {
-            continue;
-        }
         let mut rest = Demand::NONE;
         for ((batch, on), longest) in batches.iter().zip(on).zip(&mut longest).rev() {
             if on {
@@ -64,12 +75,17 @@ pub fn longest_first(now: Timestamp, batches: &mut [Batch<'_>]) {
     }
 }
 
+/// Whether all of several batches hang on a circuit.
+pub(super) fn is_shared(batches: &[Batch<'_>], circuit: &Circuit) -> bool {
+    batches.len() > 1 && batches.iter().all(|batch| hangs_on(batch, circuit))
+}
+
 fn hangs_on(batch: &Batch<'_>, circuit: &Circuit) -> bool {
     batch.circuits.iter().any(|(named, _)| named == circuit)
 }
 
 /// What some batches ask of a circuit.
-struct Demand {
+pub(super) struct Demand {
     hosts: usize,
     /// The time of all hosts together.
     work: Nanos,
@@ -80,14 +96,14 @@ struct Demand {
 }
 
 impl Demand {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         hosts: 0,
         work: 0,
         shortest: Nanos::MAX,
         begins: Nanos::MAX,
     };
 
-    fn of<'a>(now: Timestamp, batches: impl IntoIterator<Item = &'a Batch<'a>>) -> Self {
+    pub(super) fn of<'a>(now: Timestamp, batches: impl IntoIterator<Item = &'a Batch<'a>>) -> Self {
         let mut all = Self::NONE;
         batches.into_iter().for_each(|batch| all.add(now, batch));
         all
@@ -106,8 +122,21 @@ impl Demand {
         self.begins = self.begins.min(begins);
     }
 
+    /// The same of hosts that may be woken at once: when they may is no time that they take.
+    pub(super) const fn begun(self) -> Self {
+        Self { begins: 0, ..self }
+    }
+
+    /// Takes out so many hosts of a batch. The host that takes least is thought to be still there.
+    pub(super) fn remove(&mut self, batch: &Batch<'_>, hosts: usize) {
+        let each = batch.each.as_nanos().max(0);
+        let count = Nanos::try_from(hosts).unwrap_or(Nanos::MAX);
+        self.hosts = self.hosts.saturating_sub(hosts);
+        self.work = self.work.saturating_sub(each.saturating_mul(count)).max(0);
+    }
+
     /// How long it takes until the last host is off.
-    fn takes(&self, pace: Pace) -> Nanos {
+    pub(super) fn takes(&self, pace: Pace) -> Nanos {
         let Some(last) = self.hosts.checked_sub(1) else {
             return 0;
         };

@@ -98,6 +98,19 @@ async fn rooms_share_the_school_and_one_that_waits_for_itself_keeps_no_other_wai
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_room_with_most_hosts_to_wake_is_served_first() {
+    let school = pace(60, 1);
+    let woken = wakes(&[
+        ("a", room("a", pace(FREE, FREE), school), 2, 100),
+        ("b", room("b", pace(FREE, FREE), school), 3, 100),
+    ])
+    .await;
+    // The first was alone when it asked; of two with as many whoever asked first goes first.
+    assert_eq!(of("a", &woken), [0, 300]);
+    assert_eq!(of("b", &woken), [100, 200, 400]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_stops_waiting_blocks_nobody_and_a_turn_is_not_given_twice() {
     let gate = Circuits::default();
     let circuits = room("r", pace(1, 1), pace(FREE, FREE));

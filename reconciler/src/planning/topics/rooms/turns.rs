@@ -11,7 +11,7 @@ use crate::planning::desired::Desired;
 use crate::planning::gates::{Gate, SOON, Work};
 use crate::planning::observed::Observed;
 use crate::planning::plan::{CircuitPeak, Drafts, Goal, RoomTurn};
-use crate::planning::timetable::{Batch, Taken, Timetable, longest_first, timetable};
+use crate::planning::timetable::{Batch, Taken, Timetable, longest_first, shortest};
 
 /// Begins the rooms whose turn has come, and holds the others.
 pub(super) fn admit(
@@ -135,7 +135,7 @@ fn table(desired: &Desired, observed: &Observed, ready: &[Ready<'_>]) -> Timetab
         longest_first(now, &mut equal);
         batches.append(&mut equal);
     }
-    timetable(now, &taken, &batches)
+    shortest(now, &taken, &batches)
 }
 
 impl Ready<'_> {
