@@ -31,7 +31,9 @@ mod topics;
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
 pub use agenda::{Arrival, Coming, Occurrence, Outlook, agenda, arrivals, ends};
 pub use audit::{Violation, audit};
-pub use desired::{Allowance, Desired, DesiredClass, DesiredImage, Purpose, Server, Staff};
+pub use desired::{
+    Allowance, Desired, DesiredClass, DesiredImage, NotBefore, Purpose, Server, Staff,
+};
 pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
 pub use ledger::Ledger;

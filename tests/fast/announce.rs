@@ -6,7 +6,7 @@ use harness::golden;
 use harness::worlds::{GIB, World, applied, at, day, live, manifest, name, os, schedule};
 use jiff::SignedDuration;
 use reconciler::planning::{
-    Action, Coming, Entry, Plan, Probe, StepResult, agenda, in_force, plan,
+    Action, Coming, Entry, NotBefore, Plan, Probe, StepResult, agenda, in_force, plan,
 };
 use reconciler::report::announce::announcement;
 use reconciler::report::calendar::calendar;
@@ -14,7 +14,7 @@ use reconciler::report::mail::News;
 use reconciler::report::suspended::{changes, line, reminder};
 use reconciler::report::title::Clock;
 use reconciler::world::Readers;
-use schema::fleet::{Announce, Canary, Exam, ExamRooms, ResetCommand, Waves};
+use schema::fleet::{Announce, Canary, Exam, ExamRooms, Origin, ResetCommand, Waves};
 use schema::policy::Portion;
 use schema::schedule::Dates;
 
@@ -277,6 +277,40 @@ fn the_calendar_foresees_a_version_that_is_still_to_be_downloaded() {
     assert_eq!(rollouts(&world), []);
     let keys = letter(&world).map(|news| news.told);
     assert_eq!(keys, None, "what is suspended comes nobody knows when");
+}
+
+/// A version that is announced for a day is foreseen for its evening, and told so many days before it.
+#[test]
+fn a_rollout_that_is_announced_for_a_day_is_told_days_before_it() {
+    let mut world = school();
+    tried(&mut world);
+    world.desired.images.clear();
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    world.desired.not_before = Some(NotBefore {
+        day: day("2026-12-04"),
+        origin: Origin::Default,
+    });
+    let evening = at("2026-12-04T17:30");
+    for (now, store, is_told) in [
+        ("2026-11-23T12:00", false, false),
+        ("2026-11-24T12:00", true, false),
+        ("2026-11-28T23:59", true, false),
+        ("2026-11-29T00:00", true, true),
+    ] {
+        world.observed.at = at(now);
+        if store {
+            world.store("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+        }
+        let all = coming(&world, 14).into_iter();
+        let rollouts = all.filter_map(|coming| match coming {
+            Coming::Rollout { span, .. } => Some(span.opens),
+            _ => None,
+        });
+        assert_eq!(rollouts.collect::<Vec<_>>(), [evening], "{now}");
+        let told = letter(&world).map(|news| news.letter.body);
+        let is_in = told.is_some_and(|body| body.contains("not before Fri 4 Dec 17:30"));
+        assert_eq!(is_in, is_told, "{now}");
+    }
 }
 
 /// A school in which everything that can be suspended is, on the server and in the state repo.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod agenda;
+mod announced;
 mod audit;
 mod cases;
 mod gates;

@@ -241,6 +241,7 @@ impl World {
                 waves: None,
                 ..Rollout::default()
             },
+            not_before: None,
             guard: Allowance {
                 share: name("100 %"),
                 origin: Origin::Default,

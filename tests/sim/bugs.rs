@@ -146,9 +146,25 @@ fn careful_month() -> Script {
     script
 }
 
+/// A month in which new versions are merged days before they may come.
+fn announced_month() -> Script {
+    let mut script = month();
+    let first = (script.from + 8 * DAY).timestamp();
+    let first = first.to_zoned(TimeZone::UTC).date();
+    for commit in &mut script.commits {
+        let Ok(fleet) = &mut commit.fleet else {
+            continue;
+        };
+        for school in Rc::make_mut(fleet).schools.values_mut() {
+            school.rollout.from = Some(first);
+        }
+    }
+    script
+}
+
 #[test]
 fn without_a_bug_nothing_is_broken() {
-    let [_, outcome] = [careful_month(), month()].map(|script| {
+    let [_, _, outcome] = [careful_month(), announced_month(), month()].map(|script| {
         let outcome = simulate(&script);
         let tell = || crate::shrink::tell(&outcome.broken[0], &script, &outcome, script.seed);
         assert!(outcome.broken.is_empty(), "{}", tell());
@@ -186,6 +202,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::ForgetsExams, 4),
         (Bug::ForgetsSuspensions, 4),
         (Bug::ForgetsOrders, 4),
+        (Bug::ForgetsFirstDay, 4),
         (Bug::IgnoresPeople, 4),
         (Bug::OpensAllWaves, 4),
         (Bug::NeverStops, 4),
@@ -203,6 +220,8 @@ fn each_bug_is_noticed_by_its_promise() {
     ] {
         let mut script = if CAREFUL.contains(&bug) {
             careful_month()
+        } else if bug == Bug::ForgetsFirstDay {
+            announced_month()
         } else {
             month()
         };

@@ -50,13 +50,11 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
     let schools = (1..=size.schools).map(|number| {
         let mut chance = school_chance.part(number as u64);
         let name = read(&format!("bs-{number:02}"));
-        (
-            name,
-            School {
-                exams: exams(seed, size.rooms, &mut chance),
-                ..school(number, &mut chance, size.rooms, &holidays, &zone, rate)
-            },
-        )
+        let exams = exams(seed, size.rooms, &mut chance);
+        let mut school = school(number, &mut chance, size.rooms, &holidays, &zone, rate);
+        school.exams = exams;
+        school.rollout.from = first_day(seed, number);
+        (name, school)
     });
     let classes = [
         ("ubuntu-lab", vec!["ubuntu"]),
@@ -187,6 +185,14 @@ fn school(
     }
 }
 
+/// A third of the schools roll nothing out before some day.
+fn first_day(seed: u64, number: usize) -> Option<Date> {
+    let latest = u64::from(last_odd_day(seed).unsigned_abs());
+    let day = seed.wrapping_add(number as u64);
+    let is_announced = day.is_multiple_of(3);
+    is_announced.then(|| date(2026, 11, (1 + day / 3 % latest) as i8))
+}
+
 /// Half of the schools roll out in waves.
 fn rollout(chance: &mut Chance) -> Rollout {
     let canaries = ["1 room", "1 host", "3 hosts", "20 %"];
@@ -210,6 +216,7 @@ fn rollout(chance: &mut Chance) -> Rollout {
         ),
     };
     Rollout {
+        from: None,
         waves: chance.happens(500).then_some(waves),
         stop_at_failures: read(&format!("{} %", chance.between(5, 50))),
         loading_at_once: chance.between(4, 30) as u32,

@@ -250,6 +250,9 @@ impl Scene {
                 };
                 self.school(|school, _| school.rollout.waves = Some(waves.clone()));
             }
+            "rollout_from" => {
+                self.school(|school, _| school.rollout.from = Some(value.parse().unwrap()))
+            }
             "line" => self.school(|school, _| school.download_rate = Some(read(value))),
             "holidays" => {
                 let (first, last) = value.split_once(" to ").unwrap();

@@ -17,7 +17,7 @@ use schema::schedule::Opening;
 
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
-use crate::planning::observed::Observed;
+use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::plan::{Goal, Hold, Plan};
 use crate::planning::rollout::{Progress, Standing, Turn};
@@ -179,10 +179,13 @@ pub fn arrivals(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Arri
                 let what = Subject::Image(image.clone());
                 let comes = found.purpose == Purpose::Rooms
                     && suspension::check(desired, observed, &what).is_ok();
+                let live = observed.live.get(&image).and_then(Probe::seen);
+                let begun = live.map(|live| gates::rollout_begun(desired, live, observed.at));
+                let begins = begun.and_then(|begun| begun.err()?.wake);
                 comes.then_some(Arrival {
                     image,
                     version,
-                    not_before,
+                    not_before: not_before.max(begins),
                 })
             }
             _ => None,

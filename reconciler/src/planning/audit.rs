@@ -221,6 +221,15 @@ impl<'a> Court<'a> {
                     self.live(image).is_some_and(|live| !live.uploading),
                     "would disturb an upload",
                 );
+                let today = observed.at.to_zoned(desired.zone.clone()).date();
+                let early = desired.not_before.as_ref().is_some_and(|of| today < of.day);
+                let replaces = self
+                    .live(image)
+                    .is_some_and(|live| live.base.is_some() || live.diff.is_some());
+                check(
+                    !early || !replaces,
+                    "puts a version in place before the day of its rollout",
+                );
                 check(
                     observed.busy.seen().is_some(),
                     "does not know which hosts are busy",

@@ -71,6 +71,8 @@ pub struct Desired {
     pub retries: Retries,
     /// How new versions come to the hosts.
     pub rollout: Rollout,
+    /// The first day on which new versions come to the hosts; none when they come at once.
+    pub not_before: Option<NotBefore>,
     /// How much may change outside of a rollout.
     pub guard: Allowance,
     /// What is to be left alone for the time being.
@@ -92,6 +94,15 @@ pub struct Staff {
     pub domain: Domain,
     /// When they get a mail; never when absent.
     pub announce: Option<Announce>,
+}
+
+/// The first day of a rollout that was announced, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotBefore {
+    /// The day.
+    pub day: Date,
+    /// Where that is written.
+    pub origin: Origin,
 }
 
 /// How much of a school may be re-imaged outside of a rollout, and who says so.
@@ -260,6 +271,12 @@ impl Desired {
             exams: school.exams.clone(),
             retries: school.retries,
             rollout: school.rollout.clone(),
+            not_before: school.rollout.from.map(|day| NotBefore {
+                day,
+                origin: fleet
+                    .origin(name, Setting::RolloutFrom)
+                    .unwrap_or(Origin::Default),
+            }),
             guard: Allowance {
                 share: school.guard.reimage_at_most,
                 origin: fleet
@@ -302,6 +319,7 @@ impl Desired {
             exams: Vec::new(),
             retries: Retries::default(),
             rollout: Rollout::default(),
+            not_before: None,
             guard: Allowance::default(),
             suspended: Suspensions::default(),
             test_classes: BTreeMap::new(),

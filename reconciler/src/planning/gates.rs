@@ -12,8 +12,8 @@ use schema::units::Bytes;
 use serde::Serialize;
 
 use crate::planning::action::Resource;
-use crate::planning::desired::{Allowance, Desired};
-use crate::planning::observed::Busy;
+use crate::planning::desired::{Allowance, Desired, NotBefore};
+use crate::planning::observed::{Busy, LiveImage};
 use crate::planning::rollout::{self, Stopped};
 
 /// What a hold waits for.
@@ -58,6 +58,8 @@ pub enum Gate {
         /// The wave, by what opens it.
         closed: rollout::Closed,
     },
+    /// A rollout was announced, and its first day has not come.
+    NotBefore(NotBefore),
     /// A rollout went bad and stopped by itself.
     RolloutStopped {
         /// The image.
@@ -230,6 +232,7 @@ impl Gate {
             | Self::Turn
             | Self::InUse(_)
             | Self::Wave { .. }
+            | Self::NotBefore(_)
             | Self::NotSeeded(_)
             | Self::StartConf(_) => false,
         }
@@ -282,6 +285,7 @@ impl Gate {
             | Self::Turn
             | Self::InUse(_)
             | Self::Wave { .. }
+            | Self::NotBefore(_)
             | Self::NotSeeded(_)
             | Self::StartConf(_) => false,
         }
@@ -476,6 +480,24 @@ impl<'a> Openings<'a> {
         });
         found
     }
+}
+
+/// Whether a new version may take the place of what lies in LINBO's folder: a rollout that was announced begins on its
+/// day. Where nothing lies there, no host loses what it has.
+pub fn rollout_begun(desired: &Desired, live: &LiveImage, at: Timestamp) -> Result<(), Closed> {
+    let Some(not_before) = &desired.not_before else {
+        return Ok(());
+    };
+    let begins = not_before.day.to_zoned(desired.zone.clone());
+    let begins = begins.map_or(Timestamp::MAX, |begins| begins.timestamp());
+    let is_first = live.base.is_none() && live.diff.is_none();
+    if is_first || begins <= at {
+        return Ok(());
+    }
+    Err(Closed {
+        gate: Gate::NotBefore(not_before.clone()),
+        wake: Some(begins),
+    })
 }
 
 /// Why a room is left alone on a day, if it is.

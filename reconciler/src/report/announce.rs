@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use schema::name::{ImageName, RoomName, TestClassName};
 
-use crate::planning::{Desired, Entry, Observed, Outlook, Plan, Staff, arrivals, ends};
+use crate::planning::{Arrival, Desired, Entry, Observed, Outlook, Plan, Staff, arrivals, ends};
 use crate::report::mail::News;
 use crate::report::style::every;
 use crate::report::title::Clock;
@@ -49,7 +49,7 @@ pub fn announcement(
     observed.orders.seen()?;
     let is_news = |key: &str| !observed.journal.announced().contains(key);
     let mut notices = first_resets(desired, observed, until, is_news, clock);
-    notices.extend(rollouts(desired, observed, plan, clock));
+    notices.extend(rollouts(desired, observed, plan, until, clock));
     notices.extend(ends(desired, observed.at, until).map(|(name, until)| test_ends(name, until)));
     let (mut keys, mut lines) = (Vec::new(), Vec::new());
     for Notice { key, line } in notices {
@@ -132,8 +132,14 @@ fn first_resets(
     notices
 }
 
-/// New versions that are on their way to the PCs of rooms.
-fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_>) -> Vec<Notice> {
+/// New versions that are on their way to the PCs of rooms, and come until then.
+fn rollouts(
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    until: Timestamp,
+    clock: Clock<'_>,
+) -> Vec<Notice> {
     let notice = |image: &ImageName, version: &dyn std::fmt::Display, not_before: Option<_>| {
         let begins = not_before.unwrap_or(observed.at).max(observed.at);
         let outlooks = desired.rooms.iter().filter_map(|(name, room)| {
@@ -156,8 +162,10 @@ fn rollouts(desired: &Desired, observed: &Observed, plan: &Plan, clock: Clock<'_
         })
     };
     let arrivals = arrivals(desired, observed, plan);
+    let is_near = |arrival: &&Arrival| arrival.not_before.is_none_or(|at| at <= until);
     let released = arrivals
         .iter()
+        .filter(is_near)
         .filter_map(|arrival| notice(&arrival.image, &arrival.version, arrival.not_before));
     let is_released = |image: &ImageName| desired.images.keys().any(|(name, _)| name == image);
     let on_site = plan.rollouts.iter().filter(|of| !is_released(&of.image));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use schema::fleet::Origin;
+use schema::fleet::{Origin, Setting};
 use schema::name::HostName;
 use schema::units::Bytes;
 
 use crate::planning::gates::{Change, Excess, Work};
 use crate::planning::rollout;
-use crate::planning::{Action, Allowance, Gate, Goal, Hold, Reason, Resource, Step};
+use crate::planning::{Action, Allowance, Gate, Goal, Hold, NotBefore, Reason, Resource, Step};
 use crate::report::hanging;
 use crate::report::style::{Mark, count, few, time};
 
@@ -338,6 +338,11 @@ pub(super) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
             };
             format!("wave {wave} of {of} of the rollout of {image}: {waits}")
         }
+        Gate::NotBefore(NotBefore { day, origin }) => format!(
+            "new versions come to the PCs from {} on ({}, {origin})",
+            day.strftime("%a %Y-%m-%d"),
+            Setting::RolloutFrom
+        ),
         Gate::RolloutStopped { image, stopped } => {
             let rollout::Stopped { failed, hosts } = stopped;
             format!(

@@ -24,6 +24,8 @@ pub enum Bug {
     ForgetsSuspensions,
     /// What people ordered on the server is forgotten. Breaks promise 4.
     ForgetsOrders,
+    /// The first day of a rollout is forgotten. Breaks promise 4.
+    ForgetsFirstDay,
     /// Nobody asks whether somebody works at a host. Breaks promise 4.
     IgnoresPeople,
     /// Nobody reads which state an image is in, so that no wave is waited for. Breaks promise 4.

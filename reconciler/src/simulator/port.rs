@@ -165,6 +165,9 @@ impl Port {
         if self.has(Bug::ForgetsExams) {
             Arc::make_mut(&mut desired).exams.clear();
         }
+        if self.has(Bug::ForgetsFirstDay) {
+            Arc::make_mut(&mut desired).not_before = None;
+        }
         if self.has(Bug::ForgetsSuspensions) {
             let desired = Arc::make_mut(&mut desired);
             desired.suspended = Suspensions::default();

@@ -153,13 +153,25 @@ fn rollout<'a>(
             )
         }
     });
+    // A day alone says nothing of waves.
+    let is_day_alone = own.from.get().is_some()
+        && canary.is_none()
+        && then.is_none()
+        && own.healthy.get().is_none()
+        && own.soak.get().is_none();
+    let waves = Waves {
+        canary: canary.unwrap_or(waves.canary),
+        then: then.unwrap_or(waves.then),
+        healthy: own.healthy.get().copied().unwrap_or(waves.healthy),
+        soak: own.soak.get().copied().unwrap_or(waves.soak),
+    };
     Rollout {
-        waves: Some(Waves {
-            canary: canary.unwrap_or(waves.canary),
-            then: then.unwrap_or(waves.then),
-            healthy: own.healthy.get().copied().unwrap_or(waves.healthy),
-            soak: own.soak.get().copied().unwrap_or(waves.soak),
-        }),
+        from: own.from.get().map(|day| day.0).or(base.from),
+        waves: if is_day_alone {
+            base.waves.clone()
+        } else {
+            Some(waves)
+        },
         stop_at_failures: own
             .stop_at_failures
             .get()

@@ -40,6 +40,7 @@ impl Lines {
         }
         self.note(Setting::Rollout, said.rollout);
         if let Some(WordOr::Parts(own)) = said.rollout.get() {
+            self.note(Setting::RolloutFrom, &own.from);
             self.note(Setting::Canary, &own.canary);
             self.note(Setting::Then, &own.then);
             self.note(Setting::Healthy, &own.healthy);

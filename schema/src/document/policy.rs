@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::Count;
+use super::value::{Count, Day};
 use crate::name::{PowerGroupName, RoomName};
 use crate::policy::{Portion, Until};
 use crate::read::{At, WordOr};
@@ -40,6 +40,10 @@ pub enum AtOnce {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutDocument {
+    /// The first day on which a new version takes the place of another, as in `2026-12-01`: until then hosts keep what
+    /// they have. It may be downloaded before. What is over does nothing.
+    #[serde(default)]
+    pub from: At<Day>,
     /// Who has it first: `1 room` (the default), `5 hosts` or, at a school, a list of rooms.
     #[serde(default)]
     pub canary: At<WordOr<Portion, Vec<At<RoomName>>>>,

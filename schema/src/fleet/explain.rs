@@ -163,6 +163,7 @@ fn value(setting: Setting, school: &School, name: &RoomName, room: &Room) -> Opt
             Some(_) => "in waves".to_owned(),
             None => "at_once".to_owned(),
         }),
+        Setting::RolloutFrom => school.rollout.from.map(|day| day.to_string()),
         Setting::Canary => waves.map(|waves| match &waves.canary {
             Canary::Portion(portion) => portion.to_string(),
             Canary::Rooms(rooms) => list(rooms),

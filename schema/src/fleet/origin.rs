@@ -60,6 +60,8 @@ settings! {
     StalledAfter "retries.stalled_after",
     /// `rollout`
     Rollout "rollout",
+    /// `rollout.from`
+    RolloutFrom "rollout.from",
     /// `rollout.canary`
     Canary "rollout.canary",
     /// `rollout.then`

@@ -38,6 +38,8 @@ impl Default for Retries {
 /// How a new version comes to the hosts of a school.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
+    /// The first day on which a new version of a released image takes the place of another; none if at once.
+    pub from: Option<Date>,
     /// Its waves; none if all rooms may have it at once.
     pub waves: Option<Waves>,
     /// With more than this share of the tried hosts failed, it stops by itself.
@@ -49,6 +51,7 @@ pub struct Rollout {
 impl Default for Rollout {
     fn default() -> Self {
         Self {
+            from: None,
             waves: Some(Waves::default()),
             stop_at_failures: Percent::clamped(10),
             loading_at_once: 30,

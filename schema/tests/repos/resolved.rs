@@ -348,6 +348,19 @@ fn what_is_left_out_is_as_in_the_document_above_key_by_key() {
     assert_eq!(fleet.schools["bs-west"].rollout.waves, None);
     let waves = fleet.schools["bs-nord"].rollout.waves.as_ref().unwrap();
     assert_eq!(waves.then, Waves::default().then);
+    // A day alone says nothing of waves, and stays where a school says something else.
+    let text = tree.text("fleet.yaml").unwrap();
+    let text = text.replace("rollout: at_once", "rollout: { from: 2026-12-01 }");
+    tree.insert("fleet.yaml", Entry::of(text.into()));
+    let fleet = self::fleet(&tree);
+    for school in ["bs-west", "bs-nord"] {
+        let day = fleet.schools[school].rollout.from;
+        assert_eq!(day, Some("2026-12-01".parse().unwrap()), "{school}");
+    }
+    assert_eq!(
+        fleet.schools["bs-west"].rollout.waves,
+        Some(Waves::default())
+    );
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod care;
 
 use harness::worlds::{GIB, World, at, busy, day, digest, name, os, windows};
-use reconciler::planning::{Action, Plan, Probe, Purpose, Reason, Running, Step, audit, plan};
-use schema::fleet::{DomainJoin, Exam, ExamRooms, PowerBudget, ResetCommand};
+use reconciler::planning::{
+    Action, NotBefore, Plan, Probe, Purpose, Reason, Running, Step, audit, plan,
+};
+use schema::fleet::{DomainJoin, Exam, ExamRooms, Origin, PowerBudget, ResetCommand};
 use schema::units::Bytes;
 
 /// A world on a Monday evening in which every action is planned, each room on a circuit of its own.
@@ -174,6 +176,13 @@ const SEEDS: &[(&str, Seed)] = &[
         world.live_mut("old").uploading = true;
     }),
     ("/e3b0c44298fc would disturb reset/r1/", |_, plan| {
+        activate(plan, "calm");
+    }),
+    ("puts a version in place before the day", |world, plan| {
+        world.desired.not_before = Some(NotBefore {
+            day: "2026-11-24".parse().unwrap(),
+            origin: Origin::Default,
+        });
         activate(plan, "calm");
     }),
     ("/e3b0c44298fc would disturb seed/old.qcow2", |_, plan| {

@@ -208,6 +208,7 @@ fn desired() -> Desired {
         suspended: Default::default(),
         pinned: BTreeMap::new(),
         test_classes: BTreeMap::new(),
+        not_before: None,
         power: BTreeMap::new(),
         staff: None,
     }

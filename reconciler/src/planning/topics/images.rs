@@ -158,10 +158,11 @@ impl Named<'_> {
     }
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
-        let ready = match drafts.guard().image(self.image) {
+        let begun = gates::rollout_begun(self.desired, live, self.observed.at);
+        let ready = begun.and_then(|()| match drafts.guard().image(self.image) {
             Some(gate) => Err(Closed { gate, wake: None }),
             None => self.ready_to_activate(live),
-        };
+        });
         match ready {
             Ok(reason) => drafts.step(Step::new(
                 Action::Activate {

@@ -151,6 +151,14 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
             ));
         }
     };
+    if let (Action::Activate { image, .. }, Some(first)) = (&step.action, &desired.not_before) {
+        let lies_there = scene.school.disk.live.get(image);
+        let replaces = lies_there.is_some_and(|live| live.base.is_some() || live.diff.is_some());
+        check(
+            !replaces || first.day <= local.date(),
+            "before the first day of its rollout",
+        );
+    }
     match &step.action {
         Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Activate { .. } => {
             check(is_open(&windows.activate, local), "outside its window");
