@@ -7,6 +7,7 @@ pub mod classes;
 pub mod digests;
 pub mod download;
 pub mod files;
+mod history;
 pub mod journal_file;
 pub mod lock;
 pub mod observe;
@@ -250,6 +251,7 @@ impl Hands for Host {
                 version,
                 manifest,
                 rate,
+                from,
                 until,
                 ..
             } => {
@@ -266,6 +268,7 @@ impl Hands for Host {
                     version,
                     manifest,
                     rate: *rate,
+                    from: *from,
                     until: *until,
                 };
                 download::download(&line, &wanted, tell).await

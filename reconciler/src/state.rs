@@ -233,6 +233,34 @@ impl Cache {
         accept::accept(self, tip, last_applied, signers)
     }
 
+    /// The commits that the branch was at, as far as can be told: `tip` and its first parents, newest first, each with
+    /// its committer's time. It ends with the first one that was made before `since`, or with the root.
+    ///
+    /// # Errors
+    /// [`StateError::CommitMissing`]; [`StateError::Damaged`].
+    pub fn first_parents(
+        &self,
+        tip: &CommitId,
+        since: jiff::Timestamp,
+    ) -> Result<Vec<(CommitId, jiff::Timestamp)>, StateError> {
+        let repo = self.repo()?;
+        let mut commit = self.commit(&repo, tip)?;
+        let mut found = Vec::new();
+        loop {
+            let id = CommitId::from_oid(commit.id());
+            let at = time_of(&commit);
+            found.push((id.clone(), at));
+            let parent = match commit.parent(0) {
+                _ if at < since => break,
+                Ok(parent) => parent,
+                Err(error) if error.code() == git2::ErrorCode::NotFound => break,
+                Err(error) => return Err(self.damaged(format!("the parent of {id}"), error)),
+            };
+            commit = parent;
+        }
+        Ok(found)
+    }
+
     /// Subject, author and time of a commit.
     ///
     /// # Errors
@@ -256,9 +284,13 @@ fn summary(commit: &git2::Commit<'_>) -> Summary {
             text(author.name_bytes()),
             text(author.email_bytes())
         ),
-        time: jiff::Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
+        time: time_of(commit),
         id,
     }
+}
+
+fn time_of(commit: &git2::Commit<'_>) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(commit.time().seconds()).unwrap_or_default()
 }
 
 /// One line of at most 200 characters that no terminal takes for commands.

@@ -153,6 +153,8 @@ pub struct Version {
     pub size: Bytes,
     /// The size of the diff, if it has one.
     pub diff: Option<Bytes>,
+    /// The version that first had its base; itself when absent.
+    pub base: Option<VersionName>,
     /// Why nobody may use it, if so.
     pub bad: Option<PlainText>,
 }

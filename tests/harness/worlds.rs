@@ -231,6 +231,7 @@ impl World {
                 uplink: None,
             },
             download_rate: None,
+            slots: None,
             images: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),

@@ -46,6 +46,7 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
         .unwrap();
     let zone = TimeZone::get(zone).unwrap();
     let rate = chance.between(40, 90);
+    let share = Chance::of(seed, "uplink").between(30, 130);
     let school_chance = Chance::of(seed, "schools");
     let schools = (1..=size.schools).map(|number| {
         let mut chance = school_chance.part(number as u64);
@@ -66,7 +67,11 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
             server: read("images.musterstadt.example"),
             port: 873,
             release_module: read("releases"),
-            uplink: Some(read(&format!("{} Mbit/s", rate * size.schools as i64))),
+            // In many worlds not all schools can use their lines at the same time.
+            uplink: Some(read(&format!(
+                "{} Mbit/s",
+                (rate * size.schools as i64 * share / 100).max(rate)
+            ))),
         },
         time_zone: zone.clone(),
         mail: None,
@@ -309,6 +314,7 @@ fn image(name: &str, chance: &mut Chance) -> (ImageName, Image) {
                 manifest,
                 size,
                 diff,
+                base: (number == 2).then(|| read("v1")),
                 bad: None,
             },
         )

@@ -83,6 +83,8 @@ pub struct Wanted<'a> {
     pub manifest: &'a Digest,
     /// What it may take of the line.
     pub rate: Option<Rate>,
+    /// When the line may be used: nothing is fetched before.
+    pub from: Timestamp,
     /// When it has to stop.
     pub until: Timestamp,
 }
@@ -106,12 +108,33 @@ pub async fn download<D: KnownDigests + Send + Sync + 'static>(
     let total: u64 = missing.values().map(|file| file.size).sum();
     let mut pace = Pace::default();
     let mut before = 0;
+    let mut arrived = Vec::new();
+    let mut ended = Ok(());
     for file in missing.values() {
         let mut grown = |arrived: u64| tell(pace.progress(before + arrived.min(file.size), total));
-        line.one(&store, wanted, file, &mut grown).await?;
+        match line.transfer(&store, wanted, file, &mut grown).await {
+            Ok(new) => arrived.extend(new),
+            Err(failure) => {
+                ended = Err(failure);
+                break;
+            }
+        }
         before += file.size;
     }
-    Ok(())
+    // Only now, so that the line is not kept waiting.
+    for arrived in arrived {
+        line.settle(&store, wanted, arrived).await?;
+    }
+    ended
+}
+
+/// A file that is there as a whole, and not yet known to be right.
+struct Arrived<'m> {
+    file: &'m ManifestFile,
+    /// Whether a part of it was there before.
+    resumed: bool,
+    /// Held until it is in its place.
+    lock: File,
 }
 
 impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
@@ -140,7 +163,9 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         way: Way,
         size: u64,
     ) -> Order<'_> {
-        let (rate, until) = (wanted.rate, wanted.until);
+        let Wanted {
+            rate, from, until, ..
+        } = *wanted;
         Order {
             url: self.url(wanted, name),
             target,
@@ -148,6 +173,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             size,
             login: self.login,
             rate,
+            from,
             until,
         }
     }
@@ -254,19 +280,19 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         Ok(missing)
     }
 
-    /// One file: from LINBO's folder if it has the same, else from the central server.
-    async fn one(
+    /// One file: from LINBO's folder if it has the same, else from the central server. None when it is in the store.
+    async fn transfer<'m>(
         &self,
         store: &StoreFolder,
         wanted: &Wanted<'_>,
-        file: &ManifestFile,
+        file: &'m ManifestFile,
         grown: &mut dyn FnMut(u64),
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Arrived<'m>>, Failure> {
         let digest = &file.sha256;
         let (object, partial) = (store.object(digest), store.partial(digest));
         let lock = only_writer(store, digest, wanted.until).await?;
         if object.exists() {
-            return Ok(());
+            return Ok(None);
         }
         if self
             .take_live(wanted.image, file, &object)
@@ -274,48 +300,81 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             .map_err(|source| DownloadError::file(&object, source))?
         {
             grown(file.size);
-            return Ok(());
+            return Ok(None);
         }
         let failed = |source| DownloadError::file(&partial, source);
-        let size = || {
-            files::if_there(fs::metadata(&partial))
-                .map(|found| found.map_or(0, |found| found.len()))
-        };
-        if size().map_err(failed)? > file.size {
+        let mut size = size_of(&partial).map_err(failed)?;
+        if size > file.size {
             files::remove_if_there(&partial).map_err(failed)?;
+            size = 0;
         }
-        let mut resumed = size().map_err(failed)? > 0;
-        let mut way = Way::Append;
+        // rsync takes a file that is complete for wrong when it cannot compare.
+        if size < file.size || file.size == 0 {
+            self.fetch(store, wanted, file, Way::Append, &lock, grown)
+                .await?;
+        }
+        let resumed = size > 0;
+        Ok(Some(Arrived {
+            file,
+            resumed,
+            lock,
+        }))
+    }
+
+    async fn fetch(
+        &self,
+        store: &StoreFolder,
+        wanted: &Wanted<'_>,
+        file: &ManifestFile,
+        way: Way,
+        lock: &File,
+        grown: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        if crate::host::clock() >= wanted.until {
+            return Err(Failure::Paused);
+        }
+        let target = store.partial(&file.sha256);
+        self.order(wanted, file.name.as_str(), target, way, file.size)
+            .fetch(&self.commands.rsync, &self.limits, lock, grown)
+            .await
+    }
+
+    /// Puts a file that has arrived into its place when it is what Git says. What was there before may be what is wrong:
+    /// then what differs is fetched again, once.
+    async fn settle(
+        &self,
+        store: &StoreFolder,
+        wanted: &Wanted<'_>,
+        arrived: Arrived<'_>,
+    ) -> Result<(), Failure> {
+        let Arrived {
+            file,
+            mut resumed,
+            lock,
+        } = arrived;
+        let digest = &file.sha256;
+        let (object, partial) = (store.object(digest), store.partial(digest));
+        let failed = |source| DownloadError::file(&partial, source);
         loop {
-            if crate::host::clock() >= wanted.until {
-                return Err(Failure::Paused);
-            }
-            let order = self.order(wanted, file.name.as_str(), partial.clone(), way, file.size);
-            // rsync takes a file that is complete for wrong when it cannot compare.
-            if way == Way::Mend || size().map_err(failed)? < file.size || file.size == 0 {
-                order
-                    .fetch(&self.commands.rsync, &self.limits, &lock, grown)
-                    .await?;
-            }
             let (size, found) = digest_of_file(&partial).await.map_err(failed)?;
             if (size, found) == (file.size, *digest) {
                 break;
             }
             if !resumed {
                 files::remove_if_there(&partial).map_err(failed)?;
-                let (url, expected_size, expected) = (order.url, file.size, *digest);
                 let error = DownloadError::OtherContent {
-                    url,
-                    expected_size,
-                    expected,
+                    url: self.url(wanted, file.name.as_str()),
+                    expected_size: file.size,
+                    expected: *digest,
                     size,
                     found,
                 };
                 return Err(error.alone());
             }
-            // What was there before may be what is wrong; only that is fetched again, once.
             tracing::warn!(file = %file.name, "what had arrived earlier proved wrong; mending it");
-            (resumed, way) = (false, Way::Mend);
+            resumed = false;
+            self.fetch(store, wanted, file, Way::Mend, &lock, &mut |_| ())
+                .await?;
         }
         let placed = fs::rename(&partial, &object)
             .and_then(|()| files::sync_folder(files::parent(&object)))
@@ -375,6 +434,11 @@ fn link_same(
         files::remove_if_there(object)?;
     }
     Ok(false)
+}
+
+/// The size of a file, 0 when there is none.
+fn size_of(path: &Path) -> io::Result<u64> {
+    files::if_there(fs::metadata(path)).map(|found| found.map_or(0, |found| found.len()))
 }
 
 /// Size and digest of a file that is on the disk when this returns. Stops reading when dropped.

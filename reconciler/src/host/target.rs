@@ -17,6 +17,7 @@ use schema::tree::{Entry, Tree};
 
 use crate::config::{Config, Repo};
 use crate::host::files::write_atomically;
+use crate::host::history;
 use crate::planning::{Desired, Server};
 use crate::state::force::{Unfetched, chain, in_force, not_valid};
 use crate::state::{Cache, CommitId, Credentials, Remote, Signers, StateError};
@@ -27,6 +28,7 @@ use crate::world::{CommitLine, Problem, Target};
 pub struct StateRepo {
     cache: PathBuf,
     applied: PathBuf,
+    history: PathBuf,
     remote: Remote,
     signers: Option<Signers>,
     server: Server,
@@ -55,6 +57,7 @@ impl StateRepo {
         Self {
             cache: config.paths.state.join("state.git"),
             applied: config.paths.state.join("applied-commit"),
+            history: config.paths.state.join("history.json"),
             remote: remote(&config.repo),
             signers: config.signers.clone().map(Signers),
             server: config.server.clone(),
@@ -169,6 +172,8 @@ impl StateRepo {
                 self.server
             ));
         };
+        let slots = history::slots(cache, &self.history, commit, &fleet).map_err(place)?;
+        let desired = desired.with_slots(slots);
         let contact = match &self.server {
             Server::Central => None,
             Server::School(name) => fleet

@@ -46,6 +46,8 @@ pub enum Action {
         diff: Option<Bytes>,
         /// What it may take of the line.
         rate: Option<Rate>,
+        /// When it may begin: who begins it earlier waits until then.
+        from: Timestamp,
         /// When it has to stop, to be continued in the next window.
         until: Timestamp,
     },

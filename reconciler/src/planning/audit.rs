@@ -15,6 +15,7 @@ use crate::planning::action::Action;
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
+use crate::planning::slots::Share;
 
 /// A promise that a plan would break.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,14 +172,26 @@ impl<'a> Court<'a> {
                 version,
                 manifest,
                 bytes,
+                rate,
+                from,
                 until,
                 ..
             } => {
+                let windows = &desired.windows.download;
                 check(
-                    self.is_open(&desired.windows.download),
+                    *from >= observed.at && windows.is_open(*from, &desired.zone),
                     "is outside its window",
                 );
-                check(*until > observed.at, "would have to stop before it begins");
+                let is_granted = match desired.line(*from) {
+                    Share::Unbounded => true,
+                    Share::Slot(slot) => {
+                        let rated = rate.is_some_and(|rate| rate <= slot.rate);
+                        slot.from <= *from && *until <= slot.until && rated
+                    }
+                    Share::Nothing => false,
+                };
+                check(is_granted, "takes more of the line than is its share");
+                check(*until > *from, "would have to stop before it begins");
                 let wanted = desired.images.get(&(image.clone(), version.clone()));
                 check(
                     wanted.is_some_and(|wanted| wanted.manifest == *manifest),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 use crate::linbo::start_conf::{self, StartConf};
 use crate::planning::action::{Circuit, Pace};
+use crate::planning::slots::{Share, Slots};
 use crate::planning::suspension::Suspensions;
 
 /// Which server of the fleet this is.
@@ -57,6 +59,8 @@ pub struct Desired {
     pub central: Central,
     /// What a download may take of the line.
     pub download_rate: Option<Rate>,
+    /// Who may use the central server's line when; everybody at any time when absent.
+    pub slots: Option<Arc<Slots>>,
     /// Released images by name and version. Of one image, one version at most serves rooms.
     pub images: BTreeMap<(ImageName, VersionName), DesiredImage>,
     /// Images made at this school of which hosts are to have one state alone: the timestamp in its `.info`.
@@ -264,6 +268,7 @@ impl Desired {
             holidays: Arc::clone(&school.holidays),
             central: fleet.central.clone(),
             download_rate: school.download_rate,
+            slots: None,
             images,
             pinned: pinned.collect(),
             classes: classes.collect(),
@@ -312,6 +317,7 @@ impl Desired {
             holidays: Arc::default(),
             central: fleet.central.clone(),
             download_rate: None,
+            slots: None,
             images: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
@@ -325,6 +331,24 @@ impl Desired {
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
             staff: None,
+        }
+    }
+
+    /// The same with the fleet's shares of the central server's line.
+    #[must_use]
+    pub fn with_slots(mut self, slots: Option<Arc<Slots>>) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// What this server may take of the central server's line at `at`, or when next.
+    #[must_use]
+    pub fn line(&self, at: Timestamp) -> Share {
+        match (&self.server, &self.slots) {
+            (Server::School(school), Some(slots)) => slots
+                .at_or_after(school, at)
+                .map_or(Share::Nothing, Share::Slot),
+            (Server::School(_) | Server::Central, _) => Share::Unbounded,
         }
     }
 

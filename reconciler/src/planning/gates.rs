@@ -15,6 +15,7 @@ use crate::planning::action::Resource;
 use crate::planning::desired::{Allowance, Desired, NotBefore};
 use crate::planning::observed::{Busy, LiveImage};
 use crate::planning::rollout::{self, Stopped};
+use crate::planning::slots::Slot;
 
 /// What a hold waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +37,8 @@ pub enum Gate {
         /// How long it is thought to take.
         minutes: i64,
     },
+    /// The line to the central server is others' until this slot; none within two weeks.
+    Slot(Option<Slot>),
     /// Lessons are being held.
     Lessons,
     /// School holidays.
@@ -214,10 +217,12 @@ impl Gate {
             | Self::HostsHang(_)
             | Self::RolloutStopped { .. }
             | Self::Guard { .. }
+            | Self::Slot(None)
             | Self::Unseen(_) => true,
             Self::NotActive(_)
             | Self::DueSoon
             | Self::Window(_)
+            | Self::Slot(Some(_))
             | Self::TooLate { .. }
             | Self::Lessons
             | Self::Holiday(_)
@@ -264,6 +269,7 @@ impl Gate {
             | Self::Stalled { .. }
             | Self::HostsHang(_)
             | Self::RolloutStopped { .. }
+            | Self::Slot(None)
             | Self::Unseen(_)
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
@@ -273,6 +279,7 @@ impl Gate {
             | Self::DueSoon
             | Self::NotReset(_)
             | Self::Window(_)
+            | Self::Slot(Some(_))
             | Self::TooLate { .. }
             | Self::Lessons
             | Self::Holiday(_)

@@ -10,7 +10,9 @@ use schema::units::Bytes;
 
 use crate::planning::gates::{Change, Excess, Work};
 use crate::planning::rollout;
-use crate::planning::{Action, Allowance, Gate, Goal, Hold, NotBefore, Reason, Resource, Step};
+use crate::planning::{
+    Action, Allowance, Gate, Goal, Hold, NotBefore, Reason, Resource, Slot, SlotKind, Step,
+};
 use crate::report::hanging;
 use crate::report::style::{Mark, count, few, time};
 
@@ -73,9 +75,16 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
             before.as_deref().unwrap_or(""),
             after,
         )),
-        Action::Download { rate, until, .. } => {
+        Action::Download {
+            rate, from, until, ..
+        } => {
             let rate = rate.map(|rate| format!(" at {rate}")).unwrap_or_default();
-            notes.push(format!("until {}{rate}", clock.show(*until)));
+            let from = if *from > clock.now {
+                format!("from {} ", clock.show(*from))
+            } else {
+                String::new()
+            };
+            notes.push(format!("{from}until {}{rate}", clock.show(*until)));
             None
         }
         Action::ResetRoom {
@@ -271,6 +280,20 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
     }
 }
 
+/// A part of the line to the central server.
+fn slot_of(slot: &Slot, clock: Clock<'_>) -> String {
+    let kind = match slot.kind {
+        SlotKind::Own => "slot",
+        SlotKind::LeftOver => "part of what is left over",
+    };
+    let rate = slot.rate;
+    format!(
+        "{kind}, {} to {} at {rate}",
+        clock.show(slot.from),
+        clock.show(slot.until)
+    )
+}
+
 /// What a hold waits for, in lines.
 pub(super) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
     let line = match gate {
@@ -289,6 +312,8 @@ pub(super) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
             "it takes about {minutes} min, longer than the whole {} window: make the window longer, the room smaller, or the power budget larger",
             name(*work)
         ),
+        Gate::Slot(None) => "no part of the line to the central server is this school's within two weeks: see its download window, and `central.uplink`".to_owned(),
+        Gate::Slot(Some(slot)) => format!("the line to the central server is others' until its {}", slot_of(slot, clock)),
         Gate::Lessons => "lessons are being held".to_owned(),
         Gate::Holiday(holiday) => format!("holidays: {holiday}"),
         Gate::Busy(resource) => busy(resource),

@@ -14,6 +14,7 @@ use super::time::{HOUR, MINUTE, Moment, SECOND};
 use super::truth::{File, Live};
 use super::uplink::Stream;
 use crate::manifest::{Manifest, ManifestFile};
+use crate::planning::slots::content;
 use crate::planning::{Action, Step};
 use crate::world::{Failure, Progress, Senses as _};
 
@@ -43,9 +44,15 @@ impl Port {
             Action::Download {
                 manifest,
                 rate,
+                from,
                 until,
                 ..
-            } => self.download(manifest, *rate, *until, tell).await,
+            } => {
+                while self.now() < *from {
+                    self.nap(millis_to(*from, self.now()).min(MINUTE)).await;
+                }
+                self.download(manifest, *rate, *until, tell).await
+            }
             Action::Activate {
                 image, manifest, ..
             } => self.activate(image, manifest).await,
@@ -145,10 +152,23 @@ impl Port {
             .store
             .manifests
             .insert(*digest, manifest.clone());
+        let mut fetched = Vec::new();
+        let mut ended = Ok(());
         for file in manifest.files() {
-            self.fetch(file, rate, until, tell).await?;
+            match self.fetch(file, rate, until, tell).await {
+                Ok(true) => fetched.push(file),
+                Ok(false) => {}
+                Err(failure) => {
+                    ended = Err(failure);
+                    break;
+                }
+            }
         }
-        Ok(())
+        // The line is not kept waiting for what is compared.
+        for file in fetched {
+            self.verify(file).await?;
+        }
+        ended
     }
 
     async fn reachable(&self) -> Result<(), Failure> {
@@ -168,7 +188,7 @@ impl Port {
         rate: Option<Rate>,
         until: Timestamp,
         tell: &mut dyn FnMut(Progress),
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let (there, begun) = {
             let school = self.school().borrow();
             let store = &school.disk.store;
@@ -178,9 +198,9 @@ impl Port {
             )
         };
         if there {
-            return Ok(());
+            return Ok(false);
         }
-        let mut granted = rate.map_or(ENDLESS, |rate| rate.bits() / 8);
+        let mut granted = rate.map_or(ENDLESS, |rate| content(rate).bits() / 8);
         if self.has(Bug::TakesTheLine) {
             granted = ENDLESS.max(granted.saturating_mul(1000));
         }
@@ -197,9 +217,7 @@ impl Port {
         let mut done = begun;
         while done < file.size {
             // The window is kept by the server's own clock, however wrong it is.
-            let left =
-                i64::try_from(until.duration_since(self.now()).as_millis()).unwrap_or(i64::MAX / 4);
-            let latest = self.true_now() + left.clamp(0, 10 * MINUTE);
+            let latest = self.true_now() + millis_to(until, self.now()).min(10 * MINUTE);
             stream.more(file.size - begun, latest).await;
             let (moved, per_second) = stream.progress();
             done = (begun + moved).min(file.size);
@@ -245,6 +263,10 @@ impl Port {
         }
         drop(stream);
         self.happened(What::Moving);
+        Ok(true)
+    }
+
+    async fn verify(&self, file: &ManifestFile) -> Result<(), Failure> {
         let hashing = i64::try_from(file.size / HASHED).unwrap_or(HOUR);
         self.nap(hashing.max(10)).await;
         let garbled = self
@@ -443,4 +465,10 @@ impl Port {
             .part(self.world.sites[self.site].luck)
             .part(now.0.unsigned_abs())
     }
+}
+
+/// Milliseconds from now until an instant that is to come, or none.
+fn millis_to(instant: Timestamp, now: Timestamp) -> i64 {
+    let left = instant.duration_since(now).as_millis();
+    i64::try_from(left).unwrap_or(i64::MAX / 4).max(0)
 }

@@ -417,6 +417,10 @@ impl Hands for Port {
         drop(school);
         if let Entry::Commit { id, .. } = &record.entry {
             let number = self.world.remote.borrow().find(id);
+            let before = site.school.borrow().disk.applied;
+            if before != number {
+                self.world.at_odds.set(self.world.time.now());
+            }
             site.school.borrow_mut().disk.applied = number;
             if let Some(number) = number {
                 self.happened(What::Commit(number));

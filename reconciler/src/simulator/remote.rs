@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use jiff::Timestamp;
 use schema::fleet::Fleet;
 
 use super::time::Moment;
@@ -88,6 +89,21 @@ impl Remote {
         let parent = |number: &usize| self.commits.get(*number).and_then(|commit| commit.parent);
         // A history cannot be longer than there are commits.
         std::iter::successors(Some(commit), parent).take(self.commits.len())
+    }
+
+    /// What a commit and those that it builds on say of the fleet, oldest first, each with the time at which it was made.
+    #[must_use]
+    pub(super) fn history(&self, commit: usize) -> Vec<(Timestamp, Rc<Fleet>)> {
+        let said = self.line_of(commit).filter_map(|number| {
+            let commit = self.commits.get(number)?;
+            Some((
+                commit.at.timestamp(),
+                Rc::clone(commit.fleet.as_ref().ok()?),
+            ))
+        });
+        let mut said: Vec<_> = said.collect();
+        said.reverse();
+        said
     }
 
     /// Whether a commit is another one or builds on it.

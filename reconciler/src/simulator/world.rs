@@ -20,12 +20,13 @@ use super::fault::{Fault, Kind};
 use super::promises::{Promises, Scene};
 use super::remote::Remote;
 use super::rest::{Rest, wake};
-use super::script::{Script, Turn};
-use super::time::{Due, MINUTE, Moment, Time};
+use super::script::{Script, Start, Turn};
+use super::time::{Due, HOUR, MINUTE, Moment, Time};
 use super::truth::{Contents, Disk, School};
 use super::uplink::Uplink;
 use crate::config::Driver;
 use crate::manifest::Manifest;
+use crate::planning::slots::{Slots, Wants, releases};
 use crate::planning::{Desired, Plan, Server, Step};
 
 /// The grid of the timer that starts passes.
@@ -68,6 +69,8 @@ pub(super) struct World {
     pub(super) tick: i64,
     pub(super) driver: Driver,
     pub(super) quiet_from: Moment,
+    /// Whether the first commit is done when the world begins.
+    converged: bool,
     pub(super) time: Rc<Time>,
     pub(super) sites: Vec<Site>,
     pub(super) remote: RefCell<Remote>,
@@ -75,6 +78,10 @@ pub(super) struct World {
     pub(super) published: BTreeMap<Digest, Manifest>,
     pub(super) account: RefCell<Account>,
     pub(super) promises: RefCell<Promises>,
+    /// By commits, what each says of the line.
+    slots: RefCell<BTreeMap<usize, Option<Arc<Slots>>>>,
+    /// When two servers last worked by different commits or clocks.
+    pub(super) at_odds: Cell<Moment>,
     faults: Vec<Fault>,
     turns: Vec<(Moment, Turn)>,
 }
@@ -127,6 +134,7 @@ impl World {
             tick: script.tick,
             driver: script.driver,
             quiet_from: script.quiet_from,
+            converged: script.start == Start::Converged,
             time: Rc::new(Time::new(script.from)),
             sites,
             remote: RefCell::new(remote),
@@ -134,6 +142,8 @@ impl World {
             published,
             account: RefCell::new(Account::new(script)),
             promises: RefCell::new(promises),
+            slots: RefCell::default(),
+            at_odds: Cell::new(script.from),
             faults: script.faults.clone(),
             turns,
         })
@@ -277,6 +287,10 @@ impl World {
             match &fault.kind {
                 Kind::Crash { after } if begins => here.crash.set(Some(*after)),
                 Kind::Crash { .. } => here.crash.set(None),
+                Kind::Clock(_) => {
+                    self.at_odds.set(self.time.now());
+                    self.happened(Some(site), What::Befell(text));
+                }
                 Kind::Reboot if begins => {
                     self.happened(Some(site), What::Befell(text));
                     self.kill(site, passes);
@@ -338,9 +352,41 @@ impl World {
                     (budget.on_at_once, budget.wake_per_minute) = (u32::MAX, u32::MAX);
                 }
             }
-            Some(Arc::new(desired))
+            Some(Arc::new(desired.with_slots(self.slots(&remote, number))))
         };
         known.entry(number).or_insert_with(make).clone()
+    }
+
+    /// Who may use the line when, by the history of a commit.
+    fn slots(&self, remote: &Remote, number: usize) -> Option<Arc<Slots>> {
+        let mut known = self.slots.borrow_mut();
+        let make = || {
+            let history = remote.history(number);
+            let wants = history.iter().map(|(at, fleet)| (*at, Wants::of(fleet)));
+            let wants: Vec<_> = wants.collect();
+            let releases = releases(wants.iter().map(|(at, wants)| (*at, wants)), self.converged);
+            let (_, fleet) = history.last()?;
+            Slots::of_fleet(fleet, &releases).map(Arc::new)
+        };
+        known.entry(number).or_insert_with(make).clone()
+    }
+
+    /// Whether all servers have worked by the same commit and by true clocks for so long that nobody still uses a slot
+    /// that he had by another.
+    fn is_agreed(&self) -> bool {
+        let first = self
+            .sites
+            .first()
+            .map(|site| site.school.borrow().disk.applied);
+        let same = |site: &Site| {
+            let school = site.school.borrow();
+            Some(school.disk.applied) == first && school.clock_error() == 0
+        };
+        let now = self.time.now();
+        if !self.sites.iter().all(same) {
+            self.at_odds.set(now);
+        }
+        self.at_odds.get() + HOUR + HOUR < now
     }
 
     /// Takes note of what happened, and looks whether a promise was broken by it.
@@ -374,7 +420,12 @@ impl World {
                 desired: desired.as_deref(),
                 remote: &remote,
                 published: &self.published,
-                uplink: (self.uplink.asked(), self.uplink.capacity),
+                uplink: (
+                    self.uplink.asked(),
+                    self.uplink
+                        .capacity
+                        .filter(|_| matches!(event.what, What::Moving) && self.is_agreed()),
+                ),
                 records: self.records(site, &school),
             };
             self.promises.borrow_mut().see(&event.what, &scene);

@@ -12,7 +12,7 @@ use crate::document::image::VersionDocument;
 use crate::document::value::SiteVersion;
 use crate::fleet::{DomainJoin, Image, ImageSource, OnSiteVersion, Os, Suspension, Version};
 use crate::name::{ChannelName, ImageName, SchoolName, VersionName};
-use crate::read::At;
+use crate::read::{At, Map};
 
 /// What is known of an image, even where parts of its document are broken.
 #[derive(Debug)]
@@ -150,6 +150,9 @@ fn release(file: &str, document: &ImageDocument, found: &mut Vec<Diagnostic>) ->
         }
         versions.insert(name.clone(), version.get().and_then(resolve_version));
     }
+    if complete {
+        bases(file, written, &versions, found);
+    }
     let mut channels = BTreeMap::new();
     for (name, target) in document.channels.get().into_iter().flatten() {
         let Some(name) = name.get() else {
@@ -200,6 +203,59 @@ fn release(file: &str, document: &ImageDocument, found: &mut Vec<Diagnostic>) ->
     })
 }
 
+/// A base is named by the version that first had it, which is a full image of the same size.
+fn bases(
+    file: &str,
+    written: &Map<VersionName, VersionDocument>,
+    versions: &BTreeMap<VersionName, Option<Version>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for (name, document) in written {
+        let (Some(name), Some(document)) = (name.get(), document.get()) else {
+            continue;
+        };
+        let Some(base) = document.base.get() else {
+            continue;
+        };
+        let at = document.base.span();
+        let Some(first) = versions.get(base) else {
+            let message =
+                format!("`{name}` has the base of version `{base}`, which does not exist");
+            let known = versions.keys().map(VersionName::as_str);
+            found.push(unknown_version(
+                file,
+                message,
+                &At::span(&document.base),
+                base,
+                known,
+            ));
+            continue;
+        };
+        let Some(first) = first else { continue };
+        let wrong = if let Some(root) = &first.base {
+            let hint = format!("write `base: {root}`: what counts is who had it first");
+            Some((format!("`{base}` has the base of `{root}` itself"), hint))
+        } else if document.size.get().is_some_and(|size| *size != first.size) {
+            let hint = "a base is one file, so both have the same `size`; leave `base` out where it is another file".to_owned();
+            Some((
+                format!("the base of `{base}` is {} large", first.size),
+                hint,
+            ))
+        } else if document.diff.is_absent() {
+            let hint = "leave `base` out: a version without a diff is a base itself".to_owned();
+            Some((
+                format!("`{name}` has no diff, so it would be `{base}` again"),
+                hint,
+            ))
+        } else {
+            None
+        };
+        if let Some((message, hint)) = wrong {
+            found.push(Diagnostic::error("wrong-base", file, at, message).with_hint(hint));
+        }
+    }
+}
+
 fn channel_target(document: &ImageDocument, name: &ChannelName) -> At<()> {
     let target = document
         .channels
@@ -213,12 +269,14 @@ fn resolve_version(document: &VersionDocument) -> Option<Version> {
         manifest,
         size,
         diff,
+        base,
         bad,
     } = document;
     Some(Version {
         manifest: *manifest.get()?,
         size: *size.get()?,
         diff: diff.get().copied(),
+        base: base.get().cloned(),
         bad: bad.get().cloned(),
     })
 }

@@ -61,6 +61,10 @@ pub struct VersionDocument {
     /// The size of the differential image, if it has one.
     #[serde(default)]
     pub diff: At<Bytes>,
+    /// The version that first had its base, if it is not the first one itself, as in `2026.09.1`: schools that have that base
+    /// already fetch the diff alone.
+    #[serde(default)]
+    pub base: At<VersionName>,
     /// Why nobody may use it, if so.
     #[serde(default)]
     pub bad: At<PlainText>,

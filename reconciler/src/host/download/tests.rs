@@ -404,13 +404,14 @@ async fn rate_and_login_are_handed_to_rsync_and_the_password_is_not() {
         version: &version,
         manifest: &manifest,
         rate,
+        from: Timestamp::MIN,
         until: Timestamp::MAX,
     };
     download(&line, &wanted, &mut |_| ()).await.unwrap();
     let seen = fs::read_to_string(seen).unwrap();
     for argv in seen.lines() {
         assert!(
-            argv.contains("--bwlimit=976 ") && argv.contains("--contimeout=30 --timeout=300"),
+            argv.contains("--bwlimit=947 ") && argv.contains("--contimeout=30 --timeout=300"),
             "{argv}"
         );
         assert!(

@@ -14,6 +14,7 @@ use super::{DownloadError, Limits};
 use crate::config::ReleaseLogin;
 use crate::host::process::{Finished, Program};
 use crate::host::store::StoreFolder;
+use crate::planning::slots::content;
 use crate::world::Failure;
 
 /// How a file is fetched.
@@ -41,7 +42,9 @@ pub(super) struct Order<'a> {
     /// The size that it must not exceed.
     pub(super) size: u64,
     pub(super) login: Option<&'a ReleaseLogin>,
+    /// What it may take of the line, headers included.
     pub(super) rate: Option<Rate>,
+    pub(super) from: Timestamp,
     pub(super) until: Timestamp,
 }
 
@@ -62,7 +65,7 @@ impl Order<'_> {
                 .arg(format!("--max-size={most}")),
         };
         if let Some(rate) = self.rate {
-            program = program.arg(format!("--bwlimit={}", rate.kib_per_second()));
+            program = program.arg(format!("--bwlimit={}", content(rate).kib_per_second()));
         }
         if let Some(login) = self.login {
             let mut file = std::ffi::OsString::from("--password-file=");
@@ -84,6 +87,7 @@ impl Order<'_> {
         lock: &File,
         grown: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
+        wait_until(self.from, limits.tick).await;
         let input = lock
             .try_clone()
             .map_err(|source| DownloadError::file(&self.target, source))?;
@@ -164,6 +168,17 @@ impl Order<'_> {
         };
         let (url, how) = (self.url.clone(), finished.how());
         DownloadError::Rsync { url, how, why }.with(finished.last_lines(LINES))
+    }
+}
+
+/// Waits for an instant by the clock on the wall, which may be set meanwhile.
+async fn wait_until(instant: Timestamp, tick: Duration) {
+    loop {
+        let left = instant.duration_since(crate::host::clock()).unsigned_abs();
+        if crate::host::clock() >= instant {
+            return;
+        }
+        tokio::time::sleep(left.min(tick)).await;
     }
 }
 

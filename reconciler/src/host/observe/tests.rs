@@ -194,6 +194,7 @@ fn desired() -> Desired {
             uplink: None,
         },
         download_rate: None,
+        slots: None,
         images: [((name("ubuntu"), name("1")), image)].into(),
         classes: [(name("c"), class)].into(),
         rooms: [

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use schema::fleet::DomainJoin;
 use schema::name::{FileName, HostName, ImageName, VersionName};
-use schema::units::Bytes;
+use schema::units::{Bytes, Rate};
 
 use crate::planning::action::{Action, Reason, Step};
 use crate::planning::desired::{Desired, DesiredImage, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::{Busy, LiveImage, Observed, Probe, Store, Torrent};
 use crate::planning::plan::{Drafts, Goal};
+use crate::planning::slots::{EARLY, Share};
 
 /// What the exchange of an image's files and the making of its torrent take at the most.
 const NEEDS: SignedDuration = SignedDuration::from_mins(10);
@@ -54,6 +55,13 @@ struct Named<'a> {
     image: &'a ImageName,
     version: &'a VersionName,
     wanted: &'a DesiredImage,
+}
+
+/// A time in which the line may be used.
+struct Line {
+    from: Timestamp,
+    until: Timestamp,
+    rate: Option<Rate>,
 }
 
 impl Named<'_> {
@@ -113,10 +121,10 @@ impl Named<'_> {
         let bytes = store
             .missing(&self.wanted.manifest)
             .unwrap_or(self.wanted.size.0);
-        let window = gates::window(self.desired, Work::Download, self.observed.at, WORTH);
+        let line = self.line();
         // A tenth more than the files, so that the disk is not full to the last byte afterwards.
         let needed = bytes.saturating_add(bytes / 10);
-        match window {
+        match line {
             Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
             Ok(_) if needed > store.free => {
                 let gate = Gate::NoSpace {
@@ -125,15 +133,16 @@ impl Named<'_> {
                 };
                 drafts.hold(goal(), gate, None);
             }
-            Ok(until) => {
+            Ok(line) => {
                 let action = Action::Download {
                     image: self.image.clone(),
                     version: self.version.clone(),
                     manifest: self.wanted.manifest,
                     bytes: Bytes(bytes),
                     diff: self.wanted.diff,
-                    rate: self.desired.download_rate,
-                    until,
+                    rate: line.rate,
+                    from: line.from,
+                    until: line.until,
                 };
                 let begun = store
                     .manifests
@@ -155,6 +164,31 @@ impl Named<'_> {
             }
         }
         false
+    }
+
+    /// When the line may be used next, and how much of it.
+    fn line(&self) -> Result<Line, Closed> {
+        let at = self.observed.at;
+        match self.desired.line(at) {
+            Share::Unbounded => Ok(Line {
+                from: at,
+                until: gates::window(self.desired, Work::Download, at, WORTH)?,
+                rate: self.desired.download_rate,
+            }),
+            Share::Slot(slot) if slot.from <= at + EARLY => Ok(Line {
+                from: slot.from.max(at),
+                until: slot.until,
+                rate: Some(slot.rate),
+            }),
+            Share::Slot(slot) => Err(Closed {
+                gate: Gate::Slot(Some(slot)),
+                wake: Some(slot.from - EARLY),
+            }),
+            Share::Nothing => Err(Closed {
+                gate: Gate::Slot(None),
+                wake: None,
+            }),
+        }
     }
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {

@@ -201,6 +201,7 @@ impl Bed {
             version: &version,
             manifest,
             rate,
+            from: Timestamp::MIN,
             until,
         };
         let mut told = Vec::new();

@@ -449,10 +449,9 @@ async fn openssh_passes_commands_and_their_exit_status() {
     use std::process::Command as Tool;
 
     let sshd = Path::new("/usr/sbin/sshd");
-    assert!(
-        exists(sshd) && exists(Path::new("/run/sshd")),
-        "install openssh-server"
-    );
+    assert!(exists(sshd), "install openssh-server");
+    // Made by the unit of sshd, which does not run here.
+    std::fs::create_dir_all("/run/sshd").unwrap();
     let wait = "until [ -e $root/go ]; do sleep 0.05; done; exit 1";
     let mut room = Room::new(&[("pc01", APPLIED), ("pc02", "exit 1"), ("pc03", wait)]);
     for key in ["host_key", "key"] {
