@@ -14,4 +14,5 @@ mod on_site;
 mod oracle;
 mod properties;
 mod rooms;
+mod slots;
 mod timetable;

@@ -24,6 +24,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::suspension",
         "planning::guard",
         "planning::timetable",
+        "planning::slots",
     ]],
     &[&["planning::ledger"], &["planning::rollout"]],
     // Three independent statements about the same actions.

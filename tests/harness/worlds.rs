@@ -20,6 +20,7 @@ use reconciler::linbo::devices::Devices;
 use reconciler::linbo::start_conf;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::manifest::{Manifest, ManifestFile};
+use reconciler::planning::slots::{Line, Release, Slots};
 use reconciler::planning::{
     Allowance, ClassFiles, Desired, DesiredClass, DesiredImage, Entry, Grub, ImageFile, Journal,
     LiveImage, Observed, Orders, Probe, Purpose, Record, Server, Staff, Step, StepResult, Store,
@@ -280,6 +281,18 @@ impl World {
             observed,
             rows: Vec::new(),
         }
+    }
+
+    /// Shares the central server's line out among this school and another one with the same windows.
+    pub fn share(&mut self, uplink: &str, releases: &[Release]) {
+        let line = Line {
+            zone: self.desired.zone.clone(),
+            windows: self.desired.windows.download.clone(),
+            rate: self.desired.download_rate,
+        };
+        let lines = [(name("bs-nord"), line.clone()), (name("bs-sued"), line)];
+        let slots = Slots::new(name(uplink), lines.into(), releases);
+        self.desired.slots = Some(Arc::new(slots));
     }
 
     /// A converged school: `r101` with 20 hosts of class `lab`, which has `ubuntu` 2026.10.1.

@@ -208,6 +208,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::NeverStops, 4),
         (Bug::WakesAllAtOnce, 5),
         (Bug::OverlooksBudgets, 5),
+        (Bug::OverlooksSlots, 5),
         (Bug::TakesTheLine, 5),
         (Bug::NoVerification, 6),
         (Bug::BaseRemovedFirst, 7),

@@ -36,6 +36,8 @@ pub enum Bug {
     WakesAllAtOnce,
     /// Nobody knows of any budget of power. Breaks promise 5.
     OverlooksBudgets,
+    /// Everybody downloads as soon as his window is open. Breaks promise 5.
+    OverlooksSlots,
     /// A download takes more of the line than it was granted. Breaks promise 5.
     TakesTheLine,
     /// What was downloaded is not compared with its digest. Breaks promise 6.

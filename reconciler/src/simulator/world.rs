@@ -352,7 +352,9 @@ impl World {
                     (budget.on_at_once, budget.wake_per_minute) = (u32::MAX, u32::MAX);
                 }
             }
-            Some(Arc::new(desired.with_slots(self.slots(&remote, number))))
+            let slots = self.slots(&remote, number);
+            let slots = slots.filter(|_| self.bug != Some(Bug::OverlooksSlots));
+            Some(Arc::new(desired.with_slots(slots)))
         };
         known.entry(number).or_insert_with(make).clone()
     }
