@@ -6,6 +6,7 @@
 mod fast {
     mod announce;
     mod engine;
+    mod forecast;
     mod fuzz;
     mod ledger;
     mod planning;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 mod exit;
 mod explain;
+mod forecast;
 mod history;
 mod log;
 mod look;
@@ -148,6 +149,17 @@ enum Command {
         #[arg(long, global = true, value_name = "TIME", value_parser = look::at)]
         at: Option<look::At>,
     },
+    /// Show the timetable of the coming days: what would be done when, if nothing went wrong and nothing was merged.
+    ///
+    /// On the central server: which school may download when, and how fast.
+    Forecast {
+        /// So many days.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
+        days: u16,
+        /// Begin as if it were this time: `2026-11-23 18:05` in the school's time zone, or RFC 3339.
+        #[arg(long, value_name = "TIME", value_parser = look::at)]
+        at: Option<look::At>,
+    },
     /// Show what was done.
     History {
         /// Show so many passes that did something.
@@ -232,6 +244,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
         Some(Command::Schema { out }) => schema::run(out.as_deref(), &output),
         Some(Command::Status(args)) => status::run(&common, &args, &output, now),
         Some(Command::Explain { what, at }) => explain::run(&common, &what, at, &output, now),
+        Some(Command::Forecast { days, at }) => forecast::run(&common, days, at, &output, now),
         Some(Command::History { limit, all }) => history::run(&common, limit, all, &output, now()),
         Some(Command::Suspend {
             reason,

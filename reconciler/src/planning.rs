@@ -13,6 +13,7 @@ pub mod action;
 pub mod agenda;
 pub mod audit;
 pub mod desired;
+pub mod forecast;
 pub mod gates;
 pub mod guard;
 pub mod journal;
@@ -35,6 +36,7 @@ pub use audit::{Violation, audit};
 pub use desired::{
     Allowance, Desired, DesiredClass, DesiredImage, NotBefore, Purpose, Server, Staff,
 };
+pub use forecast::{Forecast, Foreseen, forecast};
 pub use gates::Gate;
 pub use journal::{Entry, Journal, Record, StepResult};
 pub use ledger::Ledger;

@@ -3,6 +3,7 @@
 pub mod announce;
 pub mod calendar;
 pub mod explain;
+pub mod forecast;
 mod hanging;
 pub mod hosts;
 pub mod json;

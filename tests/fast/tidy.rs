@@ -33,7 +33,10 @@ const LAYERS: &[&[&[&str]]] = &[
         &["planning::predict"],
         &["planning::audit"],
     ],
-    &[&["planning", "planning::preview"], &["planning::agenda"]],
+    &[
+        &["planning", "planning::preview", "planning::forecast"],
+        &["planning::agenda"],
+    ],
     &[&["world"]],
     &[&["report"]],
     &[&["engine"]],
@@ -50,6 +53,7 @@ const NOT_FOR_HOST: &[&str] = &[
     "planning::predict",
     "planning::audit",
     "planning::preview",
+    "planning::forecast",
     "planning::agenda",
     "planning::topics",
 ];

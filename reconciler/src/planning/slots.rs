@@ -165,6 +165,12 @@ impl Slots {
         self.own.get(school).map_or(&[], Vec::as_slice)
     }
 
+    /// All slots, by schools.
+    pub fn iter(&self) -> impl Iterator<Item = (&SchoolName, &Slot)> {
+        let schools = self.own.iter();
+        schools.flat_map(|(school, slots)| slots.iter().map(move |slot| (school, slot)))
+    }
+
     /// When the last slot of all ends.
     #[must_use]
     pub fn end(&self) -> Option<Timestamp> {

@@ -281,7 +281,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
 }
 
 /// A part of the line to the central server.
-fn slot_of(slot: &Slot, clock: Clock<'_>) -> String {
+pub(super) fn slot_of(slot: &Slot, clock: Clock<'_>) -> String {
     let kind = match slot.kind {
         SlotKind::Own => "slot",
         SlotKind::LeftOver => "part of what is left over",
