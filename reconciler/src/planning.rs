@@ -29,6 +29,7 @@ pub mod stalled;
 pub mod suspension;
 pub mod timetable;
 mod topics;
+pub mod wake;
 
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
 pub use agenda::{Arrival, Coming, Occurrence, Outlook, agenda, arrivals, ends};
@@ -51,3 +52,4 @@ pub use preview::{Preview, preview};
 pub use slots::{Slot, SlotKind, Slots};
 pub use suspension::{InForce, in_force};
 pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, shortest, timetable};
+pub use wake::wake;

@@ -34,7 +34,12 @@ const LAYERS: &[&[&[&str]]] = &[
         &["planning::audit"],
     ],
     &[
-        &["planning", "planning::preview", "planning::forecast"],
+        &[
+            "planning",
+            "planning::preview",
+            "planning::forecast",
+            "planning::wake",
+        ],
         &["planning::agenda"],
     ],
     &[&["world"]],
@@ -54,6 +59,7 @@ const NOT_FOR_HOST: &[&str] = &[
     "planning::audit",
     "planning::preview",
     "planning::forecast",
+    "planning::wake",
     "planning::agenda",
     "planning::topics",
 ];

@@ -15,6 +15,7 @@ use crate::planning::observed::{Observed, Running};
 use crate::planning::plan::{CircuitPeak, Hold, Plan, plan};
 use crate::planning::predict::predict;
 use crate::planning::slots::{Slot, content};
+use crate::planning::wake::wake;
 
 /// What is to come at one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,6 +50,8 @@ pub struct Foreseen {
 
 /// More events than any sensible span has: a planner that goes in circles must not keep people waiting.
 const MOST_EVENTS: usize = 20_000;
+/// What waits is not looked at more often than this.
+const STEP: SignedDuration = SignedDuration::from_mins(1);
 /// How long rooms take of which the plan has no turn.
 const RESET: SignedDuration = SignedDuration::from_mins(30);
 const SHORT: SignedDuration = SignedDuration::from_secs(10);
@@ -79,9 +82,11 @@ pub fn forecast(desired: &Desired, observed: Observed, until: Timestamp) -> Fore
         if future.begin(&plan) {
             continue;
         }
-        let wakes = plan.holds.iter().filter_map(|hold| hold.wake);
-        let wakes = wakes.filter(|wake| *wake > future.observed.at);
-        let next = future.running.iter().map(|one| one.ends).chain(wakes).min();
+        let at = future.observed.at;
+        let soonest = at.saturating_add(STEP).unwrap_or(at);
+        let wake = wake(&plan, desired, at).map(|wake| wake.max(soonest));
+        let ends = future.running.iter().map(|one| one.ends);
+        let next = ends.chain(wake).min();
         match next {
             Some(next) if next < until => future.advance(next),
             _ => {

@@ -18,8 +18,7 @@ use super::port::Port;
 use super::time::{DAY, Due, MINUTE, Moment};
 use super::world::World;
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::gates::SOON;
-use crate::planning::{Desired, Gate, Plan};
+use crate::planning::{self, Desired, Gate, Plan};
 use crate::world::Progress;
 
 /// After something happened every tick is kept for as long as it may take until the loop has asked the
@@ -173,37 +172,13 @@ pub(super) fn wake(
     error: i64,
     orphans: Option<Moment>,
 ) -> Moment {
-    let truly = |at: jiff::Timestamp| Moment::from(at) + -error;
-    let mut next = now + DAY;
-    let mut at_latest = |at: Moment| next = next.min(at.max(now + 1));
-    if let Some(end) = orphans {
-        at_latest(end);
-    }
-    for hold in &plan.holds {
-        match (&hold.gate, hold.wake) {
-            (Gate::Turn, Some(turn)) => at_latest(truly(turn - SOON)),
-            (_, Some(wake)) => at_latest(truly(wake)),
-            (Gate::Busy(_) | Gate::Uploading(_) | Gate::StartConf(_), None) => {
-                at_latest(now + 10 * MINUTE);
-            }
-            (Gate::Unseen(_), None) => at_latest(now + 60 * MINUTE),
-            _ => {}
-        }
-    }
     let at = (now + error).timestamp();
-    let due = desired.and_then(|desired| {
-        let rooms = desired.rooms.values();
-        let schedules: std::collections::BTreeSet<_> =
-            rooms.filter_map(|room| room.reset.as_ref()).collect();
-        let next = |schedule: &schema::schedule::Schedule| {
-            schedule.next(at, &desired.zone, &desired.holidays)
-        };
-        schedules.into_iter().filter_map(next).min()
-    });
-    if let Some(due) = due {
-        at_latest(truly(due));
-    }
-    next
+    let by_itself = desired.and_then(|desired| planning::wake(plan, desired, at));
+    let by_itself = by_itself.map(|wake| Moment::from(wake) + -error);
+    let next = [by_itself, orphans].into_iter().flatten();
+    // A day at the most, and not at once.
+    next.map(|next| next.max(now + 1))
+        .fold(now + DAY, Moment::min)
 }
 
 #[cfg(test)]

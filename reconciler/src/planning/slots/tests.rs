@@ -258,7 +258,7 @@ fn history() -> impl Strategy<Value = Vec<Release>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The uplink is never exceeded, everybody is served within his windows and at no more than his line gives.
     #[test]
