@@ -10,7 +10,7 @@ use std::{
 use harness::lab::{Content, Release, Room, Server, TransferFault, run_tool};
 use rustix::process::Signal;
 
-use crate::fleet::{Fleet, image, last, pass, read};
+use crate::fleet::{Fleet, ask, dry_run, image, last, pass, read};
 
 /// 8 MiB that take a while, when they are slowed down.
 fn big() -> Content {
@@ -359,4 +359,41 @@ fn a_disk_that_fills_up_loses_nothing_and_is_told() {
         fleet.lab.anomalies().expect("anomalies"),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_download_waits_for_its_slot_and_takes_no_more_than_that() {
+    let (fleet, nord) = school(&big());
+    fleet
+        .edit("fleet.yaml", |text| {
+            text.replace("central:\n", "central:\n  uplink: 16 Mbit/s\n")
+        })
+        .expect("edit");
+    fleet.commit("a line for all", |_| Ok(())).expect("commit");
+    let plan = dry_run(&nord, "2026-11-23 21:00:00").expect("dry run");
+    let waits = plan.json["holds"].to_string();
+    assert!(
+        waits.contains("until its slot, Mon 23 Nov 22:00 to ") && waits.contains(" at 16 Mbit/s"),
+        "{}",
+        plan.said
+    );
+    let forecast = ask(&nord, &["forecast", "--days", "1"], "2026-11-23 21:00:00").expect("look");
+    let slot = &forecast.json["slots"][0];
+    assert_eq!(slot["bits_per_second"], 16_000_000, "{}", forecast.said);
+    // It connects when the slot begins, eight seconds later, and takes its time: 8 MiB at 2 MB/s.
+    let rsync = fleet.lab.central().rsync;
+    let before = rsync.connections();
+    let begin = Instant::now();
+    let running = thread::spawn(move || {
+        let run = pass(&nord, "2026-11-23 21:59:52").expect("pass");
+        (run, nord)
+    });
+    while begin.elapsed() < Duration::from_secs(6) {
+        assert_eq!(rsync.connections(), before, "before its slot");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let (run, nord) = running.join().expect("pass");
+    assert!(run.exit == 0 && is_active(&nord), "{}", run.said);
+    let took = begin.elapsed();
+    assert!(took > Duration::from_secs(8 + 3), "{took:?}");
 }
