@@ -16,7 +16,7 @@
 //! Rooms that begin last are slow alone where their own circuits bear less than their hosts need: the
 //! others' share of the school lies idle then. So a timetable may have a *target*: a room that could not
 //! be through by then, did it begin any later, goes with those that have begun. [`shortest`] tries a few
-//! targets, and comes within a tenth of [`lower_bound`] for schools as there are, rooms of equal priority
+//! targets, and comes within a tenth of [`lower_bound`] for most schools, rooms of equal priority
 //! being in the order of [`longest_first`].
 
 mod bound;
