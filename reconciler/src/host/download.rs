@@ -8,6 +8,7 @@
 //!
 //! rsync's own timeout was seen not to fire when a link went down, so growth is watched here.
 
+mod basis;
 mod error;
 mod lock;
 mod transfer;
@@ -34,6 +35,7 @@ use crate::host::files;
 use crate::host::store::{KnownDigests, StoreFolder};
 use crate::manifest::{LONGEST, Manifest, ManifestFile, digest_of};
 use crate::world::{Failure, Progress};
+use basis::Basis;
 pub use error::DownloadError;
 use transfer::{Order, Way, only_writer};
 
@@ -128,6 +130,19 @@ pub async fn download<D: KnownDigests + Send + Sync + 'static>(
     ended
 }
 
+/// How a file is fetched, and where a like one is.
+#[derive(Clone, Copy)]
+struct How<'a>(Way, Option<&'a Path>);
+
+impl<'a> How<'a> {
+    const ANEW: Self = Self(Way::Append, None);
+    const MEND: Self = Self(Way::Mend, None);
+
+    fn like(basis: &'a Basis) -> Self {
+        Self(Way::Like, Some(basis.folder()))
+    }
+}
+
 /// A file that is there as a whole, and not yet known to be right.
 struct Arrived<'m> {
     file: &'m ManifestFile,
@@ -155,14 +170,14 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         )
     }
 
-    fn order(
-        &self,
+    fn order<'o>(
+        &'o self,
         wanted: &Wanted<'_>,
         name: &str,
         target: PathBuf,
-        way: Way,
+        How(way, basis): How<'o>,
         size: u64,
-    ) -> Order<'_> {
+    ) -> Order<'o> {
         let Wanted {
             rate, from, until, ..
         } = *wanted;
@@ -170,6 +185,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             url: self.url(wanted, name),
             target,
             way,
+            basis,
             size,
             login: self.login,
             rate,
@@ -229,7 +245,13 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         let failed = |source| DownloadError::file(&target, source);
         files::remove_if_there(&target).map_err(failed)?;
         let way = Way::Whole { most: LONGEST };
-        let order = self.order(wanted, "manifest.json", target.clone(), way, LONGEST as u64);
+        let order = self.order(
+            wanted,
+            "manifest.json",
+            target.clone(),
+            How(way, None),
+            LONGEST as u64,
+        );
         order
             .fetch(&self.commands.rsync, &self.limits, &lock, &mut |_| ())
             .await?;
@@ -309,11 +331,18 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             size = 0;
         }
         // rsync takes a file that is complete for wrong when it cannot compare.
+        let mut resumed = size > 0;
         if size < file.size || file.size == 0 {
-            self.fetch(store, wanted, file, Way::Append, &lock, grown)
-                .await?;
+            let basis = if resumed {
+                None
+            } else {
+                Basis::find(store, &self.paths.linbo, wanted.image, file)
+            };
+            // What was taken from another file counts as having been there before.
+            resumed |= basis.is_some();
+            let way = basis.as_ref().map_or(How::ANEW, How::like);
+            self.fetch(store, wanted, file, way, &lock, grown).await?;
         }
-        let resumed = size > 0;
         Ok(Some(Arrived {
             file,
             resumed,
@@ -326,7 +355,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         store: &StoreFolder,
         wanted: &Wanted<'_>,
         file: &ManifestFile,
-        way: Way,
+        how: How<'_>,
         lock: &File,
         grown: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
@@ -334,7 +363,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             return Err(Failure::Paused);
         }
         let target = store.partial(&file.sha256);
-        self.order(wanted, file.name.as_str(), target, way, file.size)
+        self.order(wanted, file.name.as_str(), target, how, file.size)
             .fetch(&self.commands.rsync, &self.limits, lock, grown)
             .await
     }
@@ -373,7 +402,7 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             }
             tracing::warn!(file = %file.name, "what had arrived earlier proved wrong; mending it");
             resumed = false;
-            self.fetch(store, wanted, file, Way::Mend, &lock, &mut |_| ())
+            self.fetch(store, wanted, file, How::MEND, &lock, &mut |_| ())
                 .await?;
         }
         let placed = fs::rename(&partial, &object)
@@ -381,6 +410,8 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
             .and_then(|()| files::sync_folder(files::parent(&partial)))
             .and_then(|()| files::remove_if_there(&store.lock(digest)));
         placed.map_err(failed)?;
+        // What a killed pass left of an earlier try.
+        Basis::clear(store, digest);
         self.digests.learn(&object, digest);
         Ok(())
     }

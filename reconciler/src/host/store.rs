@@ -8,6 +8,7 @@
 //!
 //! `manifests/<hex>.json`, `objects/<hex>` (verified), `partial/<hex>` (being fetched),
 //! `incoming/<hex>.json` (a manifest before it is verified), `locks/<hex>` (held by whoever writes),
+//! `basis/<hex>/<hex>` (another file, of which one that is being fetched differs little),
 //! `staging/<image>/` (a set before it goes live), `previous/<image>/` (the set before the live one).
 //! `<hex>` is the SHA-256.
 
@@ -95,12 +96,13 @@ pub enum StoreError {
 }
 
 /// The folders of the store.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "manifests",
     "objects",
     "partial",
     "incoming",
     "locks",
+    "basis",
     "staging",
     "previous",
 ];
@@ -191,6 +193,29 @@ impl StoreFolder {
     #[must_use]
     pub fn lock(&self, digest: &Digest) -> PathBuf {
         self.root.join("locks").join(digest.hex())
+    }
+
+    /// `basis/<hex>`
+    #[must_use]
+    pub fn basis(&self, digest: &Digest) -> PathBuf {
+        self.root.join("basis").join(digest.hex())
+    }
+
+    /// All manifests that are sound, with their files.
+    ///
+    /// # Errors
+    ///
+    /// When their folder cannot be read.
+    pub fn manifests(&self) -> io::Result<Vec<(PathBuf, Manifest)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.root.join("manifests"))? {
+            let path = entry?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let digest = name.and_then(|hex| format!("sha256:{hex}").parse().ok());
+            let manifest = digest.and_then(|digest| self.read_manifest(&digest).ok()?);
+            found.extend(manifest.map(|manifest| (path, manifest)));
+        }
+        Ok(found)
     }
 
     /// `staging/<image>`

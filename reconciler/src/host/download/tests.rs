@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod bed;
+mod like;
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};

@@ -1,7 +1,7 @@
 //! One file over rsync: watched, limited, and never written by two.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use schema::digest::Digest;
 use schema::units::Rate;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::basis::BLOCK;
 use super::lock::{Attempt, attempt};
 use super::{DownloadError, Limits};
 use crate::config::ReleaseLogin;
@@ -23,6 +24,8 @@ pub(super) enum Way {
     /// What is there is kept unread, the rest is fetched: re-sends nothing. Whoever calls this
     /// compares the digest afterwards.
     Append,
+    /// Nothing is there, but a like file is. Ended at any time, it leaves what [`Self::Append`] goes on with.
+    Like,
     /// What is there is compared by blocks, and what differs is fetched. Reads all of it on both
     /// sides, and re-sends little more than what is wrong.
     Mend,
@@ -39,6 +42,8 @@ pub(super) struct Order<'a> {
     pub(super) url: String,
     pub(super) target: PathBuf,
     pub(super) way: Way,
+    /// Where the like file is.
+    pub(super) basis: Option<&'a Path>,
     /// The size that it must not exceed.
     pub(super) size: u64,
     pub(super) login: Option<&'a ReleaseLogin>,
@@ -54,6 +59,9 @@ impl Order<'_> {
             Program::new("rsync", rsync).args(["--no-motd", "--contimeout=30", "--timeout=300"]);
         program = match self.way {
             Way::Append => program.arg("--append"),
+            Way::Like => program
+                .args(["--inplace", "--no-whole-file", "--ignore-times"])
+                .arg(format!("--block-size={BLOCK}")),
             Way::Mend => program.args([
                 "--inplace",
                 "--no-whole-file",
@@ -64,6 +72,11 @@ impl Order<'_> {
                 .args(["--inplace", "--whole-file", "--ignore-times"])
                 .arg(format!("--max-size={most}")),
         };
+        if let Some(basis) = self.basis {
+            let mut folder = std::ffi::OsString::from("--compare-dest=");
+            folder.push(basis);
+            program = program.arg(folder);
+        }
         if let Some(rate) = self.rate {
             program = program.arg(format!("--bwlimit={}", content(rate).kib_per_second()));
         }
@@ -96,7 +109,7 @@ impl Order<'_> {
         let mut tick = interval(limits.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Reading what is there takes a while in which nothing grows: some GiB a minute at least.
-        let quiet = if self.way == Way::Mend {
+        let quiet = if matches!(self.way, Way::Mend | Way::Like) {
             limits.quiet * 10
         } else {
             limits.quiet
