@@ -14,6 +14,7 @@ use harness::big_fleet::{BigFleet, State};
 use harness::worlds::Evening;
 use jiff::Timestamp;
 use jiff::civil::date;
+use reconciler::planning::slots::{Slots, Wants, releases};
 use reconciler::planning::{
     Desired, Observed, Pace, Server, Taken, audit, longest_first, lower_bound, plan, preview,
     shortest,
@@ -122,6 +123,31 @@ fn plans(c: &mut Criterion) {
             });
         });
     }
+    group.finish();
+}
+
+/// What every server works out when a commit changes what schools want: all of them lack a version.
+fn slots(c: &mut Criterion) {
+    let mut fleet = fleet();
+    fleet.central.uplink = "1 Gbit/s".parse().ok();
+    let at = harness::worlds::at("2026-11-23T10:00");
+    let mut group = c.benchmark_group("1000 schools");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5))
+        .warm_up_time(Duration::from_secs(1));
+    group.bench_function("what they want", |b| {
+        b.iter(|| Wants::of(black_box(&fleet)))
+    });
+    let wants = Wants::of(&fleet);
+    let releases = releases([(at, &wants)], false);
+    assert_eq!(
+        releases.first().map(|release| release.lacks.len()),
+        Some(1000)
+    );
+    group.bench_function("slots of a release", |b| {
+        b.iter(|| Slots::of_fleet(black_box(&fleet), &releases));
+    });
     group.finish();
 }
 
@@ -246,5 +272,5 @@ fn all_schools(_: &mut Criterion) {
     );
 }
 
-criterion_group!(benches, load, plans, evenings, all_schools);
+criterion_group!(benches, load, plans, slots, evenings, all_schools);
 criterion_main!(benches);

@@ -404,11 +404,12 @@ impl Journal {
     }
 
     /// Whether what a host reported at that time says something of what was begun on it last, as far as that is not
-    /// known otherwise.
+    /// known otherwise: what was begun later and cut off may have spoiled what it reported. What is noted to have begun
+    /// later than `believed` has not begun.
     #[must_use]
-    pub fn is_told_by(&self, host: &HostName, report: Timestamp) -> bool {
-        self.unheard(host)
-            .is_none_or(|begun| report.duration_since(begun) >= -TOLERANCE)
+    pub fn is_told_by(&self, host: &HostName, report: Timestamp, believed: Timestamp) -> bool {
+        let begun = self.unheard(host).filter(|begun| *begun <= believed);
+        begun.is_none_or(|begun| report.duration_since(begun) >= -TOLERANCE)
     }
 
     /// When something was last begun on a host, or its outcome was noted.

@@ -284,7 +284,7 @@ impl<'a> View<'a> {
             matches!(attempt.outcome, HostOutcome::Applied { .. })
                 && attempt.outcome.applied().any(|(file, _)| is_wanted(file))
         });
-        let tells = |at: Timestamp| unheard.is_none() || journal.is_told_by(host, at);
+        let tells = |at: Timestamp| journal.is_told_by(host, at, believed);
         let by_itself = reported
             .as_ref()
             .filter(|report| is_wanted(report.file) && tells(report.at));
@@ -295,8 +295,7 @@ impl<'a> View<'a> {
             .due
             .is_some_and(|due| put_back.is_some_and(|at| at >= due));
         let report_at = reported.as_ref().map(|report| report.at);
-        let report_at =
-            report_at.filter(|at| is_newer(*at, attempts.last()) && journal.is_told_by(host, *at));
+        let report_at = report_at.filter(|at| is_newer(*at, attempts.last()) && tells(*at));
         let is_reported = report_at.is_some();
         reported.into_iter().for_each(&mut take);
         let busy = self.busy(host);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use harness::worlds::{World, at, berlin, name, unreachable};
+use jiff::Timestamp;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::planning::journal::lines::Contents;
 use reconciler::planning::ledger::Ledger;
@@ -48,7 +49,7 @@ fn a_report_tells_of_what_was_begun_up_to_two_minutes_later() {
     let host: HostName = name("r101-pc01");
     begin(&mut world, &host, "2026-11-23T18:05");
     let journal = &world.observed.journal;
-    let tells = |time| journal.is_told_by(&host, at(time));
+    let tells = |time| journal.is_told_by(&host, at(time), Timestamp::MAX);
     assert!(tells("2026-11-23T18:03") && tells("2026-11-23T18:20"));
     assert!(!tells("2026-11-23T18:02"));
 }

@@ -83,10 +83,8 @@ impl<'a> Judge<'a> {
         };
         let reported =
             report.and_then(|report| stalled::reported(self.desired, self.class, report));
-        // What was begun since and cut off may have spoiled what it reported.
         let journal = &self.observed.journal;
-        let begun = journal.unheard(host).filter(|begun| *begun <= believed);
-        let tells = |at| begun.is_none() || journal.is_told_by(host, at);
+        let tells = |at| journal.is_told_by(host, at, believed);
         if reported.is_some_and(|at| {
             at >= due && at <= believed && last.is_none_or(|judged| at > judged.at) && tells(at)
         }) {
