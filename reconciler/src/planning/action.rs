@@ -166,6 +166,12 @@ impl From<PowerBudget> for Pace {
 pub struct StepId(String);
 
 impl StepId {
+    /// The identity of the download of a version.
+    #[must_use]
+    pub fn download(image: &ImageName, version: &VersionName, manifest: &Digest) -> Self {
+        Self(format!("download/{image}/{version}/{}", manifest.short()))
+    }
+
     /// The room and the occurrence, where the step is the reset of a room.
     #[must_use]
     pub fn reset(&self) -> Option<(RoomName, Timestamp)> {
@@ -271,9 +277,7 @@ impl Action {
                 version,
                 manifest,
                 ..
-            } => {
-                format!("download/{image}/{version}/{}", manifest.short())
-            }
+            } => return StepId::download(image, version, manifest),
             Self::Activate {
                 image,
                 version,

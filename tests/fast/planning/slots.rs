@@ -86,6 +86,25 @@ fn who_missed_his_slot_takes_what_is_left_over() {
     assert!(!holds[0].gate.is_failure());
 }
 
+/// What failed in a slot is told though the next try waits for another slot.
+#[test]
+fn a_download_that_failed_is_told_while_it_waits_for_its_next_slot() {
+    let mut world = contended("2026-11-24T03:00");
+    let step = of(&world).steps.remove(0);
+    world.failure(
+        &step,
+        at("2026-11-24T03:10"),
+        "rsync ended with exit status 12",
+    );
+    world.observed.at = at("2026-11-24T12:00");
+    let holds = of(&world).holds;
+    let [hold] = holds.as_slice() else {
+        panic!("{holds:?}")
+    };
+    assert!(matches!(&hold.gate, Gate::Backoff { failures: 1, why } if why.contains("status 12")));
+    assert_eq!(hold.wake, Some(at("2026-11-24T21:54")));
+}
+
 #[test]
 fn a_school_without_a_window_is_told() {
     let mut world = World::empty(at("2026-11-23T21:00"));

@@ -7,7 +7,7 @@ use schema::fleet::DomainJoin;
 use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::units::{Bytes, Rate};
 
-use crate::planning::action::{Action, Reason, Step};
+use crate::planning::action::{Action, Reason, Step, StepId};
 use crate::planning::desired::{Desired, DesiredImage, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::{Busy, LiveImage, Observed, Probe, Store, Torrent};
@@ -181,7 +181,7 @@ impl Named<'_> {
                 rate: Some(slot.rate),
             }),
             Share::Slot(slot) => Err(Closed {
-                gate: Gate::Slot(Some(slot)),
+                gate: self.failed().unwrap_or(Gate::Slot(Some(slot))),
                 wake: Some(slot.from - EARLY),
             }),
             Share::Nothing => Err(Closed {
@@ -189,6 +189,16 @@ impl Named<'_> {
                 wake: None,
             }),
         }
+    }
+
+    /// A download that failed is told as one that did until it goes well, though its next try is in its next slot.
+    fn failed(&self) -> Option<Gate> {
+        let id = StepId::download(self.image, self.version, &self.wanted.manifest);
+        let failures = self.observed.journal.failures(&id)?;
+        Some(Gate::Backoff {
+            failures: failures.count,
+            why: failures.why.clone(),
+        })
     }
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
