@@ -8,6 +8,7 @@ mod audit;
 mod cases;
 mod gates;
 mod guard;
+mod images;
 mod memory;
 mod missed;
 mod on_site;

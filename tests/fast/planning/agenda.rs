@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness::worlds::{GIB, World, applied, at, berlin, name, os, schedule, weeks, windows};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use reconciler::planning::{Action, Coming, Probe, agenda, plan};
+use reconciler::linbo::devices::Devices;
+use reconciler::planning::{Action, Coming, Outlook, Probe, agenda, plan};
 use schema::fleet::{Canary, DomainJoin, Exam, ExamRooms, ResetCommand, Suspension, Waves};
 use schema::name::{ImageName, RoomName};
 use schema::policy::Portion;
@@ -176,6 +177,25 @@ fn nothing_is_foretold_where_the_hosts_or_the_orders_could_not_be_seen() {
     let mut blind = world;
     blind.observed.orders = Probe::Unseen("damaged".to_owned());
     assert_eq!(coming(&blind, from), None);
+}
+
+#[test]
+fn a_room_that_is_never_reset_has_no_outlook() {
+    let has_one = |change: fn(&mut World)| {
+        let mut world = room(&["mon 18:00"]);
+        change(&mut world);
+        let World {
+            desired, observed, ..
+        } = &world;
+        let name = name("r101");
+        Outlook::of(desired, observed, &name, &desired.rooms[&name]).is_some()
+    };
+    assert!(has_one(|_| {}));
+    assert!(!has_one(|world| world.room_mut("r101").reset = None));
+    assert!(!has_one(|world| world.class("lab", &[])));
+    assert!(!has_one(|world| {
+        world.observed.devices = Probe::Seen(Devices::default());
+    }));
 }
 
 #[test]

@@ -243,6 +243,8 @@ fn hosts_that_were_left_on_are_switched_off_unless_they_are_reset_anyway() {
         ["r101-pc01"]
     );
     world.desired.windows.lessons = windows(&["daily 00:30–02:00"]);
+    // Not even one of which nobody knows the room.
+    left_on(&mut world, &["r101-pc01", "r900-pc01"]);
     assert_eq!(steps(&world), nothing);
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::planning::journal::lines::Contents;
 use reconciler::planning::ledger::Ledger;
-use reconciler::planning::{Action, Entry, Grub, Probe, predict};
+use reconciler::planning::{Action, Entry, Grub, Probe, Reason, StepResult, predict};
 use schema::name::{HostName, RoomName};
 
 use super::cases::{check, of, stale};
@@ -106,6 +106,30 @@ fn a_start_conf_is_expected_to_call_for_an_import_unless_grub_is_kept_by_hand() 
         predict(&mut world.observed, &step);
         assert_eq!(world.files_mut("lab").grub, then);
     }
+}
+
+/// What an import does besides boot configurations cannot be seen: one that failed is not known to be done.
+#[test]
+fn an_import_that_failed_is_done_again_although_nothing_is_outdated() {
+    let mut world = World::school(at("2026-11-24T18:00"));
+    world.files_mut("lab").grub = Grub::Stale;
+    let import = of(&world).steps.remove(0);
+    world.failure(&import, world.observed.at, "dhcpd does not start");
+    world.files_mut("lab").grub = Grub::Current;
+    world.pass(60);
+    let again = of(&world).steps;
+    assert_eq!(again.len(), 1, "{again:#?}");
+    let of_all = Action::ImportDevices {
+        classes: vec![name("lab")],
+    };
+    assert_eq!(again[0].action, of_all);
+    assert_eq!(again[0].reason, Reason::FailedBefore);
+    let done = Entry::Finished {
+        step: import.id,
+        result: StepResult::Done,
+    };
+    world.note(world.observed.at, done);
+    assert_eq!(of(&world).steps, []);
 }
 
 #[test]
