@@ -76,18 +76,41 @@ fn what_failed_or_was_done_is_not_missed() {
     );
 }
 
+/// What was tried as the reset became due was tried for it; a clock that is a little behind makes nothing untold.
+#[test]
+fn a_try_counts_from_the_time_that_it_is_due_until_now() {
+    for tried in ["2026-11-23T18:00", "2026-11-24T22:32"] {
+        let mut world = school();
+        for host in world.hosts() {
+            world.outcome(host.as_str(), at(tried), unreachable());
+        }
+        let said = whys(&world);
+        assert!(
+            said.len() == 1 && said[0].starts_with("unreachable"),
+            "{said:?}"
+        );
+    }
+}
+
 #[test]
 fn what_nobody_wanted_in_time_is_not_missed() {
     let mut fresh = school();
     fresh.observed.journal = Default::default();
     check(&fresh, &["r101 20: Window"]);
-    let mut new = school();
-    let commit = Entry::Commit {
-        id: "0f".to_owned(),
-        subject: "r101 is reset on Mondays too".to_owned(),
-    };
-    new.note(at("2026-11-24T08:00"), commit);
-    check(&new, &["r101 20: Window"]);
+    // In force only when the window for it was closed.
+    for (since, expected) in [
+        ("2026-11-24T08:00", "r101 20: Window"),
+        ("2026-11-23T22:00", "r101 20: Window"),
+        ("2026-11-23T21:59", "r101 20: Missed"),
+    ] {
+        let mut new = school();
+        let commit = Entry::Commit {
+            id: "0f".to_owned(),
+            subject: "r101 is reset on Mondays too".to_owned(),
+        };
+        new.note(at(since), commit);
+        check(&new, &[expected]);
+    }
     let mut exam = school();
     exam.desired.exams = vec![Exam {
         dates: name("2026-11-23"),

@@ -75,6 +75,12 @@ fn a_new_state_comes_in_waves() {
     world.room("r102", "win", 1);
     world.outcome("r102-pc01", at("2026-11-23T19:00"), applied("win11.qcow2"));
     check(&world, &["reset r101 2 whole", "r102 1: Wave"]);
+    // A room without the image takes no part in it.
+    world.on_site("ubuntu");
+    world.class("lab", &[os("ubuntu", ResetCommand::Sync)]);
+    world.room("r100", "lab", 1);
+    world.outcome("r100-pc01", at("2026-11-23T19:00"), applied("ubuntu.qcow2"));
+    check(&world, &["reset r101 2 whole", "r102 1: Wave"]);
 }
 
 /// What is loaded takes its time: half an hour before the window closes one system is put back, and none is loaded.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, unreachable};
+use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, schedule, unreachable};
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
 use reconciler::planning::{Action, Circuit, Desired, Gate, Goal, Hold, Probe, Running, Server};
-use schema::fleet::{PowerBudget, ResetCommand};
-use schema::name::PowerGroupName;
+use schema::fleet::{DownloadType, PowerBudget, ResetCommand};
+use schema::name::{ClassName, PowerGroupName};
 use schema::tree::Tree;
 
 use super::cases::{MONDAY, check, of, stale};
@@ -256,13 +256,54 @@ fn a_suspended_room_waits_for_its_end_alone() {
     check(&world, &["r101 20: Suspended"]);
 }
 
-#[test]
-fn no_more_hosts_load_a_new_version_at_once_than_the_school_says() {
+/// The school of a Wednesday evening on which a new version lies on the server.
+fn new_version() -> World {
     let mut world = World::school(at("2026-11-25T18:00"));
     world.observed.journal = Default::default();
-    world.desired.rollout.loading_at_once = 3;
     let diff = world.live_mut("ubuntu").diff.as_mut().unwrap();
     diff.record.as_mut().unwrap().timestamp = Some(name("202611250400"));
+    world
+}
+
+/// Where nobody seeds they would wait for ever. What they have in their caches they need from nobody.
+#[test]
+fn hosts_that_load_by_torrent_wait_for_a_seeder() {
+    let mut world = new_version();
+    check(&world, &["reset r101 20 whole"]);
+    world.observed.seeded = Probe::Seen(["ubuntu.qcow2"].map(name).into());
+    check(&world, &["seed ubuntu.qdiff", "r101 20: NotSeeded"]);
+    let unseen = Probe::Unseen("no answer".to_owned());
+    let lab: ClassName = name("lab");
+    world.observed.seeded = unseen.clone();
+    check(&world, &["r101 20: Unseen"]);
+    for download in [DownloadType::Rsync, DownloadType::Multicast] {
+        let class = world.desired.classes.get_mut(&lab).unwrap();
+        class.download = download;
+        check(&world, &["reset r101 20 whole"]);
+    }
+    let mut cached = stale();
+    cached.observed.seeded = unseen;
+    check(&cached, &["reset r101 20 whole"]);
+}
+
+/// The last of 20 hosts is woken 200 seconds after the first and takes a quarter of an hour: at 21:41 all fit in.
+#[test]
+fn what_is_late_waits_for_an_occurrence_after_which_the_whole_room_fits_in() {
+    let mut world = stale();
+    world.observed.at = at("2026-11-23T17:30");
+    for (next, expected) in [
+        ("mon 21:41", "r101 20: DueSoon"),
+        ("mon 21:42", "reset r101 20 whole"),
+    ] {
+        world.room_mut("r101").reset = Some(schedule(&["mon 12:00", next]));
+        check(&world, &[expected]);
+    }
+}
+
+#[test]
+fn no_more_hosts_load_a_new_version_at_once_than_the_school_says() {
+    let mut world = new_version();
+    world.desired.rollout.loading_at_once = 3;
     let steps = of(&world).steps;
     let [step] = steps.as_slice() else {
         panic!("{steps:?}");

@@ -260,7 +260,7 @@ impl<'a> RoomReset<'a> {
             };
             // What the schedule asks for anyway brings the new version too.
             let (mut host_due, mut next) = (place.due, judge.next_try(host, place.due));
-            if let (Try::NotNeeded, Some(opened)) = (&next, opened.filter(|at| *at > place.due)) {
+            if let (Try::NotNeeded, Some(opened)) = (&next, opened) {
                 (host_due, next) = (opened, judge.next_try(host, opened));
             }
             if let (Some(image), Try::Now | Try::Later(_) | Try::InUse(_)) = (lacks, &next) {
