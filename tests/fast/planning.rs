@@ -17,3 +17,5 @@ mod properties;
 mod rooms;
 mod slots;
 mod timetable;
+mod tries;
+mod turns;

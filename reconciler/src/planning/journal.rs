@@ -210,6 +210,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether it was judged later than that, where there is such a time. What was judged just then is not.
+    #[must_use]
+    pub fn is_after(&self, time: Option<Timestamp>) -> bool {
+        time.is_none_or(|time| self.at > time)
+    }
+
     /// The version of a file that was applied, by name, where that was known then.
     #[must_use]
     pub fn version_of(&self, file: &FileName) -> Option<&VersionName> {

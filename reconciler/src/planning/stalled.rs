@@ -48,7 +48,7 @@ impl<'a> Stalled<'a> {
                     attempt.outcome,
                     HostOutcome::Applied { .. } | HostOutcome::InUse { .. }
                 );
-                !is_good && begin.is_none_or(|begin| attempt.at > begin)
+                !is_good && attempt.is_after(begin)
             });
         let (mut resets, mut last): (u32, Option<&Attempt>) = (0, None);
         let mut step = None;

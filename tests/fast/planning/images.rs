@@ -6,7 +6,7 @@ use schema::fleet::ResetCommand;
 use schema::name::VersionName;
 use schema::units::Bytes;
 
-use super::cases::{check, of};
+use super::cases::{check, of, stale};
 
 /// A night in which `ubuntu` is at 2026.10.1 and version 2 is wanted, which has no diff.
 fn night() -> World {
@@ -99,4 +99,13 @@ fn an_activation_waits_for_busy_hosts_that_may_read_the_image_alone() {
         world.observed.busy = Probe::Seen(hosts.into());
         check(&world, &[expected]);
     }
+}
+
+/// While its files are being exchanged hosts would take whatever lies there.
+#[test]
+fn hosts_wait_for_the_end_of_an_upload() {
+    let mut world = stale();
+    check(&world, &["reset r101 20 whole"]);
+    world.live_mut("ubuntu").uploading = true;
+    check(&world, &["r101 20: Uploading"]);
 }

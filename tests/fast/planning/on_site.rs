@@ -1,9 +1,12 @@
 //! Images that were made by hand on site: pinned, followed, and rolled out when they change.
 
-use harness::worlds::{World, applied, at, name, os, unreachable};
+use std::sync::Arc;
+
+use harness::worlds::{World, applied, at, failed, name, os, unreachable};
 use reconciler::linbo::image_info::ImageRecord;
+use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Desired, Gate, Reason, Server};
+use reconciler::planning::{Action, Desired, Gate, Probe, Reason, Server};
 use schema::fleet::{ResetCommand, Rollout};
 use schema::tree::Tree;
 
@@ -99,8 +102,8 @@ fn a_new_state_is_begun_only_where_there_is_time_to_load_it() {
 /// A host that stalls tells of the state that it should have got; one that stalled before that came tells nothing.
 #[test]
 fn a_wave_waits_for_hosts_that_stall_and_not_for_those_that_had_before() {
-    let rollout = |evenings: [&str; 3]| {
-        let mut world = school(NEW, "2026-11-24T10:20");
+    let rollout = |written: &str, evenings: [&str; 3]| {
+        let mut world = school(NEW, written);
         world.desired.rollout = Rollout::default();
         world.room("r102", "win", 1);
         world.outcome("r102-pc01", at("2026-11-16T19:00"), applied("win11.qcow2"));
@@ -113,10 +116,44 @@ fn a_wave_waits_for_hosts_that_stall_and_not_for_those_that_had_before() {
         world.observed.at = at("2026-12-03T18:45");
         world
     };
-    let since = rollout(["2026-11-24", "2026-11-25", "2026-11-30"]);
+    let tuesday = "2026-11-24T10:20";
+    let since = rollout(tuesday, ["2026-11-24", "2026-11-25", "2026-11-30"]);
     check(&since, &["r101 1: Stalled", "r102 1: Wave"]);
-    let before = rollout(["2026-11-16", "2026-11-18", "2026-11-23"]);
-    check(&before, &["reset r102 1 whole", "r101 1: Stalled"]);
+    let before = ["2026-11-16", "2026-11-18", "2026-11-23"];
+    check(
+        &rollout(tuesday, before),
+        &["reset r102 1 whole", "r101 1: Stalled"],
+    );
+    // The last of these three was judged as the state came, and so of it.
+    let just_then = rollout("2026-11-23T18:00", before);
+    check(&just_then, &["r101 1: Stalled", "r102 1: Wave"]);
+}
+
+/// What a host says of a time after its last judgement stands, whoever put it back, and no more than what it says.
+#[test]
+fn a_host_that_says_so_has_the_new_state() {
+    let said = |stamp: &str, when: &str| {
+        let mut world = school(NEW, "2026-11-24T10:20");
+        let line = format!("{when} applied: win11.qcow2 \"{stamp}\"");
+        let report = HostReport::parse(line.as_bytes()).unwrap();
+        let reports = Arc::make_mut(&mut world.observed.reports);
+        reports.insert(name("r101-pc01"), Probe::Seen(Some(report)));
+        world
+    };
+    check(&said(NEW, "202611241100"), &["reset r101 1"]);
+    check(&said(OLD, "202611240900"), &["reset r101 2 whole"]);
+    let mut judged = said(NEW, "202611241755");
+    judged.outcome("r101-pc01", at("2026-11-24T17:55"), failed("no space"));
+    check(&judged, &["reset r101 1", "r101 1: Retry"]);
+    judged.outcome("r101-pc01", at("2026-11-24T17:54"), failed("no space"));
+    check(&judged, &["reset r101 1"]);
+}
+
+/// What hosts got just as the file came may have been that file.
+#[test]
+fn a_new_state_is_news_to_hosts_that_got_another_before_it_came() {
+    check(&school(NEW, "2026-11-23T19:00"), &[]);
+    check(&school(NEW, "2026-11-23T19:01"), &["reset r101 2 whole"]);
 }
 
 /// What was there before the reconciler knew any host is no news to them.

@@ -122,10 +122,12 @@ fn of_image<'p>(
             };
             // What goes wrong with this state tells of it; what stalled before it came tells nothing.
             let is_failure = matches!(last.outcome, HostOutcome::Failed { .. });
-            if last.at >= from && is_failure && judge.resolved(host).is_none_or(|at| last.at > at) {
+            if last.at < from {
+                if judge.stalled(host, place.due, None).is_some() {
+                    *standing = Standing::LeftAlone;
+                }
+            } else if is_failure && last.is_after(judge.resolved(host)) {
                 *standing = Standing::Failed;
-            } else if last.at < from && judge.stalled(host, place.due, None).is_some() {
-                *standing = Standing::LeftAlone;
             }
         }
     }

@@ -69,10 +69,10 @@ impl<'a> Judge<'a> {
                 HostOutcome::Applied { .. } => return Try::NotNeeded,
                 // Looking whether somebody still works at it is no try.
                 HostOutcome::InUse { .. } => continue,
-                HostOutcome::Failed { .. } => failed |= resolved.is_none_or(|at| attempt.at > at),
+                HostOutcome::Failed { .. } => failed |= attempt.is_after(resolved),
                 HostOutcome::Unreachable { .. } | HostOutcome::Unknown { .. } => {}
             }
-            if resolved.is_none_or(|at| attempt.at > at) {
+            if attempt.is_after(resolved) {
                 tries += 1;
             }
         }
@@ -93,7 +93,7 @@ impl<'a> Judge<'a> {
         if let Some(why) = self.stalled(host, due, reported) {
             return Try::Stalled(why);
         }
-        let Some(last) = last.filter(|last| resolved.is_none_or(|at| last.at > at)) else {
+        let Some(last) = last.filter(|last| last.is_after(resolved)) else {
             return Try::Now;
         };
         let Retries {
