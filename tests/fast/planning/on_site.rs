@@ -152,8 +152,19 @@ fn a_host_that_says_so_has_the_new_state() {
 /// What hosts got just as the file came may have been that file.
 #[test]
 fn a_new_state_is_news_to_hosts_that_got_another_before_it_came() {
-    check(&school(NEW, "2026-11-23T19:00"), &[]);
-    check(&school(NEW, "2026-11-23T19:01"), &["reset r101 2 whole"]);
+    let mut just_then = school(NEW, "2026-11-23T19:00");
+    let mut before = school(NEW, "2026-11-23T19:01");
+    check(&just_then, &[]);
+    check(&before, &["reset r101 2 whole"]);
+    // What fails since tells of the state only where it is known to be on its way.
+    for host in just_then.hosts() {
+        for world in [&mut just_then, &mut before] {
+            let later = at("2026-11-23T19:30");
+            world.outcome(host.as_str(), later, failed("no space"));
+        }
+    }
+    check(&just_then, &[]);
+    check(&before, &["r101 2: RolloutStopped"]);
 }
 
 /// What was there before the reconciler knew any host is no news to them.
