@@ -4,6 +4,7 @@
 
 pub mod activate;
 pub mod classes;
+pub mod delete;
 pub mod digests;
 pub mod download;
 pub mod files;
@@ -285,6 +286,7 @@ impl Hands for Host {
                 };
                 activate::activate(&place, image, version, manifest).await
             }
+            Action::Delete { manifest, .. } => delete::delete(paths, &self.digests, manifest).await,
             Action::Seed { image, file } => torrent::seed(paths, commands, image, file).await,
             Action::SwitchOff { hosts } => reset::switch_off(&self.config, hosts).await,
             Action::ResetRoom { images, .. } => {

@@ -23,6 +23,7 @@ pub mod orders;
 pub mod plan;
 pub mod predict;
 pub mod preview;
+pub mod retention;
 pub mod rollout;
 pub mod slots;
 pub mod stalled;

@@ -27,6 +27,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::slots",
     ]],
     &[&["planning::ledger"], &["planning::rollout"]],
+    &[&["planning::retention"]],
     // Three independent statements about the same actions.
     &[
         &["planning::topics", "planning::plan"],
@@ -62,6 +63,7 @@ const NOT_FOR_HOST: &[&str] = &[
     "planning::wake",
     "planning::agenda",
     "planning::topics",
+    "planning::retention",
 ];
 
 /// What a sibling may see of the other: a judge has to be handed what it judges.

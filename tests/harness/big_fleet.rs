@@ -237,6 +237,7 @@ impl BigFleet {
             classes,
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),
+            kept: Probe::Seen(std::collections::BTreeSet::new()),
             busy: Probe::Seen(BTreeMap::new()),
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(std::collections::BTreeSet::new()),

@@ -268,6 +268,7 @@ impl World {
                 ..Store::default()
             }),
             reports: Arc::default(),
+            kept: Probe::Seen(BTreeSet::new()),
             busy: Probe::Seen(BTreeMap::new()),
             orders: Probe::Seen(Orders::default()),
             left_on: Probe::Seen(BTreeSet::new()),

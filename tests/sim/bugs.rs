@@ -213,6 +213,8 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::NoVerification, 6),
         (Bug::BaseRemovedFirst, 7),
         (Bug::ForeignDiff, 7),
+        (Bug::ForgetsThePrevious, 7),
+        (Bug::DeletesShared, 7),
         (Bug::AcceptsAnyCommit, 8),
         (Bug::TakesAnySignature, 8),
         (Bug::Shell, 9),

@@ -108,6 +108,7 @@ fn fold(records: &[Record]) -> Vec<Past> {
             Entry::PassStarted
             | Entry::Told { .. }
             | Entry::Announced { .. }
+            | Entry::Versions { .. }
             | Entry::Suspensions { .. }
             | Entry::Unknown => {}
         }

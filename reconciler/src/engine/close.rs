@@ -8,7 +8,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::planning::{Coming, Desired, Entry, Observed, Plan, Record, agenda};
+use crate::planning::{Coming, Desired, Entry, Observed, Plan, Record, agenda, retention};
 use crate::report::announce::announcement;
 use crate::report::calendar::calendar;
 use crate::report::mail::{self, News};
@@ -59,7 +59,11 @@ pub async fn tell<W: Senses + Hands>(
     let standing = trouble::standing(ended, clock);
     let mut untold = Vec::new();
     if let (Some((observed, plan)), Some(desired)) = (&ended.last, &ended.desired) {
-        if let Some(changes) = suspended::changes(desired, observed) {
+        let changes = [
+            suspended::changes(desired, observed),
+            retention::changes(desired, observed),
+        ];
+        for changes in changes.into_iter().flatten() {
             untold.extend(
                 note(world, pass, changes)
                     .err()

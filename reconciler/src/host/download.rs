@@ -37,7 +37,8 @@ use crate::manifest::{LONGEST, Manifest, ManifestFile, digest_of};
 use crate::world::{Failure, Progress};
 use basis::Basis;
 pub use error::DownloadError;
-use transfer::{Order, Way, only_writer};
+pub(in crate::host) use transfer::only_writer;
+use transfer::{Order, Way};
 
 /// Where a download comes from and goes to.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ use read::{Links, read};
 mod classes;
 mod hosts;
 mod images;
+mod kept;
 mod left_on;
 mod onboot;
 mod read;
@@ -76,6 +77,7 @@ pub async fn observe(
             )
         },
     );
+    let kept = kept::look(paths, &store, digests).await;
     let left_on = match &busy {
         Probe::Seen(busy) => {
             let mut asked = journal.may_be_on(at - left_on::LATE);
@@ -91,6 +93,7 @@ pub async fn observe(
         classes: classes.into_iter().collect(),
         live: live.into_iter().collect(),
         store,
+        kept,
         reports: Arc::new(reports),
         busy,
         orders: orders::look(&paths.state),

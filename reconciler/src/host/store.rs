@@ -240,6 +240,28 @@ impl StoreFolder {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// The digests of all manifests.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be listed.
+    pub fn manifests(&self) -> Result<Vec<Digest>, StoreError> {
+        let folder = self.root.join("manifests");
+        let failed = |source| StoreError::File {
+            path: folder.clone(),
+            source,
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            let digest = digest.map(|hex| format!("sha256:{hex}").parse::<Digest>());
+            found.extend(digest.into_iter().flatten());
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// The manifest with this digest; none when it was not fetched yet.
     ///
     /// # Errors

@@ -60,6 +60,17 @@ pub enum Action {
         /// The digest of its manifest.
         manifest: Digest,
     },
+    /// Delete a version that nobody needs from the store: its manifest, and its files that no other version there has.
+    Delete {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: VersionName,
+        /// The digest of its manifest.
+        manifest: Digest,
+        /// What that frees.
+        bytes: Bytes,
+    },
     /// Make an image file's torrent anew and seed it.
     Seed {
         /// The image.
@@ -226,6 +237,13 @@ pub enum Reason {
     LeftOn,
     /// It is right, but nobody seeds it.
     NotSeeded,
+    /// Nobody has needed it for long.
+    Unneeded {
+        /// Since when, as far as was noticed.
+        since: Timestamp,
+    },
+    /// Nobody needs it, and a download needs its space.
+    SpaceShort,
     /// Hosts have another version of an image than the one whose turn has come.
     NewVersion {
         /// The image.
@@ -248,6 +266,8 @@ pub enum Resource {
     Uplink,
     /// The device import: two at a time would spoil each other's files, and it reads those of all classes.
     Import,
+    /// What lies in the store: it is not deleted while others work with it.
+    Store,
     /// The files of a class.
     Class(ClassName),
     /// The files of an image.
@@ -285,6 +305,14 @@ impl Action {
             } => {
                 format!("activate/{image}/{version}/{}", manifest.short())
             }
+            Self::Delete {
+                image,
+                version,
+                manifest,
+                ..
+            } => {
+                format!("delete/{image}/{version}/{}", manifest.short())
+            }
             Self::Seed { file, .. } => format!("seed/{file}"),
             Self::ResetRoom { room, due, .. } => format!("reset/{room}/{due}"),
             Self::SwitchOff { hosts } => {
@@ -312,10 +340,13 @@ impl Action {
                     .map(|class| (Resource::Class(class.clone()), Share::Whole));
                 shared.chain([(Resource::Import, Share::Whole)]).collect()
             }
-            Self::Download { .. } => vec![(Resource::Uplink, Share::Whole)],
-            Self::Activate { image, .. } | Self::Seed { image, .. } => {
-                vec![(Resource::Image(image.clone()), Share::Whole)]
-            }
+            Self::Download { .. } => vec![(Resource::Uplink, Share::Whole), (Resource::Store, one)],
+            Self::Activate { image, .. } => vec![
+                (Resource::Image(image.clone()), Share::Whole),
+                (Resource::Store, one),
+            ],
+            Self::Delete { .. } => vec![(Resource::Store, Share::Whole)],
+            Self::Seed { image, .. } => vec![(Resource::Image(image.clone()), Share::Whole)],
             Self::SwitchOff { .. } => Vec::new(),
             Self::ResetRoom {
                 room,

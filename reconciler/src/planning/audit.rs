@@ -3,6 +3,7 @@
 //! A plan with a violation is not applied; the violation is reported as a fault of the program.
 
 mod care;
+mod store;
 
 use std::fmt;
 
@@ -80,6 +81,7 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
         court.hear_people(&step.action, &mut check);
         court.hear_use(&step.action, &mut check);
         court.hear_waves(&step.action, &evidence, &mut check);
+        court.hear_deletion(&step.action, &evidence, &mut check);
     }
     violations.extend(court.hear_guard(&plan.steps, &evidence));
     violations
@@ -99,7 +101,11 @@ fn disturb(a: &Action, b: &Action) -> bool {
         (Action::ImportDevices { classes }, Action::ResetRoom { class, .. }) => {
             classes.contains(class)
         }
-        (Action::Download { .. }, Action::Download { .. }) => true,
+        (Action::Download { .. }, Action::Download { .. })
+        | (
+            Action::Delete { .. },
+            Action::Delete { .. } | Action::Download { .. } | Action::Activate { .. },
+        ) => true,
         (
             Action::Activate { image, .. } | Action::Seed { image, .. },
             Action::Activate { image: other, .. } | Action::Seed { image: other, .. },
@@ -255,6 +261,8 @@ impl<'a> Court<'a> {
                 );
             }
             Action::ResetRoom { .. } => self.hear_reset(action, check),
+            // See `hear_deletion`.
+            Action::Delete { .. } => {}
             Action::SwitchOff { hosts } => {
                 let left_on = observed.left_on.seen();
                 check(

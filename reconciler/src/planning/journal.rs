@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use schema::digest::Digest;
 use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::text::ImageStamp;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,13 @@ pub enum Entry {
         /// Those that are over.
         over: Vec<String>,
     },
+    /// What happened to versions in the store, by the digests of their manifests.
+    Versions {
+        /// Those that nobody needs since then.
+        unneeded: Vec<Digest>,
+        /// Those that somebody needs again, or that are gone.
+        over: Vec<Digest>,
+    },
     /// A pass ended.
     PassFinished {
         /// Its exit code.
@@ -136,6 +144,7 @@ pub struct Journal {
     told: Arc<BTreeMap<String, String>>,
     announced: Arc<BTreeSet<String>>,
     suspensions: Arc<BTreeMap<String, Noticed>>,
+    unneeded: Arc<BTreeMap<Digest, Timestamp>>,
     /// The commit that was taken up last, and since when.
     commit: Option<(String, Timestamp)>,
     /// The last pass, the last record, and the last one before that pass.
@@ -336,6 +345,11 @@ impl Journal {
                 }
                 suspensions.retain(|key, _| !over.contains(key));
             }
+            Entry::Versions { unneeded, over } => {
+                let known = Arc::make_mut(&mut self.unneeded);
+                known.retain(|digest, _| !over.contains(digest));
+                known.extend(unneeded.iter().map(|digest| (*digest, record.at)));
+            }
             Entry::Commit { id, .. } => {
                 if self.commit.as_ref().is_none_or(|(known, _)| known != id) {
                     self.commit = Some((id.clone(), record.at));
@@ -382,6 +396,12 @@ impl Journal {
     #[must_use]
     pub fn suspensions(&self) -> &BTreeMap<String, Noticed> {
         &self.suspensions
+    }
+
+    /// Since when nobody needs which versions in the store, by the digests of their manifests.
+    #[must_use]
+    pub fn unneeded(&self) -> &BTreeMap<Digest, Timestamp> {
+        &self.unneeded
     }
 
     /// Hosts that may be on since that time: what was begun there was cut off, or did not end with a host

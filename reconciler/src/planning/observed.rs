@@ -67,6 +67,9 @@ pub struct Observed {
     pub live: BTreeMap<ImageName, Probe<LiveImage>>,
     /// The reconciler's own store.
     pub store: Probe<Store>,
+    /// What the image files hold that lie in LINBO's folders of the store's images, and in the sets that were there
+    /// before.
+    pub kept: Probe<BTreeSet<Digest>>,
     /// The last report of each host of a wanted room; none when there is none. Copies share them.
     pub reports: Arc<BTreeMap<HostName, Probe<Option<HostReport>>>>,
     /// Hosts on which something runs that this pass did not start.
@@ -174,6 +177,38 @@ impl Store {
             size.saturating_sub(self.partial.get(digest).copied().unwrap_or(0))
         };
         Some(sizes.iter().map(left).fold(0, u64::saturating_add))
+    }
+
+    /// The contents that this manifest names and no other one here.
+    #[must_use]
+    pub fn alone(&self, manifest: &Digest) -> BTreeSet<Digest> {
+        let named = self.manifests.get(manifest).into_iter();
+        let named = named.flat_map(|manifest| manifest.files());
+        let mut alone: BTreeSet<Digest> = named.map(|file| file.sha256).collect();
+        for (_, other) in self
+            .manifests
+            .iter()
+            .filter(|(digest, _)| *digest != manifest)
+        {
+            for file in other.files() {
+                alone.remove(&file.sha256);
+            }
+        }
+        alone
+    }
+
+    /// The bytes that are free once this manifest and what it alone names are gone.
+    #[must_use]
+    pub fn weight(&self, manifest: &Digest) -> u64 {
+        let alone = self.alone(manifest);
+        let files = self.manifests.get(manifest).into_iter();
+        let files = files.flat_map(|manifest| manifest.files());
+        let sizes: BTreeMap<_, _> = files.map(|file| (file.sha256, file.size)).collect();
+        let weight = |digest: &Digest| match sizes.get(digest) {
+            Some(size) if self.objects.contains(digest) => *size,
+            _ => self.partial.get(digest).copied().unwrap_or(0),
+        };
+        alone.iter().map(weight).fold(0, u64::saturating_add)
     }
 
     /// Whether all files of this manifest are there and verified.
@@ -290,6 +325,7 @@ impl Observed {
         let single = [
             self.devices.cause(),
             self.store.cause(),
+            self.kept.cause(),
             self.busy.cause(),
             self.orders.cause(),
             self.left_on.cause(),

@@ -30,6 +30,8 @@ pub struct Plan {
     pub peaks: Vec<CircuitPeak>,
     /// Which rooms are to get new versions of images, in the order of the rooms.
     pub rollouts: Vec<RoomRollout>,
+    /// When something may begin by itself of which no hold speaks, since nobody waits for it.
+    pub wake: Option<Timestamp>,
 }
 
 /// That hosts of a room are to get a new version of an image.
@@ -90,6 +92,8 @@ pub enum Goal {
     Downloaded(ImageName, VersionName),
     /// A version under its production name.
     Active(ImageName, VersionName),
+    /// A version that is in the store no more.
+    Deleted(ImageName, VersionName),
     /// A torrent that fits its image file.
     Seeded(FileName),
     /// So many hosts of a room back at their image.
@@ -109,6 +113,7 @@ impl From<&Action> for Goal {
                 Self::Downloaded(image.clone(), version.clone())
             }
             Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
+            Action::Delete { image, version, .. } => Self::Deleted(image.clone(), version.clone()),
             Action::Seed { file, .. } => Self::Seeded(file.clone()),
             Action::ResetRoom { room, hosts, .. } => Self::Fresh(room.clone(), hosts.len()),
             Action::SwitchOff { hosts } => Self::Off(hosts.len()),
@@ -159,6 +164,11 @@ impl Drafts<'_> {
         self.plan.rollouts.push(rollout);
     }
 
+    /// Notes that something may begin by itself.
+    pub(super) fn wake(&mut self, at: Timestamp) {
+        self.plan.wake = Some(self.plan.wake.map_or(at, |known| known.min(at)));
+    }
+
     /// What the guard against mass changes holds.
     pub(super) const fn guard(&self) -> &Guard<'_> {
         &self.guard
@@ -206,9 +216,9 @@ impl Drafts<'_> {
 /// Whether people let an action be done.
 fn suspension(desired: &Desired, observed: &Observed, action: &Action) -> Result<(), Closed> {
     let what = match action {
-        Action::Download { image, .. } | Action::Activate { image, .. } => {
-            Subject::Image(image.clone())
-        }
+        Action::Download { image, .. }
+        | Action::Activate { image, .. }
+        | Action::Delete { image, .. } => Subject::Image(image.clone()),
         Action::ResetRoom { room, .. } => Subject::Room(room.clone()),
         Action::WriteStartConf { .. }
         | Action::ImportDevices { .. }
@@ -252,7 +262,9 @@ impl<'a> Claims<'a> {
 
     fn capacity(resource: &Resource) -> u64 {
         match resource {
-            Resource::Image(_) | Resource::Class(_) | Resource::Import => u64::from(u32::MAX),
+            Resource::Image(_) | Resource::Class(_) | Resource::Import | Resource::Store => {
+                u64::from(u32::MAX)
+            }
             Resource::Uplink | Resource::Room(_) => 1,
         }
     }

@@ -75,6 +75,18 @@ pub fn predict(observed: &mut Observed, step: &Step) {
         Action::Activate {
             image, manifest, ..
         } => activate(observed, image, manifest),
+        Action::Delete {
+            manifest, bytes, ..
+        } => {
+            let Probe::Seen(store) = &mut observed.store else {
+                return;
+            };
+            let freed = store.alone(manifest);
+            store.manifests.remove(manifest);
+            store.objects.retain(|object| !freed.contains(object));
+            store.partial.retain(|object, _| !freed.contains(object));
+            store.free = store.free.saturating_add(bytes.0);
+        }
         Action::Seed { image, file } => {
             if let Some(Probe::Seen(live)) = observed.live.get_mut(image) {
                 let found = if file.as_str().ends_with(".qdiff") {
@@ -181,6 +193,12 @@ fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {
         diff: manifest.diff().map(file),
         uploading: false,
     };
+    if let Probe::Seen(kept) = &mut observed.kept {
+        let before = observed.live.get(image).and_then(Probe::seen);
+        let before = before.into_iter().flat_map(|live| live.files(image));
+        kept.extend(before.filter_map(|(_, file)| file.sha256));
+        kept.extend(live.files(image).filter_map(|(_, file)| file.sha256));
+    }
     if let Probe::Seen(seeded) = &mut observed.seeded {
         seeded.retain(|file| live.files(image).all(|(name, _)| name != *file));
     }

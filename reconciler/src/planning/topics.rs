@@ -5,6 +5,7 @@
 mod classes;
 mod images;
 mod leftovers;
+mod retention;
 pub(in crate::planning) mod rooms;
 
 use crate::planning::desired::Desired;
@@ -20,4 +21,5 @@ pub(super) const ALL: &[Topic] = &[
     images::propose,
     rooms::propose,
     leftovers::propose,
+    retention::propose,
 ];

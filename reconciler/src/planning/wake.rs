@@ -32,5 +32,5 @@ pub fn wake(plan: &Plan, desired: &Desired, at: Timestamp) -> Option<Timestamp> 
     let due = schedules
         .into_iter()
         .filter_map(|schedule| schedule.next(at, &desired.zone, &desired.holidays));
-    holds.chain(due).min()
+    holds.chain(due).chain(plan.wake).min()
 }

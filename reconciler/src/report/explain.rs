@@ -101,7 +101,7 @@ impl<'a> Concern<'a> {
                 stem == Some(image.as_str())
             }),
             Goal::Import => true,
-            Goal::Off(_) => false,
+            Goal::Off(_) | Goal::Deleted(..) => false,
         };
         Self {
             steps: plan

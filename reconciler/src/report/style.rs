@@ -20,6 +20,8 @@ pub enum Mark {
     Add,
     /// Something changes in place.
     Change,
+    /// Something is deleted.
+    Delete,
     /// Something is done again.
     Again,
     /// Something waits for a gate.
@@ -35,6 +37,7 @@ impl Mark {
         match self {
             Self::Add => '+',
             Self::Change => '~',
+            Self::Delete => '-',
             Self::Again => '↻',
             Self::Wait => '…',
             Self::Blocked => '!',
@@ -49,7 +52,7 @@ impl Mark {
             Self::Change => 33,
             Self::Again => 36,
             Self::Wait => 90,
-            Self::Blocked => 31,
+            Self::Delete | Self::Blocked => 31,
         };
         match color {
             Color::On => format!("\u{1b}[{code}m{}\u{1b}[0m", self.sign()),

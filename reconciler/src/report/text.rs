@@ -181,11 +181,12 @@ pub fn last_line(head: Head<'_>, preview: &Preview) -> String {
     let Counts {
         add,
         change,
+        delete,
         hosts,
         waiting,
         blocked,
     } = Counts::of(preview);
-    if add + change + hosts + waiting + blocked == 0 {
+    if add + change + delete + hosts + waiting + blocked == 0 {
         let known = if head.blind.is_empty() {
             "Nothing to do: the server is as the state repo says."
         } else {
@@ -204,7 +205,7 @@ pub fn last_line(head: Head<'_>, preview: &Preview) -> String {
         format!(", {blocked} blocked")
     };
     format!(
-        "Plan: {add} to add, {change} to change, 0 to delete, {resets}{waiting} waiting{blocked}."
+        "Plan: {add} to add, {change} to change, {delete} to delete, {resets}{waiting} waiting{blocked}."
     )
 }
 
@@ -215,6 +216,8 @@ pub struct Counts {
     pub add: usize,
     /// Changes in place.
     pub change: usize,
+    /// Things deleted.
+    pub delete: usize,
     /// Hosts to reset.
     pub hosts: usize,
     /// Holds that wait for a gate.
@@ -236,6 +239,7 @@ impl Counts {
         let mut counts = Self {
             add: 0,
             change: 0,
+            delete: 0,
             hosts: 0,
             waiting,
             blocked,
@@ -248,6 +252,7 @@ impl Counts {
             match (&step.action, title::item(step, clock).mark) {
                 (Action::ResetRoom { hosts, .. }, _) => counts.hosts += hosts.len(),
                 (_, Mark::Add) => counts.add += 1,
+                (_, Mark::Delete) => counts.delete += 1,
                 _ => counts.change += 1,
             }
         }

@@ -61,6 +61,7 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
     let (object, what) = words(&step.action);
     let mark = match (&step.action, &step.reason) {
         (Action::ResetRoom { .. }, _) => Mark::Again,
+        (Action::Delete { .. }, _) => Mark::Delete,
         (_, Reason::Absent | Reason::Resumed) => Mark::Add,
         _ => Mark::Change,
     };
@@ -110,6 +111,7 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
         }
         Action::ImportDevices { .. }
         | Action::Activate { .. }
+        | Action::Delete { .. }
         | Action::Seed { .. }
         | Action::SwitchOff { .. } => None,
     };
@@ -190,6 +192,15 @@ fn words(action: &Action) -> (String, String) {
         Action::Activate { image, version, .. } => {
             (format!("image {image}"), format!("activate {version}"))
         }
+        Action::Delete {
+            image,
+            version,
+            bytes,
+            ..
+        } => (
+            format!("image {image}"),
+            format!("delete {version} from the store, {bytes:.1}"),
+        ),
         Action::SwitchOff { hosts } => (
             count(hosts.len(), "host", "hosts"),
             format!("switch off {}", few(hosts)),
@@ -229,6 +240,10 @@ fn goal(goal: &Goal) -> (String, String) {
             (format!("image {image}"), format!("download {version}"))
         }
         Goal::Active(image, version) => (format!("image {image}"), format!("activate {version}")),
+        Goal::Deleted(image, version) => (
+            format!("image {image}"),
+            format!("delete {version} from the store"),
+        ),
         Goal::Seeded(file) => (format!("image file {file}"), "seed it".to_owned()),
         Goal::Fresh(room, hosts) => (
             format!("room {room}"),
@@ -250,6 +265,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             Action::Seed { .. } => "there is no torrent",
             Action::WriteStartConf { .. }
             | Action::ImportDevices { .. }
+            | Action::Delete { .. }
             | Action::SwitchOff { .. }
             | Action::ResetRoom { .. } => "there is none",
         }
@@ -272,6 +288,10 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
                 .to_owned()
         }
         Reason::NotSeeded => "its torrent is right, but nobody seeds it".to_owned(),
+        Reason::Unneeded { since } => {
+            format!("nobody has needed it since {}", clock.show(*since))
+        }
+        Reason::SpaceShort => "nobody needs it, and a download needs its space".to_owned(),
         Reason::NewVersion { image, due } => format!(
             "a new version of {image} is to come to them since {}",
             clock.show(*due)
@@ -517,6 +537,7 @@ fn busy(resource: &Resource) -> String {
     match resource {
         Resource::Uplink => "another download uses the line".to_owned(),
         Resource::Import => "another import runs".to_owned(),
+        Resource::Store => "the store is in use".to_owned(),
         Resource::Class(class) => format!("class {class} is in use"),
         Resource::Image(image) => format!("image {image} is in use"),
         Resource::Room(room) => format!("room {room} is being reset"),

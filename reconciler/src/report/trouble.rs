@@ -184,6 +184,7 @@ fn goal_key(goal: &Goal) -> String {
         Goal::Import => "goal/import".to_owned(),
         Goal::Downloaded(image, _) => format!("goal/download/{image}"),
         Goal::Active(image, _) => format!("goal/activate/{image}"),
+        Goal::Deleted(image, version) => format!("goal/delete/{image}/{version}"),
         Goal::Seeded(file) => format!("goal/seed/{file}"),
         Goal::Off(_) => "goal/switch-off".to_owned(),
         Goal::Fresh(room, _) | Goal::Room(room) => format!("goal/reset/{room}"),

@@ -46,6 +46,10 @@ pub enum Bug {
     BaseRemovedFirst,
     /// The new base is put beside the old diff. Breaks promise 7.
     ForeignDiff,
+    /// The set before the live one is overlooked. Breaks promise 7: the last good version is deleted.
+    ForgetsThePrevious,
+    /// What is deleted is not compared with what other versions need. Breaks promise 7.
+    DeletesShared,
     /// Any commit is taken. Breaks promise 8.
     AcceptsAnyCommit,
     /// Nobody looks who signed a commit. Breaks promise 8.

@@ -56,6 +56,7 @@ impl Port {
             Action::Activate {
                 image, manifest, ..
             } => self.activate(image, manifest).await,
+            Action::Delete { manifest, .. } => self.delete(manifest).await,
             Action::Seed { image, file } => self.seed(image, file).await,
             Action::ResetRoom { .. } => self.reset(&step.action, tell).await,
             Action::SwitchOff { hosts } => {
@@ -387,10 +388,21 @@ impl Port {
             })
             .await?;
         }
+        let old = self
+            .school()
+            .borrow()
+            .disk
+            .live
+            .get(image)
+            .map(Live::contents);
         self.exchange_part(image, "the new set is in place", |live| {
             (live.base, live.diff) = (new.base, new.diff);
         })
         .await?;
+        if let Some(old) = old {
+            let before = &mut self.school().borrow_mut().disk.store.before;
+            before.insert(image.clone(), old);
+        }
         // The old set goes to where it is kept.
         self.nap(300).await;
         Ok(())
@@ -418,6 +430,46 @@ impl Port {
             part(school.disk.live.entry(image.clone()).or_default());
         }
         self.happened(What::Changed(format!("{image}: {what}")));
+        Ok(())
+    }
+
+    /// The files first, one at a time, and their manifest last: who is killed in between begins anew.
+    async fn delete(&self, digest: &Digest) -> Result<(), Failure> {
+        let files = {
+            let school = self.school().borrow();
+            let store = school.disk.store.seen(false);
+            match store.manifests.get(digest) {
+                Some(manifest) if self.has(Bug::DeletesShared) => {
+                    manifest.files().iter().map(|file| file.sha256).collect()
+                }
+                Some(_) => store.alone(digest),
+                None => return Ok(()),
+            }
+        };
+        for file in files {
+            self.nap(300).await;
+            {
+                let store = &mut self.school().borrow_mut().disk.store;
+                store.objects.remove(&file);
+                store.partial.remove(&file);
+                store.garbled.remove(&file);
+            }
+            self.happened(What::Changed(format!(
+                "{} is deleted from the store",
+                file.short()
+            )));
+        }
+        self.nap(100).await;
+        self.school()
+            .borrow_mut()
+            .disk
+            .store
+            .manifests
+            .remove(digest);
+        self.happened(What::Changed(format!(
+            "the manifest {} is deleted from the store",
+            digest.short()
+        )));
         Ok(())
     }
 

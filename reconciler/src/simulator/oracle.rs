@@ -127,6 +127,16 @@ fn difference(
             };
             differ("the image", files(one), files(other))
         }
+        Action::Delete { manifest, .. } => {
+            let (Probe::Seen(one), Probe::Seen(other)) = (&predicted.store, &found.store) else {
+                return None;
+            };
+            let there = |store: &crate::planning::Store| {
+                let there = store.manifests.contains_key(manifest);
+                format!("{there} beside {} files", store.objects.len())
+            };
+            differ("the version in the store", there(one), there(other))
+        }
         Action::Seed { image, file } => {
             let torrent = |observed: &Observed| {
                 let live = observed.live.get(image)?.seen()?;

@@ -308,6 +308,12 @@ impl Port {
                 .map(|(host, says)| (host.clone(), says.to_owned()))
                 .collect()
         };
+        let kept = || {
+            if self.has(Bug::ForgetsThePrevious) {
+                return std::collections::BTreeSet::new();
+            }
+            school.disk.kept()
+        };
         let unseen = blind(Sense::Reports);
         if unseen.is_some() || self.has(Bug::ForgetsHosts) {
             let hosts = reports.keys().cloned();
@@ -320,6 +326,7 @@ impl Port {
             classes: classes.collect(),
             live: live.collect(),
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),
+            kept: probe(blind(Sense::Store), kept),
             reports,
             busy: probe(blind(Sense::Busy), || busy),
             orders: probe(blind(Sense::Orders), || school.disk.orders.clone()),

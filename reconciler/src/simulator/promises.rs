@@ -87,6 +87,8 @@ struct Book {
     bases: BTreeSet<ImageName>,
     /// Classes that have had a `start.conf`.
     classes: BTreeSet<ClassName>,
+    /// Versions that are in the store as a whole, by their manifests.
+    stored: BTreeSet<Digest>,
     /// What an image held before it was activated anew.
     before: BTreeMap<ImageName, Contents>,
     /// Whether the last import of the devices of which the end was recorded failed.
@@ -177,7 +179,10 @@ impl Promises {
                 let images = images.iter().map(|(image, _)| image.clone()).collect();
                 book.orders.insert(host.clone(), (scene.now, images));
             }
-            What::Changed(_) => found.extend(safety::torn(scene, book)),
+            What::Changed(_) => {
+                found.extend(safety::torn(scene, book));
+                found.extend(safety::lost(scene, book));
+            }
             What::Commit(number) => found.extend(safety::not_a_descendant(*number, scene, book)),
             What::Ran(words) => found.extend(safety::shell(words)),
             What::Pass => book.news.begin(),

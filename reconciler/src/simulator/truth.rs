@@ -227,6 +227,8 @@ pub struct Depot {
     pub partial: BTreeMap<Digest, u64>,
     /// Those of them that did not arrive as they were sent.
     pub garbled: BTreeSet<Digest>,
+    /// What each image held in LINBO's folder before it was exchanged last: that set is kept.
+    pub before: BTreeMap<ImageName, Contents>,
     /// The size of its file system.
     pub capacity: u64,
 }
@@ -253,6 +255,17 @@ impl Depot {
             partial: self.partial.clone(),
             free: self.free(full),
         }
+    }
+}
+
+impl Disk {
+    /// What the image files hold that lie in LINBO's folders, and in the sets that lay there before.
+    #[must_use]
+    pub fn kept(&self) -> BTreeSet<Digest> {
+        let live = self.live.values().map(Live::contents);
+        let all = live.chain(self.store.before.values().copied());
+        all.flat_map(|(base, diff)| base.into_iter().chain(diff))
+            .collect()
     }
 }
 

@@ -152,6 +152,8 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
                 "activates what was not verified",
             );
         }
+        // See `retention`.
+        Action::Delete { .. } => {}
         Action::Seed { image, .. } => {
             let live = observed.live.get(image).and_then(Probe::seen).unwrap();
             check(!live.uploading, "disturbs an upload");
@@ -268,7 +270,7 @@ fn pairs<'a>(all: &[(&'a Step, Option<Timestamp>)]) -> Vec<(&'a Step, &'a Step)>
 
 /// Whether two steps would spoil each other's files.
 fn collide(a: &Action, b: &Action) -> bool {
-    use Action::{Activate, Download, ImportDevices, ResetRoom, Seed, WriteStartConf};
+    use Action::{Activate, Delete, Download, ImportDevices, ResetRoom, Seed, WriteStartConf};
     let one_way = |a: &Action, b: &Action| match (a, b) {
         (
             Activate { image: x, .. } | Seed { image: x, .. },
@@ -285,6 +287,7 @@ fn collide(a: &Action, b: &Action) -> bool {
         (ImportDevices { .. }, ImportDevices { .. } | WriteStartConf { .. }) => true,
         (ResetRoom { room: x, .. }, ResetRoom { room: y, .. }) => x == y,
         (Download { .. }, Download { .. }) => true,
+        (Delete { .. }, Delete { .. } | Download { .. } | Activate { .. }) => true,
         _ => false,
     };
     one_way(a, b) || one_way(b, a)

@@ -200,7 +200,7 @@ const LINES: usize = 10;
 
 /// Waits until nobody else writes the file of this digest. Transfers of a reconciler that is gone are
 /// ended; what they wrote is kept.
-pub(super) async fn only_writer(
+pub(in crate::host) async fn only_writer(
     store: &StoreFolder,
     digest: &Digest,
     until: Timestamp,

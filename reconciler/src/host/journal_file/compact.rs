@@ -68,8 +68,11 @@ fn needed<'a>(
             }
             Entry::Told { .. } => index >= first_told,
             Entry::Commit { .. } => young || commit == Some(index),
-            // People were told once and are never told again; suspensions are few.
-            Entry::Announced { .. } | Entry::Suspensions { .. } | Entry::Unknown => true,
+            // People were told once and are never told again; suspensions and versions are few.
+            Entry::Announced { .. }
+            | Entry::Suspensions { .. }
+            | Entry::Versions { .. }
+            | Entry::Unknown => true,
             Entry::Finished {
                 step,
                 result: StepResult::Done,

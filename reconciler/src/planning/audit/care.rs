@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schema::fleet::{Room, RoomHosts, Suspension};
-use schema::name::{ClassName, FileName, HostName, ImageName, RoomName};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, VersionName};
 use schema::policy::InUse;
 use schema::text::ImageStamp;
 
@@ -31,6 +31,17 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
+    /// Whether any host runs this version, by name.
+    pub(super) fn runs(&self, image: &ImageName, version: &VersionName) -> bool {
+        let hosts = self
+            .ledger
+            .rooms
+            .values()
+            .flat_map(|room| room.hosts.values());
+        let mut applied = hosts.filter_map(|host| host.applied.get(image));
+        applied.any(|applied| applied.version == Some(version))
+    }
+
     fn host(&self, room: &RoomName, host: &HostName) -> Option<&HostEntry<'a>> {
         self.ledger.rooms.get(room)?.hosts.get(host)
     }
@@ -56,7 +67,9 @@ impl<'a> Court<'a> {
         let mut touched = vec![Subject::Server];
         let mut room = None;
         match action {
-            Action::Download { image, .. } | Action::Activate { image, .. } => {
+            Action::Download { image, .. }
+            | Action::Activate { image, .. }
+            | Action::Delete { image, .. } => {
                 touched.push(Subject::Image(image.clone()));
             }
             Action::ResetRoom {
@@ -382,6 +395,7 @@ impl<'a> Court<'a> {
             | Action::ImportDevices { .. }
             | Action::Download { .. }
             | Action::Activate { .. }
+            | Action::Delete { .. }
             | Action::Seed { .. }
             | Action::SwitchOff { .. } => Vec::new(),
         }

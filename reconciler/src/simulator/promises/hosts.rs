@@ -22,7 +22,9 @@ pub(super) fn untouchable(step: &Step, scene: &Scene<'_>, book: &mut Book) -> Ve
     };
     let mut subjects = vec![Subject::Server];
     match &step.action {
-        Action::Download { image, .. } | Action::Activate { image, .. } => {
+        Action::Download { image, .. }
+        | Action::Activate { image, .. }
+        | Action::Delete { image, .. } => {
             subjects.push(Subject::Image(image.clone()));
         }
         _ => {}

@@ -4,7 +4,8 @@ use schema::fleet::DomainJoin;
 use schema::name::{HostName, ImageName};
 
 use super::{Book, Found, Scene};
-use crate::planning::{Action, Step, StepResult};
+use crate::manifest::Manifest;
+use crate::planning::{Action, Purpose, Step, StepResult};
 use crate::simulator::pc::{Phase, Restore};
 use crate::simulator::truth::{Contents, Live};
 
@@ -124,6 +125,51 @@ pub(super) fn torn(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
         for (image, contents) in reads.iter().filter(|_| scene.now < *ends) {
             if scene.school.disk.live.get(image).map(Live::contents) != Some(*contents) {
                 found.push((7, format!("{image} changes while {host} reads it")));
+            }
+        }
+    }
+    found
+}
+
+/// Promise 7: no version goes out of the store that is wanted, live, or was live before.
+pub(super) fn lost(scene: &Scene<'_>, book: &mut Book) -> Vec<Found> {
+    let disk = &scene.school.disk;
+    let is_whole = |manifest: &Manifest| {
+        let mut files = manifest.files().iter();
+        files.all(|file| disk.store.objects.contains_key(&file.sha256))
+    };
+    let manifests = disk.store.manifests.iter();
+    let whole = manifests.filter(|(_, manifest)| is_whole(manifest));
+    let whole = whole.map(|(digest, _)| *digest).collect();
+    let before = std::mem::replace(&mut book.stored, whole);
+    let mut found = Vec::new();
+    for digest in before.difference(&book.stored) {
+        let Some(manifest) = scene.published.get(digest) else {
+            continue;
+        };
+        let (image, version) = (manifest.image(), manifest.version());
+        let wanted = scene.desired.is_some_and(|desired| {
+            let today = desired.zone.to_datetime(scene.clock()).date();
+            desired.images.values().any(|wanted| {
+                let is_over =
+                    matches!(wanted.purpose, Purpose::TestClass { until } if until < today);
+                wanted.manifest == *digest && !is_over
+            })
+        });
+        let contents = (
+            Some(manifest.base().sha256),
+            manifest.diff().map(|file| file.sha256),
+        );
+        let is_live = disk.live.get(image).map(Live::contents) == Some(contents);
+        let was_live = disk.store.before.get(image) == Some(&contents);
+        for (holds, why) in [
+            (wanted, "is wanted"),
+            (is_live, "is live"),
+            (was_live, "was live before"),
+        ] {
+            if holds {
+                let how = format!("{image} {version} goes out of the store, and {why}");
+                found.push((7, how));
             }
         }
     }

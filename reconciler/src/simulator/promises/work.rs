@@ -54,6 +54,7 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
                     .map(super::super::truth::Live::contents)
                     == wanted
         }
+        Action::Delete { manifest, .. } => !disk.store.manifests.contains_key(manifest),
         Action::Seed { image, file } => disk.live.get(image).is_some_and(|live| {
             let found = if file.as_str().ends_with(".qdiff") {
                 &live.diff
@@ -173,7 +174,7 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
                 "long before its slot",
             );
         }
-        Action::Seed { .. } => {}
+        Action::Seed { .. } | Action::Delete { .. } => {}
         Action::SwitchOff { .. } => check(quiet, "within lessons"),
         Action::ResetRoom { due, room, .. } => {
             let own = desired.rooms.get(room).map(|room| &room.windows);
