@@ -14,6 +14,7 @@ mod missed;
 mod on_site;
 mod oracle;
 mod properties;
+mod retention;
 mod rooms;
 mod slots;
 mod timetable;

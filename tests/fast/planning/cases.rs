@@ -57,6 +57,7 @@ fn short(world: &World) -> Vec<String> {
             Goal::StartConf(class) => class.to_string(),
             Goal::Import => "import".to_owned(),
             Goal::Downloaded(image, _) | Goal::Active(image, _) => image.to_string(),
+            Goal::Deleted(image, version) => format!("delete/{image}/{version}"),
             Goal::Seeded(file) => file.to_string(),
         };
         format!("{goal}: {}", gate.split('(').next().unwrap_or_default())

@@ -4,7 +4,7 @@ use harness::worlds::World;
 use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use reconciler::linbo::devices::Device;
-use reconciler::planning::{Action, Circuit, Plan, Probe, Step};
+use reconciler::planning::{Action, Circuit, Gate, Plan, Probe, Purpose, Step};
 use schema::fleet::{DomainJoin, RoomHosts};
 use schema::name::PowerGroupName;
 use schema::schedule::{Window, Windows};
@@ -61,7 +61,7 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<String> {
         .steps
         .iter()
         .flat_map(|step| {
-            judge_step(world, step)
+            judge_step(world, plan, step)
                 .into_iter()
                 .map(move |what| format!("{}: {what}", step.id))
         })
@@ -70,7 +70,7 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<String> {
     wrong
 }
 
-fn judge_step(world: &World, step: &Step) -> Vec<String> {
+fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
     let World {
         desired, observed, ..
     } = world;
@@ -152,8 +152,37 @@ fn judge_step(world: &World, step: &Step) -> Vec<String> {
                 "activates what was not verified",
             );
         }
-        // See `retention`.
-        Action::Delete { .. } => {}
+        Action::Delete { manifest, .. } => {
+            let today = observed.at.to_zoned(desired.zone.clone()).date();
+            let wanted = desired.images.values().any(|wanted| {
+                let is_over =
+                    matches!(wanted.purpose, Purpose::TestClass { until } if until < today);
+                wanted.manifest == *manifest && !is_over
+            });
+            check(!wanted, "deletes what is wanted");
+            let store = observed.store.seen().unwrap();
+            let known = &store.manifests[manifest];
+            let kept = observed.kept.seen().unwrap();
+            let mut files = std::iter::once(known.base()).chain(known.diff());
+            check(
+                files.any(|file| !kept.contains(&file.sha256)),
+                "deletes what was live before",
+            );
+            if let Some(live) = observed.live.get(known.image()) {
+                let live = live.seen().unwrap();
+                check(!live.holds(known), "deletes what is live");
+            }
+            let since = observed.journal.unneeded().get(manifest);
+            let long = since.is_some_and(|since| {
+                observed.at.duration_since(*since) >= SignedDuration::from_hours(14 * 24)
+            });
+            let lacks_space =
+                |hold: &reconciler::planning::Hold| matches!(hold.gate, Gate::NoSpace { .. });
+            check(
+                long || plan.holds.iter().any(lacks_space),
+                "deletes what was needed lately",
+            );
+        }
         Action::Seed { image, .. } => {
             let live = observed.live.get(image).and_then(Probe::seen).unwrap();
             check(!live.uploading, "disturbs an upload");

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Grub, Observed, Probe, Purpose, Running, Torrent, plan};
+use reconciler::planning::{Entry, Grub, Observed, Probe, Purpose, Running, Torrent, plan};
 use schema::fleet::{DomainJoin, PowerBudget, ResetCommand, RoomHosts, Waves};
 use schema::schedule::FreeDays;
 use schema::units::Rate;
@@ -88,6 +88,7 @@ fn world(dice: &mut Dice) -> World {
         desired.power.insert(name(circuit), budget);
     }
     images(&mut world, dice);
+    versions(&mut world, dice);
     classes(&mut world, dice);
     rooms(&mut world, dice);
     past(&mut world, dice);
@@ -133,6 +134,9 @@ fn images(world: &mut World, dice: &mut Dice) {
             if dice.once_in(4) {
                 let until = day(dice.pick(&["2027-07-31", "2026-11-23", "2026-01-01"]));
                 world.release(image, "3", base, None).purpose = Purpose::TestClass { until };
+                if dice.once_in(2) {
+                    world.store(image, "3", base, None);
+                }
             }
             if dice.once_in(3) {
                 world.store(image, "1", base, None);
@@ -176,6 +180,30 @@ fn images(world: &mut World, dice: &mut Dice) {
         && let Probe::Seen(store) = &mut world.observed.store
     {
         store.free = dice.pick(&[0, 8 * GIB, 12 * GIB]);
+    }
+}
+
+/// What of the store was live before, and what nobody needs as far as was noticed, rightly or not.
+fn versions(world: &mut World, dice: &mut Dice) {
+    let Probe::Seen(store) = &world.observed.store else {
+        return;
+    };
+    let manifests: Vec<_> = store.manifests.clone().into_iter().collect();
+    let now = world.observed.at;
+    for (digest, manifest) in manifests {
+        if let Probe::Seen(kept) = &mut world.observed.kept
+            && dice.once_in(4)
+        {
+            kept.extend(manifest.files().iter().map(|file| file.sha256));
+        }
+        if dice.once_in(2) {
+            let hours = dice.pick(&[-1, -13 * 24, -14 * 24, -60 * 24, 1000]);
+            let entry = Entry::Versions {
+                unneeded: vec![digest],
+                over: Vec::new(),
+            };
+            world.note(now + SignedDuration::from_hours(hours), entry);
+        }
     }
 }
 
