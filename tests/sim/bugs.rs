@@ -17,6 +17,12 @@ use crate::worlds::{QUIET_DAYS, world};
 
 /// A month in which enough happens that each bug has its chance, and no promise is broken without one.
 pub(crate) fn month() -> Script {
+    // A version with a diff on a new base replaces one with a diff on the old one.
+    month_of(["v2", "v3", "v2"])
+}
+
+/// The same, with these versions of the image one after the other.
+fn month_of([first, second, third]: [&str; 3]) -> Script {
     let mut script = world(
         4,
         Profile::None,
@@ -30,8 +36,7 @@ pub(crate) fn month() -> Script {
     assert!(script.commits.len() > 1);
     let fleet = script.commits[0].fleet.clone().unwrap();
     let other = script.from + 3 * DAY;
-    // A version with a diff on a new base replaces one with a diff on the old one.
-    for (after, version) in [(0, "v2"), (2 * DAY, "v3"), (5 * DAY, "v2")] {
+    for (after, version) in [(0, first), (2 * DAY, second), (5 * DAY, third)] {
         let next = fleets::at_version(&fleet, "ubuntu", version);
         script.commits.push(Commit {
             at: script.from + HOUR + after,
@@ -225,6 +230,9 @@ fn each_bug_is_noticed_by_its_promise() {
             careful_month()
         } else if bug == Bug::ForgetsFirstDay {
             announced_month()
+        } else if bug == Bug::DeletesShared {
+            // In the end nobody needs the diff of the second any more, but its base belongs to the first as well.
+            month_of(["v2", "v1", "v3"])
         } else {
             month()
         };
