@@ -35,5 +35,7 @@ mod one_school;
 mod pitfalls;
 #[path = "lab/resets.rs"]
 mod resets;
+#[path = "lab/retention.rs"]
+mod retention;
 #[path = "lab/rollout.rs"]
 mod rollout;

@@ -85,6 +85,26 @@ fn all_of_a_night() {
     shown("night", &world, &[]);
 }
 
+/// A version goes after two weeks, another one at once, since a download lacks its space.
+#[test]
+fn deletions() {
+    let mut world = World::school(at("2026-11-25T22:30"));
+    for version in ["2026.8.1", "2026.9.1"] {
+        world.store("ubuntu", version, 12 * GIB, Some(GIB));
+    }
+    let unneeded = vec![harness::worlds::manifest_digest("ubuntu", "2026.8.1")];
+    let over = Vec::new();
+    let since = at("2026-11-10T22:10");
+    world.note(since, Entry::Versions { unneeded, over });
+    world.desired.images.clear();
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    if let Probe::Seen(store) = &mut world.observed.store {
+        store.free = GIB;
+    }
+    world.converge_rooms();
+    shown("deletions", &world, &[]);
+}
+
 #[test]
 fn waiting_for_windows() {
     let mut world = World::school(at("2026-11-24T10:00"));

@@ -241,6 +241,11 @@ mod tests {
             )
         };
         check(&[], "");
+        let versions = Entry::Versions {
+            unneeded: Vec::new(),
+            over: Vec::new(),
+        };
+        check(&[record(1, versions), start(2), start(101)], "+.+");
         check(&[commit(1), commit(2), start(3)], ".+.");
         check(&[commit(100), commit(2), start(3)], "++.");
         check(

@@ -548,3 +548,4 @@ async fn a_store_that_cannot_be_read_is_not_empty() {
 }
 
 mod hosts;
+mod kept;
