@@ -7,6 +7,7 @@
 //! before that finds out by it what is left to do.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ async fn perform(
     let removing = move || {
         let _locks = locks;
         for file in &alone {
+            remove_folder(&store.basis(file), &between)?;
             for path in [store.partial(file), store.object(file), store.lock(file)] {
                 remove(&path, &between)?;
                 digests.forget(&path);
@@ -92,7 +94,7 @@ fn alone(
         manifest.files().iter().map(|file| file.sha256).collect()
     };
     let mut alone: BTreeSet<Digest> = files(manifest).into_iter().collect();
-    for other in store.manifests()? {
+    for other in store.names_of_manifests()? {
         if other != *digest
             && let Some(manifest) = store.read_manifest(&other)?
         {
@@ -107,6 +109,14 @@ fn alone(
 fn remove(path: &Path, between: &Between) -> Result<(), StoreError> {
     let removed = between(path).and_then(|()| files::remove_if_there(path));
     removed.map_err(|source| StoreError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn remove_folder(path: &Path, between: &Between) -> Result<(), StoreError> {
+    let removed = between(path).and_then(|()| files::if_there(fs::remove_dir_all(path)));
+    removed.map(|_| ()).map_err(|source| StoreError::File {
         path: path.to_owned(),
         source,
     })

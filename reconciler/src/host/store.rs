@@ -240,12 +240,12 @@ impl StoreFolder {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// The digests of all manifests.
+    /// The names of all manifests, sound or not.
     ///
     /// # Errors
     ///
     /// When they cannot be listed.
-    pub fn manifests(&self) -> Result<Vec<Digest>, StoreError> {
+    pub fn names_of_manifests(&self) -> Result<Vec<Digest>, StoreError> {
         let folder = self.root.join("manifests");
         let failed = |source| StoreError::File {
             path: folder.clone(),

@@ -71,7 +71,14 @@ impl Bed {
     /// All files of the store.
     fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
-        for folder in ["manifests", "objects", "partial", "locks", "incoming"] {
+        for folder in [
+            "manifests",
+            "objects",
+            "partial",
+            "locks",
+            "incoming",
+            "basis",
+        ] {
             for entry in fs::read_dir(self.paths.store.join(folder)).unwrap() {
                 left.push(format!("{folder}/{:?}", entry.unwrap().file_name()));
             }
@@ -108,6 +115,9 @@ async fn what_had_arrived_of_it_goes_too() {
     let manifest = bed.version("1", &[("qcow2", "base"), ("qdiff", "diff")]);
     let partial = bed.store.partial(&digest_of(b"diff"));
     fs::rename(bed.object("diff"), &partial).unwrap();
+    let basis = bed.store.basis(&digest_of(b"diff"));
+    fs::create_dir(&basis).unwrap();
+    fs::hard_link(bed.object("base"), basis.join("base")).unwrap();
     bed.delete(&manifest, undisturbed()).await.unwrap();
     assert_eq!(bed.left(), Vec::<String>::new());
 }
