@@ -10,6 +10,9 @@
 //!   fleet moves nobody's.
 //! * A line that nobody has a slot on is shared equally by all whose window is open. That is for those who missed
 //!   theirs, of whom nobody else knows.
+//!
+//! All that holds among servers that work by the same commit and by true clocks. Until the last of them has pulled a new
+//! one, two may count on the same part of the line.
 
 use std::collections::BTreeMap;
 
