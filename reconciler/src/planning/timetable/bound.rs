@@ -17,7 +17,7 @@ pub(super) const MINUTE: Nanos = 60_000_000_000;
 /// count.
 ///
 /// It is the most that any circuit asks for: the time until the last of its hosts may be woken, or the last
-/// of those that take long, and the time in which all of them can have been on ([`ramp`]).
+/// of those that take long, and the time in which all of them can have been on (`ramp`).
 #[must_use]
 pub fn lower_bound(now: Timestamp, batches: &[Batch<'_>]) -> SignedDuration {
     let paces = paces(batches);
