@@ -166,8 +166,9 @@ fn a_school_converges_and_follows() {
     let run = pass(&nord, "2026-11-25 22:05:00").expect("pass");
     assert_eq!(run.exit, 0, "{}", run.said);
     let sent = lab.central().rsync.sent() - sent;
+    // The diff alone, and of it what the one before does not hold.
     assert!(
-        (release.diff_size..release.diff_size + (1 << 20)).contains(&sent),
+        (1..release.diff_size + release.diff_size / 50).contains(&sent),
         "{sent} bytes were sent for a diff of {}",
         release.diff_size
     );
