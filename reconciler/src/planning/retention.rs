@@ -28,6 +28,21 @@ pub fn unneeded<'a>(
     desired: &Desired,
     observed: &'a Observed,
 ) -> Option<BTreeMap<Digest, &'a Manifest>> {
+    let mut unneeded = unneeded_here(desired, observed)?;
+    if !unneeded.is_empty() {
+        let run = run(&Ledger::of(desired, observed));
+        unneeded.retain(|_, manifest| {
+            !run.contains(&(manifest.image().clone(), manifest.version().clone()))
+        });
+    }
+    Some(unneeded)
+}
+
+/// The versions that nobody needs, but perhaps hosts: those are looked at when it matters, since they are many.
+pub(super) fn unneeded_here<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+) -> Option<BTreeMap<Digest, &'a Manifest>> {
     let store = observed.store.seen()?;
     let kept = observed.kept.seen()?;
     observed.devices.seen()?;
@@ -42,21 +57,14 @@ pub fn unneeded<'a>(
         // The folders of all images of the store are among what is kept.
         None => false,
     };
-    let mut unneeded: BTreeMap<Digest, &Manifest> = store
+    let unneeded = store
         .manifests
         .iter()
         .filter(|(digest, manifest)| {
             !wanted.contains(digest) && !is_kept(manifest, kept) && !may_be_live(manifest)
         })
-        .map(|(digest, manifest)| (*digest, manifest))
-        .collect();
-    if !unneeded.is_empty() {
-        let run = run(&Ledger::of(desired, observed));
-        unneeded.retain(|_, manifest| {
-            !run.contains(&(manifest.image().clone(), manifest.version().clone()))
-        });
-    }
-    Some(unneeded)
+        .map(|(digest, manifest)| (*digest, manifest));
+    Some(unneeded.collect())
 }
 
 /// Whether all image files of a version lie in sets that are kept.

@@ -9,14 +9,24 @@ use crate::planning::desired::Desired;
 use crate::planning::gates::{Gate, SKEW};
 use crate::planning::observed::Observed;
 use crate::planning::plan::{Drafts, Plan};
-use crate::planning::retention::{PATIENCE, unneeded};
+use crate::planning::retention::{PATIENCE, unneeded, unneeded_here};
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
-    let (Some(store), Some(unneeded)) = (observed.store.seen(), unneeded(desired, observed)) else {
+    let (Some(store), Some(here)) = (observed.store.seen(), unneeded_here(desired, observed))
+    else {
         return;
     };
     let noted = observed.journal.unneeded();
     let since = |digest: &Digest| noted.get(digest).copied();
+    let ends = here.keys().filter_map(since).map(|since| since + PATIENCE);
+    let is_due = ends.clone().any(|ends| ends <= observed.at);
+    if !is_due && shortage(drafts.so_far()) == 0 {
+        ends.for_each(|ends| drafts.wake(ends));
+        return;
+    }
+    let Some(unneeded) = unneeded(desired, observed) else {
+        return;
+    };
     let mut oldest_first: Vec<_> = unneeded.into_iter().collect();
     oldest_first.sort_by_key(|(digest, _)| since(digest).unwrap_or(Timestamp::MAX));
     let mut short = shortage(drafts.so_far());
