@@ -258,7 +258,7 @@ fn block_of(at: Timestamp) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(at)
 }
 
-/// How many bytes a rate on the line moves in a second, with the headers taken off.
+/// What of a rate on the line is left for content, with the headers taken off.
 #[must_use]
 pub fn content(rate: Rate) -> Rate {
     let bits = rate.bits() / CONTENT.1 * CONTENT.0;

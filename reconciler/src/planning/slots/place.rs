@@ -24,11 +24,11 @@ type Amount = u128;
 const LONGEST: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Until something moves: a connection, a login, two lists of files.
 pub(super) const START: SignedDuration = SignedDuration::from_secs(4);
-/// What takes less than this part of a window is not begun when it cannot be ended in it.
+/// What takes less than one part in so many of a window is not begun when it cannot be ended in it.
 const SHORT: u64 = 20;
 /// What still takes so many milliseconds is worth a new beginning.
 const LONG: u64 = 120_000;
-/// Nobody begins at less than this part of the rate that suits.
+/// Nobody begins at less than one part in so many of the rate that suits.
 const WORTH: u64 = 4;
 
 /// A school that lacks something.
@@ -51,7 +51,7 @@ struct Run {
 impl Run {
     /// From when on something moves.
     fn moves(self) -> Timestamp {
-        self.from + START
+        later(self.from, START)
     }
 }
 
@@ -177,7 +177,7 @@ impl Want<'_> {
     fn begins(&self, open: Opening, at: Timestamp, free: u64) -> Option<u64> {
         let (whole, rest) = (
             millis(open.closes, open.opens),
-            millis(open.closes, at + START),
+            millis(open.closes, later(at, START)),
         );
         let suits = self.suits();
         // Faster than suits, where it would not be through tonight otherwise.
@@ -268,6 +268,11 @@ pub(super) const fn round_down(rate: u64) -> u64 {
     } else {
         rate / STEP * STEP
     }
+}
+
+/// An instant some time later: commits may be of any time, the last one that there is among them.
+fn later(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.saturating_add(span).unwrap_or(at)
 }
 
 /// Milliseconds from one instant to a later one.

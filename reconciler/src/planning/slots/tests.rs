@@ -393,6 +393,26 @@ fn two_hundred_schools_are_through_in_little_more_than_the_line_takes() {
     }
 }
 
+/// People's clocks may be wrong by any time.
+#[test]
+fn a_commit_of_the_end_of_time_takes_nothing_from_anybody() {
+    let lines = [line("daily 00:00–24:00", None)];
+    for at in [
+        Timestamp::MIN,
+        Timestamp::MAX,
+        Timestamp::MAX - SignedDuration::from_secs(2),
+    ] {
+        let lacks = [(name(0), GIB)].into();
+        let slots = slots("100 Mbit/s", &lines, &[Release { at, lacks }]);
+        let now = self::at("2026-11-24T10:00:00Z");
+        assert!(
+            slots
+                .at_or_after(&name(0), now)
+                .is_some_and(|slot| slot.from == now)
+        );
+    }
+}
+
 #[test]
 fn nobody_needs_more_nights_than_the_line_makes_him() {
     let lines = vec![line(NIGHTS, None); 60];
