@@ -30,6 +30,7 @@ mod stand_in;
 mod world;
 
 use std::{
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Child,
     thread,
@@ -61,6 +62,8 @@ pub struct Lab {
     smtp: Smtp,
     rsync: ReleaseServer,
     clients: Child,
+    /// So that no other lab gets the ports of this one's hosts.
+    _ports: [TcpListener; 3],
     _place: Place,
 }
 

@@ -158,7 +158,7 @@ impl OneSchool {
             .unwrap();
     }
 
-    /// Runs one pass and shows all that it said when it did not end with `status`.
+    /// Runs one pass that must end with `status`. What it said is shown when the test fails, then or later.
     #[track_caller]
     pub(crate) fn pass(&self, at: &str, status: i32) -> Output {
         self.run(&[], at, status)
@@ -168,11 +168,14 @@ impl OneSchool {
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str], at: &str, status: i32) -> Output {
         let output = self.nord().run(arguments, at).unwrap();
-        assert_eq!(
-            output.status, status,
-            "{arguments:?} at {at}\n{}{}",
-            output.stderr, output.stdout
+        println!(
+            "reconcile {} at {at}: exit {}\n{}{}",
+            arguments.join(" "),
+            output.status,
+            output.stderr,
+            output.stdout
         );
+        assert_eq!(output.status, status, "{arguments:?} at {at}");
         output
     }
 

@@ -315,6 +315,20 @@ fn programs_see_the_labs_time_and_a_snapshot_sees_every_change() {
 }
 
 #[test]
+fn no_other_lab_gets_the_ports_of_this_ones_hosts() {
+    let lab = lab();
+    let world = lab.world();
+    for port in [world.linbo_port, world.os_port, world.windows_port] {
+        let second = std::net::TcpListener::bind(("127.0.0.1", port));
+        assert_eq!(
+            second.unwrap_err().kind(),
+            std::io::ErrorKind::AddrInUse,
+            "{port}"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_left_of_a_lab_that_was_dropped() {
     let (lab, school) = lab_in_linbo();
     lab.host("r101-pc01").set_fault(Fault::HangsInSync).unwrap();

@@ -146,7 +146,8 @@ impl Builder {
         for folder in ["bin", "keys", "hosts", "log", "out", "made"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        let world = self.describe(&root)?;
+        let ports = [free_port()?, free_port()?, free_port()?];
+        let world = self.describe(&root, [ports[0].1, ports[1].1, ports[2].1])?;
         world.save()?;
         if let Some(time) = &self.time {
             world.set_time(time)?;
@@ -174,6 +175,7 @@ impl Builder {
             smtp,
             rsync,
             clients,
+            _ports: ports.map(|(listener, _)| listener),
             _place: place,
         };
         lab.write_configs(server_config_of)?;
@@ -183,7 +185,11 @@ impl Builder {
         Ok(lab)
     }
 
-    fn describe(&self, root: &Path) -> Result<World> {
+    fn describe(
+        &self,
+        root: &Path,
+        [linbo_port, os_port, windows_port]: [u16; 3],
+    ) -> Result<World> {
         let mut hosts = BTreeMap::new();
         for (school, (server, rooms)) in (10..).zip(&self.servers) {
             for (number, room) in (1..).zip(rooms) {
@@ -201,14 +207,12 @@ impl Builder {
                 }
             }
         }
-        // Kept until all are there, so that they differ.
-        let ports = [free_port()?, free_port()?, free_port()?];
         Ok(World {
             root: root.to_owned(),
             time_zone: "Europe/Berlin".to_owned(),
-            linbo_port: ports[0].1,
-            os_port: ports[1].1,
-            windows_port: ports[2].1,
+            linbo_port,
+            os_port,
+            windows_port,
             pace: self.pace,
             servers: self.servers.iter().map(|(name, _)| name.clone()).collect(),
             hosts,
@@ -261,7 +265,8 @@ impl Builder {
     }
 }
 
-/// Listens on a free port and keeps it until dropped, so that a second call gives another one.
+/// Listens on a free port and keeps it until dropped: hosts of all labs have the same addresses, and one that answers
+/// on the port of another lab's host would be taken for it.
 fn free_port() -> Result<(TcpListener, u16)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
