@@ -7,7 +7,7 @@
 //! (`sophomorix-device`, `linuxmuster-import-devices`): what one of them accepts and another chokes
 //! on is a problem here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -283,7 +283,7 @@ impl Devices {
     }
 }
 
-/// A file with other classes for some hosts, every other byte as it was.
+/// A file with other classes for some hosts, every other byte as it was, those of rows with a problem included.
 ///
 /// # Errors
 ///
@@ -305,8 +305,17 @@ pub fn with_classes(
         .iter()
         .map(|(host, class)| (host.as_str().to_ascii_lowercase(), class))
         .collect();
+    let bad: BTreeSet<usize> = known
+        .problems()
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
     let mut out = Vec::with_capacity(text.len());
-    for row in text.split_inclusive(|byte| *byte == b'\n') {
+    for (line, row) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        if bad.contains(&line) {
+            out.extend_from_slice(row);
+            continue;
+        }
         let device = read_row(&String::from_utf8_lossy(row)).ok().flatten();
         let changed = device.and_then(|device| {
             let class = wanted.get(device.host.as_str())?;

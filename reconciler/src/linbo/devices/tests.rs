@@ -192,6 +192,23 @@ fn only_the_class_of_the_named_hosts_changes() {
 }
 
 #[test]
+fn a_row_with_a_problem_keeps_its_class() {
+    let text = "r1;pc1;c;52:54:00:00:00:01;10.0.0.1;;;;;;1\n\
+                r1;PC1;c;52:54:00:00:00:02;10.0.0.2;;;;;;1\n\
+                r1;pc2;c;52:54:00:00:00:01;10.0.0.3;;;;;;1\n\
+                r1;pc2;c;52:54:00:00:00:04;10.0.0.4;;;;;;1\n";
+    let classes = BTreeMap::from([
+        ("pc1".parse().unwrap(), "t".parse().unwrap()),
+        ("pc2".parse().unwrap(), "t".parse().unwrap()),
+    ]);
+    let written = with_classes(text.as_bytes(), &classes).unwrap();
+    let expected = text
+        .replace("pc1;c", "pc1;t")
+        .replace("pc2;c;52:54:00:00:00:04", "pc2;t;52:54:00:00:00:04");
+    assert_eq!(String::from_utf8(written).unwrap(), expected);
+}
+
+#[test]
 fn thousands_of_rows_are_read_at_once() {
     let text: String = (0..5000)
         .map(|n| {
