@@ -44,7 +44,7 @@ pub enum Coming {
         /// The rooms.
         rooms: BTreeSet<RoomName>,
     },
-    /// A test class ends with this day, and its hosts go back.
+    /// A test class ends with this day.
     TestClassEnds {
         /// The last day.
         until: Date,

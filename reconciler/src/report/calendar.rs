@@ -59,10 +59,7 @@ impl Lines {
                 self.put("DTSTAMP", &format!("{}T000000Z", day(*until)));
                 self.put("DTSTART;VALUE=DATE", &day(*until));
                 let summary = format!("Last day of test class {name}");
-                self.say(
-                    &summary,
-                    "Its PCs go back to the class that they had before.",
-                );
+                self.say(&summary, "The test is over with this day.");
             }
         }
     }
@@ -180,7 +177,7 @@ UID:test-class-gimp3@bs-nord.example
 DTSTAMP:20261218T000000Z
 DTSTART;VALUE=DATE:20261218
 SUMMARY:Last day of test class gimp3
-DESCRIPTION:Its PCs go back to the class that they had before.
+DESCRIPTION:The test is over with this day.
 END:VEVENT
 END:VCALENDAR
 ";

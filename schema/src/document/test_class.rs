@@ -8,7 +8,8 @@ use crate::name::{ClassName, HostName, ImageName, VersionName};
 use crate::read::{At, Map, OneOrMany};
 use crate::text::PlainText;
 
-/// A test class: a hardware class for a few hosts with versions of its own and an end date.
+/// A test class: a hardware class for a few hosts with versions of its own and an end date. Until then its versions
+/// are downloaded to the school; its `start.conf` and the group of its hosts in `devices.csv` are left alone as yet.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "schools/<school>/test-classes/<test class>.yaml")]
@@ -19,7 +20,7 @@ pub struct TestClassDocument {
     pub image: At<Map<ImageName, VersionName>>,
     /// Its hosts.
     pub hosts: At<OneOrMany<HostName>>,
-    /// Its last day, as in `2026-12-18`; then its hosts go back.
+    /// Its last day, as in `2026-12-18`.
     pub until: At<Day>,
     /// By when its hosts are to be fresh, as in `mon, wed 18:00`, or `never`; as their rooms by default.
     #[serde(default)]
