@@ -166,6 +166,7 @@ impl OneSchool {
 
     /// The same with arguments.
     #[track_caller]
+    #[expect(clippy::print_stdout, reason = "a test that fails shows its passes")]
     pub(crate) fn run(&self, arguments: &[&str], at: &str, status: i32) -> Output {
         let output = self.nord().run(arguments, at).unwrap();
         println!(
