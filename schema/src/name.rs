@@ -182,6 +182,16 @@ name!(
     "letters, digits, dots, dashes and underscores, at most 100"
 );
 
+impl FileName {
+    /// The name without its last ending: of an image file, the image that it belongs to.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        let name = self.as_str();
+        let dot = name.bytes().rposition(|byte| byte == b'.');
+        dot.and_then(|dot| name.get(..dot)).unwrap_or(name)
+    }
+}
+
 impl Default for PowerGroupName {
     /// The circuit of rooms without a group: the school as a whole.
     fn default() -> Self {

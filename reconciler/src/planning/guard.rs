@@ -281,7 +281,7 @@ impl<'a> Look<'a> {
             .find(|image| {
                 let of_image = states
                     .iter()
-                    .filter(|state| image_of(state.file) == image.as_str());
+                    .filter(|state| state.file.stem() == image.as_str());
                 match (
                     self.offered.get(image),
                     of_image.max_by_key(|state| state.at),
@@ -341,7 +341,7 @@ impl<'a> Look<'a> {
         let attempts = self.observed.journal.applied(host);
         let of_image = attempts.flat_map(|attempt| {
             let files = attempt.outcome.applied();
-            let files = files.filter(|(file, _)| image_of(file) == image.as_str());
+            let files = files.filter(|(file, _)| file.stem() == image.as_str());
             files.map(move |(file, _)| (attempt, file))
         });
         let (last, file) = of_image.max_by_key(|(attempt, _)| attempt.at)?;
@@ -360,7 +360,7 @@ fn taken(states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
     let last = states.iter().map(|state| state.at).max()?;
     let mut newest = states.iter().filter(|state| state.at == last);
     newest.find_map(|state| {
-        let image = image_of(state.file);
+        let image = state.file.stem();
         let known = class.os.iter().any(|os| os.image.as_str() == image);
         if known { None } else { image.parse().ok() }
     })
@@ -368,11 +368,6 @@ fn taken(states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
 
 fn has(class: &DesiredClass, image: &ImageName) -> bool {
     class.os.iter().any(|os| os.image == *image)
-}
-
-fn image_of(file: &FileName) -> &str {
-    let file = file.as_str();
-    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
 fn same_disk(before: &str, after: &str) -> bool {

@@ -179,12 +179,6 @@ struct HostMemory {
     runs: BTreeMap<FileName, Runs>,
 }
 
-/// The image that a file belongs to.
-pub(crate) fn image_of(file: &FileName) -> &str {
-    let name = file.as_str();
-    name.rsplit_once('.').map_or(name, |(image, _)| image)
-}
-
 /// Which state of an image file a host has, by its own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runs {
@@ -263,8 +257,7 @@ impl Journal {
                 memory.begun = None;
                 for (file, stamp) in outcome.applied() {
                     // A host that went on to a diff runs the base alone no more.
-                    let is_other =
-                        |known: &FileName| known != file && image_of(known) == image_of(file);
+                    let is_other = |known: &FileName| known != file && known.stem() == file.stem();
                     memory.runs.retain(|known, _| !is_other(known));
                     let known = memory.runs.get(file);
                     if known.is_none_or(|runs| runs.stamp.as_ref() != stamp) {

@@ -244,7 +244,7 @@ impl<'a> View<'a> {
             .unwrap_or_default();
         let mut applied: BTreeMap<ImageName, Applied<'a>> = BTreeMap::new();
         let mut take = |found: Applied<'a>| {
-            if let Some(image) = image_of(found.file)
+            if let Ok(image) = found.file.stem().parse()
                 && found.at <= believed
                 && applied.get(&image).is_none_or(|known| known.at <= found.at)
             {
@@ -274,10 +274,9 @@ impl<'a> View<'a> {
         let reported =
             reported.filter(|report| report.at <= believed && is_newer(report.at, began));
         let is_wanted = |file: &FileName| {
-            let image = image_of(file);
             self.wanted
                 .iter()
-                .any(|wanted| image.as_ref() == Some(wanted.image))
+                .any(|wanted| wanted.image.as_str() == file.stem())
         };
         // A host that is back to some of its images alone is not.
         let whole = attempts.iter().rev().find(|attempt| {
@@ -457,12 +456,6 @@ fn is_wanted(
     )
 }
 
-/// The image that a file is of.
-fn image_of(file: &FileName) -> Option<ImageName> {
-    let (stem, _) = file.as_str().rsplit_once('.')?;
-    stem.parse().ok()
-}
-
 /// The version whose file a host applied, by name: that which lies in LINBO's folder, if the stamp is
 /// of that one and its manifest is known.
 #[must_use]
@@ -471,15 +464,15 @@ pub fn version_of<'a>(
     file: &FileName,
     stamp: Option<&ImageStamp>,
 ) -> Option<&'a VersionName> {
-    let image = image_of(file)?;
-    let live = observed.live.get(&image)?.seen()?;
-    let (_, found) = live.files(&image).find(|(name, _)| name == file)?;
+    let (image, live) = observed.live.get_key_value(file.stem())?;
+    let live = live.seen()?;
+    let found = live.file(file)?;
     if found.record.as_ref()?.timestamp.as_ref()? != stamp? {
         return None;
     }
     let manifests = observed.store.seen()?.manifests.values();
     manifests
-        .filter(|manifest| *manifest.image() == image && live.holds(manifest))
+        .filter(|manifest| manifest.image() == image && live.holds(manifest))
         .map(crate::manifest::Manifest::version)
         .next()
 }

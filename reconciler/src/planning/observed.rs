@@ -308,6 +308,16 @@ impl LiveImage {
         base.into_iter().chain(diff)
     }
 
+    /// The image file of this name.
+    #[must_use]
+    pub fn file(&self, name: &FileName) -> Option<&ImageFile> {
+        match name.as_str().strip_prefix(name.stem())? {
+            ".qcow2" => self.base.as_ref(),
+            ".qdiff" => self.diff.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The state of the image, by which hosts know it: its last file, which is the diff where there is one, and the
     /// timestamp of that. None when either is missing.
     #[must_use]

@@ -80,11 +80,7 @@ pub fn reported(desired: &Desired, class: &DesiredClass, report: &HostReport) ->
     let HostReport {
         at, event, file, ..
     } = report;
-    let stem = file
-        .as_str()
-        .rsplit_once('.')
-        .map_or(file.as_str(), |(stem, _)| stem);
-    let is_ours = class.os.iter().any(|os| os.image.as_str() == stem);
+    let is_ours = class.os.iter().any(|os| os.image.as_str() == file.stem());
     if *event != ImageEvent::Applied || !is_ours {
         return None;
     }

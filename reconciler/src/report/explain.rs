@@ -96,10 +96,10 @@ impl<'a> Concern<'a> {
             Goal::Fresh(wanted, _) | Goal::Room(wanted) => wanted == name,
             Goal::StartConf(class) => class == room.class,
             Goal::Downloaded(image, _) | Goal::Active(image, _) => room.images.contains(&image),
-            Goal::Seeded(file) => room.images.iter().any(|image| {
-                let stem = file.as_str().rsplit_once('.').map(|(stem, _)| stem);
-                stem == Some(image.as_str())
-            }),
+            Goal::Seeded(file) => {
+                let mut images = room.images.iter();
+                images.any(|image| image.as_str() == file.stem())
+            }
             Goal::Import => true,
             Goal::Off(_) | Goal::Deleted(..) => false,
         };

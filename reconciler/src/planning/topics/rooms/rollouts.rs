@@ -9,7 +9,7 @@ use super::Place;
 use crate::linbo::status::ImageEvent;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::desired::Desired;
-use crate::planning::journal::{Attempt, image_of};
+use crate::planning::journal::Attempt;
 use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::rollout::{Progress, Standing, Turn, Wanted};
@@ -152,7 +152,7 @@ fn standing(
     // What a host wrote itself counts when nothing newer is known of it.
     if let Some(Probe::Seen(Some(report))) = observed.reports.get(host)
         && report.event == ImageEvent::Applied
-        && image_of(&report.file) == image_of(wanted.file)
+        && report.file.stem() == wanted.file.stem()
         && let Ok(at) = report.at.to_zoned(desired.zone.clone())
         && let at = at.timestamp()
         && at <= believed
