@@ -23,6 +23,8 @@ mod bound;
 mod load;
 mod ramp;
 mod rest;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -256,7 +258,7 @@ fn with_target(now: Timestamp, taken: &Taken, batches: &[Batch<'_>], target: Nan
     let mut queues: Vec<Queue<'_>> = batches.iter().map(queue).collect();
     let mut lanes = Lane::all(batches, &paces);
     let is_urgent = |at: Timestamp, lane: &Lane, rests: &[Rest]| {
-        target < Nanos::MAX && rest::ends(now, at, &lane.circuits, rests) > target
+        rest::ends(now, at, &lane.circuits, rests) > target
     };
     while let Some((at, place, lane)) = next(now, &mut lanes, &queues, &loads, |at, lane| {
         is_urgent(at, lane, &rests)

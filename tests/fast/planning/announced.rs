@@ -1,7 +1,7 @@
 //! Rollouts that are announced for a day: until then hosts keep what they have.
 
 use harness::worlds::{GIB, World, at, day};
-use reconciler::planning::{Gate, NotBefore};
+use reconciler::planning::{Gate, NotBefore, audit};
 use schema::fleet::Origin;
 
 use super::cases::{check, of, stale};
@@ -56,6 +56,7 @@ fn what_is_the_first_of_its_image_waits_for_no_day() {
     world.store("ubuntu", "2", 12 * GIB, None);
     let live = world.live_mut("ubuntu");
     (live.base, live.diff) = (None, None);
-    let steps = of(&world).steps;
-    assert!(steps[0].id.to_string().starts_with("activate/ubuntu"));
+    let plan = of(&world);
+    assert!(plan.steps[0].id.to_string().starts_with("activate/ubuntu"));
+    assert_eq!(audit(&world.desired, &world.observed, &plan), []);
 }

@@ -46,7 +46,7 @@ pub(super) fn takes(pace: Pace, batches: &[&Batch<'_>], paces: &BTreeMap<&Circui
     for minutes in 1..=MINUTES {
         let borne = bear(minutes);
         let in_minute = borne.saturating_mul(MINUTE);
-        if borne == all || borne == 0 || in_minute >= rest {
+        if borne == all || in_minute >= rest {
             return half.saturating_add(rest / borne.max(1)).saturating_mul(2);
         }
         rest -= in_minute;
