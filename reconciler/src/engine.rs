@@ -412,7 +412,10 @@ async fn meanwhile<T>(
 fn renews(action: &Action, done: &Action) -> bool {
     match (action, done) {
         (Action::Activate { image, .. }, Action::Seed { image: seeded, .. }) => image == seeded,
-        (Action::WriteStartConf { .. }, Action::ImportDevices { .. }) => true,
+        (
+            Action::WriteStartConf { .. } | Action::SetClasses { .. },
+            Action::ImportDevices { .. },
+        ) => true,
         _ => false,
     }
 }

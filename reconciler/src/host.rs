@@ -3,8 +3,10 @@
 //! The lab is not another implementation: it is this one, with other paths and ports.
 
 pub mod activate;
+pub mod boot_links;
 pub mod classes;
 pub mod delete;
+pub mod device_classes;
 pub mod digests;
 pub mod download;
 pub mod files;
@@ -244,8 +246,9 @@ impl Hands for Host {
                 before,
                 after,
             } => classes::write_start_conf(paths, class, before.as_deref(), after),
-            Action::ImportDevices { classes } => {
-                classes::import_devices(paths, commands, classes).await
+            Action::SetClasses { hosts } => device_classes::set_classes(paths, hosts),
+            Action::ImportDevices { classes, hosts } => {
+                classes::import_devices(paths, commands, classes, hosts).await
             }
             Action::Download {
                 image,

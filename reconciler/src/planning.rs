@@ -12,6 +12,7 @@
 pub mod action;
 pub mod agenda;
 pub mod audit;
+pub mod cohort;
 pub mod desired;
 pub mod forecast;
 pub mod gates;
@@ -35,8 +36,9 @@ pub mod wake;
 pub use action::{Action, Circuit, Pace, Reason, Resource, Step, StepId};
 pub use agenda::{Arrival, Coming, Occurrence, Outlook, agenda, arrivals, ends};
 pub use audit::{Violation, audit};
+pub use cohort::Cohort;
 pub use desired::{
-    Allowance, Desired, DesiredClass, DesiredImage, NotBefore, Purpose, Server, Staff,
+    Allowance, Desired, DesiredClass, DesiredImage, DesiredTest, NotBefore, Purpose, Server, Staff,
 };
 pub use forecast::{Forecast, Foreseen, forecast};
 pub use gates::Gate;

@@ -36,6 +36,13 @@ pub(crate) struct Commons<'a> {
     pub(crate) classes: &'a Classes,
 }
 
+impl<'a> Commons<'a> {
+    /// The hardware class of this name, if there is one and it is not broken.
+    pub(crate) fn class(&self, name: &ClassName) -> Option<&'a HardwareClass> {
+        self.classes.get(name).and_then(Option::as_ref)
+    }
+}
+
 /// A name that nothing has: the one that was meant, or else those that there are.
 #[expect(
     clippy::too_many_arguments,

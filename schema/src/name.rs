@@ -156,6 +156,13 @@ name!(
     TestClassName, "test class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
+impl From<&TestClassName> for ClassName {
+    /// The hardware class that its hosts have: the rules of both names are the same.
+    fn from(name: &TestClassName) -> Self {
+        Self(name.0.clone())
+    }
+}
+
 name!(
     /// A group of rooms on one electrical circuit.
     PowerGroupName, "power group name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",

@@ -80,7 +80,9 @@ fn a_letter_tells_staff_what_is_coming_and_each_thing_once() {
     world.desired.images.clear();
     world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
     let tests = [("gimp3", "2026-11-27"), ("blender", "2026-11-28")];
-    world.desired.test_classes = tests.map(|(test, until)| (name(test), day(until))).into();
+    for (test, until) in tests {
+        world.test_class(test, &[], until);
+    }
     let news = letter(&world).unwrap();
     assert_eq!(news.letter.readers, Readers::Staff);
     let text = format!("Subject: {}\n\n{}", news.letter.subject, news.letter.body);
@@ -213,8 +215,7 @@ fn the_calendar_shows_a_rollout_when_it_is_the_turn_of_a_room() {
     world.observed.at = at("2026-11-25T09:00");
     let second = at("2026-11-25T18:00");
     assert_eq!(rollouts(&world), [(second, [name("r102")].into())]);
-    let tests = [(name("gimp3"), day("2026-11-27"))];
-    world.desired.test_classes = tests.into();
+    world.test_class("gimp3", &[], "2026-11-27");
     let text = calendar(
         "Berufsschule Nord",
         &name("bs-nord.example"),

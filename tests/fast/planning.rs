@@ -17,6 +17,7 @@ mod properties;
 mod retention;
 mod rooms;
 mod slots;
+mod test_classes;
 mod timetable;
 mod tries;
 mod turns;

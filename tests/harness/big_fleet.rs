@@ -234,6 +234,7 @@ impl BigFleet {
             at,
             reports: Arc::new(reports.collect()),
             devices: Probe::Seen(devices),
+            boots: Probe::Seen(Arc::default()),
             classes,
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),
@@ -252,6 +253,7 @@ impl BigFleet {
     pub fn records(&self, count: usize) -> Result<Vec<Record>> {
         let step = Action::ImportDevices {
             classes: Vec::new(),
+            hosts: BTreeMap::new(),
         }
         .id();
         let hosts: Vec<HostName> = self

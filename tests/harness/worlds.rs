@@ -6,6 +6,7 @@ mod dice;
 mod evenings;
 mod hosts;
 mod random;
+mod tried;
 mod weeks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +137,15 @@ pub fn os(image: &str, reset: ResetCommand) -> OsEntry {
 /// A class with these operating systems, each on a partition of its own.
 #[must_use]
 pub fn class(class: &str, systems: &[OsEntry]) -> DesiredClass {
+    let hardware = hardware(systems);
+    DesiredClass {
+        start_conf: start_conf::render(&name(class), &hardware),
+        download: hardware.download,
+        os: systems.to_vec(),
+    }
+}
+
+fn hardware(systems: &[OsEntry]) -> HardwareClass {
     let partition = |label: &str, size: Option<u64>, fs, id: &str| Partition {
         label: name(label),
         size: size.map(|gib| Bytes(gib * GIB)),
@@ -149,7 +159,7 @@ pub fn class(class: &str, systems: &[OsEntry]) -> DesiredClass {
     });
     let first = partition("efi", Some(1), FileSystem::Vfat, "ef");
     let last = partition("cache", None, FileSystem::Ext4, "83");
-    let hardware = HardwareClass {
+    HardwareClass {
         firmware: Firmware::Efi64,
         download: DownloadType::Torrent,
         disk: name("/dev/sda"),
@@ -157,11 +167,6 @@ pub fn class(class: &str, systems: &[OsEntry]) -> DesiredClass {
         os: systems.to_vec(),
         kernel_options: name("quiet splash"),
         extra: BTreeMap::new(),
-    };
-    DesiredClass {
-        start_conf: start_conf::render(&name(class), &hardware),
-        download: hardware.download,
-        os: systems.to_vec(),
     }
 }
 
@@ -261,6 +266,7 @@ impl World {
         let observed = Observed {
             at,
             devices: Probe::Seen(Devices::default()),
+            boots: Probe::Seen(Arc::default()),
             classes: BTreeMap::new(),
             live: BTreeMap::new(),
             store: Probe::Seen(Store {
@@ -581,6 +587,7 @@ impl World {
 fn import() -> reconciler::planning::StepId {
     reconciler::planning::Action::ImportDevices {
         classes: Vec::new(),
+        hosts: BTreeMap::new(),
     }
     .id()
 }

@@ -1,15 +1,18 @@
 //! Hardware classes: `start.conf.<class>`, and the import that makes boot configurations of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use schema::name::ClassName;
+use schema::name::{ClassName, HostName};
 
 use crate::config::{Commands, Paths};
+use crate::host::boot_links::{self, LinkError};
 use crate::host::files;
 use crate::host::process::{ProcessError, Program};
+use crate::linbo::devices::Devices;
 use crate::world::Failure;
 
 /// How long `linuxmuster-import-devices` may take.
@@ -41,6 +44,16 @@ pub enum ClassError {
     Failed {
         /// How it ended.
         how: String,
+    },
+    /// The import said that all was well, and left out some hosts.
+    #[error(
+        "linuxmuster-import-devices reported success, but these hosts are not led to their class by a link \
+         start.conf-<address> in LINBO's folder: {}",
+        .strays.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    Strays {
+        /// The hosts.
+        strays: Vec<HostName>,
     },
     /// The import said that all was well, and left out some classes.
     #[error(
@@ -99,7 +112,7 @@ pub fn write_start_conf(
 }
 
 /// Runs `linuxmuster-import-devices`, and sees that each class has a boot configuration that is not
-/// older than its `start.conf`.
+/// older than its `start.conf`, and that each of the hosts is led to its class.
 ///
 /// # Errors
 ///
@@ -108,6 +121,7 @@ pub async fn import_devices(
     paths: &Paths,
     commands: &Commands,
     classes: &[ClassName],
+    hosts: &BTreeMap<HostName, ClassName>,
 ) -> Result<(), Failure> {
     let finished = Program::new("import_devices", &commands.import_devices)
         .deadline(IMPORT)
@@ -132,11 +146,30 @@ pub async fn import_devices(
             stale.push(grub);
         }
     }
-    if stale.is_empty() {
+    if !stale.is_empty() {
+        return Err(ClassError::NoEvidence { stale }.with(evidence()));
+    }
+    let strays = strays(paths, hosts)?;
+    if strays.is_empty() {
         Ok(())
     } else {
-        Err(ClassError::NoEvidence { stale }.with(evidence()))
+        Err(ClassError::Strays { strays }.with(evidence()))
     }
+}
+
+/// Hosts that are not led to the class that they are to have.
+fn strays(paths: &Paths, hosts: &BTreeMap<HostName, ClassName>) -> Result<Vec<HostName>, Failure> {
+    if hosts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text =
+        fs::read(&paths.devices).map_err(|source| ClassError::file(&paths.devices, source))?;
+    let names = hosts.keys().cloned().collect();
+    let led = boot_links::of_hosts(&paths.linbo, &Devices::parse(&text), &names)
+        .map_err(|LinkError { path, source }| ClassError::file(&path, source))?;
+    let is_stray = |(host, class): &(&HostName, &ClassName)| led.get(*host) != Some(class);
+    let strays = hosts.iter().filter(is_stray);
+    Ok(strays.map(|(host, _)| host.clone()).collect())
 }
 
 fn changed(path: &Path) -> Result<Option<SystemTime>, Failure> {
@@ -192,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_import_is_judged_by_what_it_made() {
-        let check = async |script: &str, wanted: Option<&str>| {
+        let check = async |script: &str, hosts: &str, wanted: Option<&str>| {
             let root = tempfile::tempdir().unwrap();
             fs::create_dir_all(root.path().join("boot/grub")).unwrap();
             for class in ["pc", "laptop"] {
@@ -208,17 +241,22 @@ mod tests {
             )
             .unwrap();
             fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+            let devices = root.path().join("devices.csv");
+            fs::write(&devices, "r1;pc01;pc;52:54:00:00:00:01;10.0.0.1;;;;;;1\n").unwrap();
             let paths = Paths {
                 linbo: root.path().to_owned(),
+                devices,
                 ..Paths::default()
             };
+            let hosts = hosts.split_whitespace();
+            let hosts = hosts.map(|host| (host.parse().unwrap(), "pc".parse().unwrap()));
             let commands = Commands {
                 import_devices: command,
                 ..Commands::default()
             };
             let classes = ["pc".parse().unwrap(), "laptop".parse().unwrap()];
             match (
-                import_devices(&paths, &commands, &classes)
+                import_devices(&paths, &commands, &classes, &hosts.collect())
                     .await
                     .map_err(text),
                 wanted,
@@ -228,17 +266,28 @@ mod tests {
                 (other, _) => panic!("{other:?} for {wanted:?}"),
             }
         };
-        check("touch pc.cfg laptop.cfg", None).await;
-        check("touch pc.cfg", Some("grub/laptop.cfg; is there a host")).await;
+        check("touch pc.cfg laptop.cfg", "", None).await;
+        check("touch pc.cfg", "", Some("grub/laptop.cfg; is there a host")).await;
         check(
             "touch pc.cfg; touch -d 2001-01-01 laptop.cfg",
+            "",
             Some("grub/laptop.cfg; is there a host"),
         )
         .await;
         check(
             "touch pc.cfg laptop.cfg; echo row 3 is wrong; exit 1",
+            "",
             Some("ended with exit code 1 | row 3 is wrong"),
         )
         .await;
+        let linked = |class: &str| {
+            format!("touch pc.cfg laptop.cfg; ln -s start.conf.{class} ../../start.conf-10.0.0.1")
+        };
+        check(&linked("pc"), "pc01", None).await;
+        for strays in ["touch pc.cfg laptop.cfg", &linked("laptop")] {
+            let wanted =
+                "not led to their class by a link start.conf-<address> in LINBO's folder: pc01";
+            check(strays, "pc01", Some(wanted)).await;
+        }
     }
 }

@@ -11,13 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use schema::name::{FileName, HostName, ImageName};
+use schema::name::{ClassName, FileName, HostName, ImageName};
 
 use crate::config::Config;
 use crate::host::tmux::Tmux;
 use crate::linbo::devices::Devices;
 use crate::planning::{Action, Desired, Journal, Observed, Probe, Running};
 
+use super::boot_links;
 use super::digests::Digests;
 use super::orders;
 use read::{Links, read};
@@ -48,10 +49,6 @@ pub async fn observe(
     let images = images(desired);
     let released: BTreeSet<&ImageName> = desired.images.keys().map(|(image, _)| image).collect();
     let at_work = at_work(running);
-    let classes = desired
-        .classes
-        .keys()
-        .map(|class| async { (class.clone(), classes::look(&paths.linbo, class).await) });
     let live = images.iter().map(|image| async {
         let asked = released.contains(image).then_some(digests);
         (
@@ -61,8 +58,7 @@ pub async fn observe(
     });
     // Before the reports: what ends between the two looks has left its own by then.
     let busy = hosts::busy(config, journal, at, at_work.clone()).await;
-    let (classes, live, store, seeded, (devices, reports, onboot)) = tokio::join!(
-        join_all(classes),
+    let (live, store, seeded, (devices, classes, boots, reports, onboot)) = tokio::join!(
         join_all(live),
         store::look(&paths.store, digests),
         seeds::look(Tmux::new(&config.commands.tmux), image_files(&images)),
@@ -70,8 +66,16 @@ pub async fn observe(
             let devices = devices(&paths.devices).await;
             let hosts = hosts::of_rooms(desired, devices.seen());
             let onboot = onboot::look(&paths.linbo, &hosts, devices.seen()).await;
+            let names = class_names(desired, devices.seen());
+            let classes = names.iter().map(async |class| {
+                let found = classes::look(&paths.linbo, class).await;
+                (class.clone(), found)
+            });
+            let boots = boots(&paths.linbo, &devices, &hosts).await;
             (
-                devices,
+                devices.clone(),
+                join_all(classes).await,
+                boots,
                 hosts::reports(config, journal, hosts).await,
                 onboot,
             )
@@ -90,6 +94,7 @@ pub async fn observe(
     Observed {
         at,
         devices,
+        boots,
         classes: classes.into_iter().collect(),
         live: live.into_iter().collect(),
         store,
@@ -103,6 +108,34 @@ pub async fn observe(
         journal: journal.clone(),
         running: running.to_vec(),
     }
+}
+
+/// The classes that are wanted, and those that hosts of wanted rooms have: one may be that of a test class whose file is
+/// gone from the state repo.
+fn class_names(desired: &Desired, devices: Option<&Devices>) -> BTreeSet<ClassName> {
+    let rows = devices.map(Devices::rows).unwrap_or_default().iter();
+    let of_rooms = rows.filter(|row| desired.rooms.contains_key(&row.room));
+    let all = desired.classes.keys().chain(of_rooms.map(|row| &row.class));
+    all.cloned().collect()
+}
+
+/// Which class each host is led to. What cannot be known of devices is said of them already.
+async fn boots(
+    linbo: &Path,
+    devices: &Probe<Devices>,
+    hosts: &BTreeSet<HostName>,
+) -> Probe<Arc<BTreeMap<HostName, ClassName>>> {
+    let Probe::Seen(devices) = devices else {
+        return Probe::Seen(Arc::default());
+    };
+    let (linbo, devices, hosts) = (linbo.to_owned(), devices.clone(), hosts.clone());
+    blocking(
+        move || match boot_links::of_hosts(&linbo, &devices, &hosts) {
+            Ok(found) => Probe::Seen(Arc::new(found)),
+            Err(error) => Probe::Unseen(format!("{error}: {}", error.source)),
+        },
+    )
+    .await
 }
 
 /// All images that a class or the release of an image names.

@@ -238,6 +238,23 @@ impl Devices {
         &self.0.rows
     }
 
+    /// The same with other classes for some hosts.
+    #[must_use]
+    pub fn given(&self, classes: &BTreeMap<HostName, ClassName>) -> Self {
+        let mut table = Table {
+            problems: self.0.problems.clone(),
+            ..Table::default()
+        };
+        for device in &self.0.rows {
+            let class = classes.get(&device.host).unwrap_or(&device.class);
+            table.push(Device {
+                class: class.clone(),
+                ..device.clone()
+            });
+        }
+        Self(Arc::new(table))
+    }
+
     /// All rows that could not be taken, in the order of the file.
     #[must_use]
     pub fn problems(&self) -> &[RowProblem] {

@@ -22,6 +22,8 @@ mod read;
 mod tests;
 
 const HEADER: &str = "# Written by reconcile from ";
+/// What follows the header where the file is that of a test class.
+const OF_TEST: &str = "test-classes/";
 
 /// The label of the partition that holds the cached images.
 pub const CACHE_LABEL: &str = "cache";
@@ -29,8 +31,17 @@ pub const CACHE_LABEL: &str = "cache";
 /// The whole text of `start.conf.<class>`.
 #[must_use]
 pub fn render(class: &ClassName, hw: &HardwareClass) -> String {
-    let mut text =
-        format!("{HEADER}hardware-classes/{class}.yaml. Changes here are overwritten.\n");
+    text_from("hardware-classes/", class, hw)
+}
+
+/// The whole text of the `start.conf` of a test class, whose name the class has.
+#[must_use]
+pub fn render_test(class: &ClassName, hw: &HardwareClass) -> String {
+    text_from(OF_TEST, class, hw)
+}
+
+fn text_from(folder: &str, class: &ClassName, hw: &HardwareClass) -> String {
+    let mut text = format!("{HEADER}{folder}{class}.yaml. Changes here are overwritten.\n");
     section(&mut text, "LINBO", &linbo_keys(class, hw));
     for (index, partition) in hw.partitions.iter().enumerate() {
         section(
@@ -194,4 +205,12 @@ const fn default_action(action: DefaultAction) -> &'static str {
 #[must_use]
 pub fn is_ours(text: &[u8]) -> bool {
     text.starts_with(HEADER.as_bytes())
+}
+
+/// Whether a `start.conf` was written by [`render_test()`], so that its hosts are to go back to the class of their
+/// room where the state repo has no such test class.
+#[must_use]
+pub fn is_of_test(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(HEADER.as_bytes());
+    rest.is_some_and(|rest| rest.starts_with(OF_TEST.as_bytes()))
 }

@@ -1,12 +1,13 @@
 //! Actions: each is one externally visible effect, idempotent and interruptible.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
 use schema::fleet::PowerBudget;
 use schema::name::{
-    ClassName, FileName, HostName, ImageName, PowerGroupName, RoomName, VersionName,
+    ClassName, FileName, HostName, ImageName, PowerGroupName, RoomName, TestClassName, VersionName,
 };
 use schema::units::{Bytes, Rate};
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,18 @@ pub enum Action {
         /// Its text from now on.
         after: String,
     },
+    /// Give hosts another hardware class in `devices.csv`, whose other bytes stay as they are.
+    SetClasses {
+        /// The hosts, each with its class until now and from now on.
+        hosts: BTreeMap<HostName, ClassChange>,
+    },
     /// Run `linuxmuster-import-devices`, so that the boot configuration follows the classes.
     ImportDevices {
         /// The classes whose boot configuration is older than their `start.conf`.
         classes: Vec<ClassName>,
+        /// Hosts that boot another class than `devices.csv` says, and the one that it says.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        hosts: BTreeMap<HostName, ClassName>,
     },
     /// Fetch what is missing of one version into the store.
     Download {
@@ -82,6 +91,9 @@ pub enum Action {
     ResetRoom {
         /// The room.
         room: RoomName,
+        /// The test class of the hosts; none where they have the class of the room.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        test: Option<TestClassName>,
         /// The occurrence of its schedule since which its hosts are to be fresh.
         due: Timestamp,
         /// The hosts that are not fresh.
@@ -104,6 +116,15 @@ pub enum Action {
         /// The hosts.
         hosts: Vec<HostName>,
     },
+}
+
+/// What becomes of the hardware class of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassChange {
+    /// Its class until now.
+    pub before: ClassName,
+    /// Its class from now on.
+    pub after: ClassName,
 }
 
 /// A host and how to wake it.
@@ -186,7 +207,8 @@ impl StepId {
     /// The room and the occurrence, where the step is the reset of a room.
     #[must_use]
     pub fn reset(&self) -> Option<(RoomName, Timestamp)> {
-        let (room, due) = self.0.strip_prefix("reset/")?.split_once('/')?;
+        let (room, rest) = self.0.strip_prefix("reset/")?.split_once('/')?;
+        let due = rest.split_once('/').map_or(rest, |(due, _)| due);
         Some((room.parse().ok()?, due.parse().ok()?))
     }
 
@@ -225,6 +247,8 @@ pub enum Reason {
     Differs,
     /// The boot configuration is older than `start.conf`.
     BootOutdated,
+    /// Hosts are to try a test class, or to go back from one.
+    Test,
     /// Its last run failed, and not all of its effect can be seen.
     FailedBefore,
     /// Another version is active; its name, if it is one that the store knows.
@@ -291,6 +315,13 @@ impl Action {
     pub fn id(&self) -> StepId {
         StepId(match self {
             Self::WriteStartConf { class, .. } => format!("start-conf/{class}"),
+            Self::SetClasses { hosts } => {
+                let hosts: Vec<String> = hosts
+                    .iter()
+                    .map(|(host, ClassChange { after, .. })| format!("{host}={after}"))
+                    .collect();
+                format!("set-classes/{}", hosts.join(","))
+            }
             Self::ImportDevices { .. } => "import-devices".to_owned(),
             Self::Download {
                 image,
@@ -314,7 +345,18 @@ impl Action {
                 format!("delete/{image}/{version}/{}", manifest.short())
             }
             Self::Seed { file, .. } => format!("seed/{file}"),
-            Self::ResetRoom { room, due, .. } => format!("reset/{room}/{due}"),
+            Self::ResetRoom {
+                room,
+                test: None,
+                due,
+                ..
+            } => format!("reset/{room}/{due}"),
+            Self::ResetRoom {
+                room,
+                test: Some(test),
+                due,
+                ..
+            } => format!("reset/{room}/{due}/{test}"),
             Self::SwitchOff { hosts } => {
                 let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
                 format!("switch-off/{}", hosts.join(","))
@@ -334,11 +376,16 @@ impl Action {
                     (Resource::Import, one),
                 ]
             }
-            Self::ImportDevices { classes } => {
-                let shared = classes
-                    .iter()
-                    .map(|class| (Resource::Class(class.clone()), Share::Whole));
-                shared.chain([(Resource::Import, Share::Whole)]).collect()
+            // Hosts of neither class are put back meanwhile: one that boots then would take the other's image.
+            Self::SetClasses { hosts } => {
+                let classes: BTreeSet<_> = hosts
+                    .values()
+                    .flat_map(|change| [&change.before, &change.after])
+                    .collect();
+                whole_classes(classes)
+            }
+            Self::ImportDevices { classes, hosts } => {
+                whole_classes(classes.iter().chain(hosts.values()).collect())
             }
             Self::Download { .. } => vec![(Resource::Uplink, Share::Whole), (Resource::Store, one)],
             Self::Activate { image, .. } => vec![
@@ -365,6 +412,13 @@ impl Action {
             }
         }
     }
+}
+
+/// All of these classes and of the import, which reads what is written of them.
+fn whole_classes(classes: BTreeSet<&ClassName>) -> Vec<(Resource, Share)> {
+    let classes = classes.into_iter().cloned().map(Resource::Class);
+    let all = classes.chain([Resource::Import]);
+    all.map(|resource| (resource, Share::Whole)).collect()
 }
 
 impl Step {

@@ -15,6 +15,7 @@ use schema::fleet::Room;
 use schema::name::{HostName, ImageName, RoomName, TestClassName, VersionName};
 use schema::schedule::Opening;
 
+use crate::planning::cohort::Cohort;
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::{Observed, Probe};
@@ -22,7 +23,7 @@ use crate::planning::orders::Subject;
 use crate::planning::plan::{Goal, Hold, Plan};
 use crate::planning::rollout::{Progress, Standing, Turn};
 use crate::planning::suspension;
-use crate::planning::topics::rooms::{self, Members};
+use crate::planning::topics::rooms;
 
 /// Something that staff should know of beforehand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +45,7 @@ pub enum Coming {
         /// The rooms.
         rooms: BTreeSet<RoomName>,
     },
-    /// A test class ends with this day.
+    /// A test class ends with this day, and its hosts go back.
     TestClassEnds {
         /// The last day.
         until: Date,
@@ -154,7 +155,7 @@ pub fn ends(
     let day = |at: Timestamp| at.to_zoned(desired.zone.clone()).date();
     let days = day(from)..=day(until);
     let ends = desired.test_classes.iter();
-    let ends = ends.map(|(name, until)| (name, *until));
+    let ends = ends.map(|(name, test)| (name, test.until));
     let mut ends: Vec<_> = ends.filter(|(_, until)| days.contains(until)).collect();
     ends.sort_by_key(|(name, until)| (*until, *name));
     ends.into_iter()
@@ -205,7 +206,8 @@ fn first_wave<'a>(
     let rooms = desired.rooms.iter().filter_map(|(name, room)| {
         let class = desired.classes.get(&room.class)?;
         let uses = room.reset.is_some() && class.os.iter().any(|os| os.image == *image);
-        let members = uses.then(|| Some(Members::of(name, room, observed.devices.seen()?)))??;
+        let devices = uses.then(|| observed.devices.seen())??;
+        let members = Cohort::of_room(name, room).members(desired, devices);
         let hosts = members.hosts.into_iter();
         let lacking = hosts.map(|device| (&device.host, Standing::Lacks));
         Some((name, lacking.collect::<Vec<_>>()))
@@ -243,7 +245,8 @@ impl<'a> Outlook<'a> {
         room: &'a Room,
     ) -> Option<Self> {
         let class = desired.classes.get(&room.class)?;
-        let members = Members::of(name, room, observed.devices.seen()?);
+        let cohort = Cohort::of_room(name, room);
+        let members = cohort.members(desired, observed.devices.seen()?);
         let hosts: Vec<_> = members.hosts.iter().map(|device| &device.host).collect();
         if hosts.is_empty() || class.os.is_empty() || room.reset.is_none() {
             return None;

@@ -5,14 +5,16 @@
 mod care;
 mod store;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schema::fleet::DomainJoin;
+use schema::name::{ClassName, HostName};
 use schema::schedule::Windows;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
-use crate::planning::action::Action;
+use crate::planning::action::{Action, ClassChange, Wake};
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
@@ -90,16 +92,23 @@ pub fn audit(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
 /// Whether `a` changes what `b` works with.
 fn disturb(a: &Action, b: &Action) -> bool {
     match (a, b) {
+        (Action::SetClasses { hosts }, Action::ResetRoom { class, .. })
+        | (Action::SetClasses { hosts }, Action::WriteStartConf { class, .. }) => hosts
+            .values()
+            .any(|change| change.before == *class || change.after == *class),
+        (Action::SetClasses { .. }, Action::SetClasses { .. })
+        | (
+            Action::ImportDevices { .. },
+            Action::ImportDevices { .. }
+            | Action::SetClasses { .. }
+            | Action::WriteStartConf { .. },
+        ) => true,
         (Action::WriteStartConf { class, .. }, Action::WriteStartConf { class: other, .. })
         | (Action::WriteStartConf { class, .. }, Action::ResetRoom { class: other, .. }) => {
             class == other
         }
-        (
-            Action::ImportDevices { .. },
-            Action::ImportDevices { .. } | Action::WriteStartConf { .. },
-        ) => true,
-        (Action::ImportDevices { classes }, Action::ResetRoom { class, .. }) => {
-            classes.contains(class)
+        (Action::ImportDevices { classes, hosts }, Action::ResetRoom { class, .. }) => {
+            classes.contains(class) || hosts.values().any(|of| of == class)
         }
         (Action::Download { .. }, Action::Download { .. })
         | (
@@ -154,6 +163,7 @@ impl<'a> Court<'a> {
                     "writes what the state repo does not say",
                 );
             }
+            Action::SetClasses { hosts } => self.hear_classes(hosts, check),
             Action::ImportDevices { .. } => {
                 check(
                     self.is_quiet(&desired.windows.activate),
@@ -164,7 +174,12 @@ impl<'a> Court<'a> {
                         .is_some_and(|devices| devices.problems().is_empty()),
                     "would import bad rows",
                 );
-                let there = desired.classes.keys().all(|class| {
+                let has_hosts = |class: &&ClassName| {
+                    let of_test = desired.test_classes.contains_key(class.as_str());
+                    let mut rows = self.devices().into_iter().flat_map(Devices::rows);
+                    !of_test || rows.any(|row| row.class == **class)
+                };
+                let there = desired.classes.keys().filter(has_hosts).all(|class| {
                     observed
                         .classes
                         .get(class)
@@ -224,10 +239,11 @@ impl<'a> Court<'a> {
                 let joined =
                     wanted.is_some_and(|wanted| wanted.domain_join == DomainJoin::NotNeeded);
                 check(joined, "would show clients an image of another domain");
-                check(
-                    wanted.is_some_and(|wanted| wanted.purpose == Purpose::Rooms),
-                    "would show all rooms an image under test",
-                );
+                let today = desired.day(observed.at);
+                let is_over = wanted.is_some_and(|wanted| {
+                    matches!(wanted.purpose, Purpose::TestClass { until } if until < today)
+                });
+                check(!is_over, "serves a test class that is over");
                 let complete = observed
                     .store
                     .seen()
@@ -240,13 +256,13 @@ impl<'a> Court<'a> {
                     self.live(image).is_some_and(|live| !live.uploading),
                     "would disturb an upload",
                 );
-                let today = observed.at.to_zoned(desired.zone.clone()).date();
+                let waits = wanted.is_some_and(|wanted| wanted.purpose == Purpose::Rooms);
                 let early = desired.not_before.as_ref().is_some_and(|of| today < of.day);
                 let replaces = self
                     .live(image)
                     .is_some_and(|live| live.base.is_some() || live.diff.is_some());
                 check(
-                    !early || !replaces,
+                    !(early && replaces && waits),
                     "puts a version in place before the day of its rollout",
                 );
                 check(
@@ -292,6 +308,7 @@ impl<'a> Court<'a> {
     fn hear_reset(&self, action: &Action, check: &mut impl FnMut(bool, &str)) {
         let Action::ResetRoom {
             room,
+            test,
             due,
             hosts,
             whole_room,
@@ -321,9 +338,23 @@ impl<'a> Court<'a> {
         check(!in_exam, "touches a room that is in an exam");
         check(*due <= observed.at, "is not due yet");
         check(!hosts.is_empty(), "has no hosts");
+        let fits = match test {
+            None => wanted.is_some_and(|wanted| wanted.class == *class),
+            Some(name) => desired.test_classes.get(name).is_some_and(|test| {
+                let named = |host: &HostName| test.names(host);
+                test.class == *class
+                    && test.until >= today
+                    && hosts.iter().all(|wake| named(&wake.host))
+            }),
+        };
+        check(fits, "is of another class than the room, or its test class");
+        let boots = observed.boots.seen();
+        let astray = |wake: &Wake| {
+            boots.is_none_or(|boots| boots.get(&wake.host).is_some_and(|boots| boots != class))
+        };
         check(
-            wanted.is_some_and(|wanted| wanted.class == *class),
-            "is of another class than the room",
+            !hosts.iter().any(astray),
+            "restores a host that may boot another class",
         );
         let bounded = wanted.is_some_and(|wanted| {
             let of_room = desired.circuits_of(room, wanted);
@@ -358,6 +389,76 @@ impl<'a> Court<'a> {
                 .is_some_and(|live| live.base.is_some() && !live.uploading)
         });
         check(there, "restores an image that is not there as a whole");
+    }
+
+    /// Whether each host comes from its room's class to a test class that is for it, or goes back from one.
+    fn hear_classes(
+        &self,
+        hosts: &BTreeMap<HostName, ClassChange>,
+        check: &mut impl FnMut(bool, &str),
+    ) {
+        let (desired, observed) = (self.desired, self.observed);
+        check(
+            self.is_quiet(&desired.windows.activate),
+            "is outside its window or within lessons",
+        );
+        check(!hosts.is_empty(), "moves no host");
+        let devices = self.devices();
+        check(
+            devices.is_some_and(|devices| devices.problems().is_empty()),
+            "changes a devices.csv that the import would refuse",
+        );
+        let today = desired.day(observed.at);
+        let wrote = |class: &ClassName| {
+            let files = observed.classes.get(class).and_then(Probe::seen)?;
+            files.start_conf.as_deref()
+        };
+        let was_test = |class: &ClassName| {
+            desired.test_classes.contains_key(class.as_str())
+                || (!desired.classes.contains_key(class)
+                    && wrote(class).is_some_and(|text| start_conf::is_of_test(text.as_bytes())))
+        };
+        for (host, ClassChange { before, after }) in hosts {
+            let device = devices.and_then(|devices| devices.get(host));
+            check(
+                device.is_some_and(|device| device.class == *before && device.pxe.is_reset()),
+                "takes a host for another than it is",
+            );
+            let room = device.and_then(|device| desired.rooms.get(&device.room));
+            let named = desired
+                .test_classes
+                .values()
+                .find(|test| test.until >= today && test.names(host));
+            let is_wanted = match named {
+                Some(test) => test.class == *after,
+                None => room.is_some_and(|room| room.class == *after),
+            };
+            check(
+                is_wanted,
+                "gives a host a class that the state repo does not",
+            );
+            check(
+                was_test(before) || room.is_some_and(|room| room.class == *before),
+                "takes a host from a class that somebody else gave it",
+            );
+            let class = desired.classes.get(after);
+            let is_ready = class.is_some_and(|class| {
+                let there = class
+                    .os
+                    .iter()
+                    .all(|os| self.live(&os.image).is_some_and(|live| live.base.is_some()));
+                there && wrote(after) == Some(class.start_conf.as_str())
+            });
+            check(is_ready, "gives a host a class that cannot put it back");
+            let busy = observed.busy.seen();
+            check(
+                busy.is_some_and(|busy| !busy.contains_key(host)),
+                "moves a host that is or may be busy",
+            );
+            let room = device.map(|device| &device.room);
+            let in_exam = |room| desired.exams.iter().any(|exam| exam.holds(room, today));
+            check(!room.is_some_and(in_exam), "moves a host in an exam");
+        }
     }
 
     fn devices(&self) -> Option<&'a Devices> {

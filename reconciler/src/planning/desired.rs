@@ -1,6 +1,6 @@
 //! What one server must make true, cut out of the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, ImageSource, OnSiteVersion, Origin,
-    OsEntry, PowerBudget, Retries, Rollout, Room, Setting, WorkWindows, school_file,
+    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, HardwareClass, ImageSource,
+    OnSiteVersion, Origin, OsEntry, PowerBudget, Retries, Rollout, Room, Setting, TestReset,
+    WorkWindows, school_file,
 };
 use schema::name::{
-    ChannelName, ClassName, Domain, ImageName, PowerGroupName, RoomName, SchoolName, TestClassName,
-    VersionName,
+    ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName, SchoolName,
+    TestClassName, VersionName,
 };
-use schema::schedule::FreeDays;
+use schema::schedule::{FreeDays, Schedule};
 use schema::text::{ImageStamp, PlainText};
 use schema::units::{Bytes, Percent, Rate};
 use serde::Serialize;
@@ -65,7 +66,7 @@ pub struct Desired {
     pub images: BTreeMap<(ImageName, VersionName), DesiredImage>,
     /// Images made at this school of which hosts are to have one state alone: the timestamp in its `.info`.
     pub pinned: BTreeMap<ImageName, ImageStamp>,
-    /// Hardware classes that rooms use.
+    /// Hardware classes that rooms use, and those of test classes.
     pub classes: BTreeMap<ClassName, DesiredClass>,
     /// Rooms.
     pub rooms: BTreeMap<RoomName, Room>,
@@ -81,8 +82,8 @@ pub struct Desired {
     pub guard: Allowance,
     /// What is to be left alone for the time being.
     pub suspended: Suspensions,
-    /// The last day of each test class.
-    pub test_classes: BTreeMap<TestClassName, Date>,
+    /// Test classes by name, those that are over among them.
+    pub test_classes: BTreeMap<TestClassName, DesiredTest>,
     /// What each circuit bears; that of the whole school has the name that is the default.
     pub power: BTreeMap<PowerGroupName, PowerBudget>,
     /// How its staff are told what is coming; none where there are no staff.
@@ -150,13 +151,50 @@ pub struct DesiredImage {
 /// Who needs a version of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Rooms: it is to be active under its production name.
+    /// Rooms.
     Rooms,
-    /// A test class alone, until the end of this day.
+    /// Test classes alone, until the end of this day.
     TestClass {
         /// The last day.
         until: Date,
     },
+}
+
+/// Hosts that have a hardware class of their own until its last day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredTest {
+    /// That class; no room has it.
+    pub class: ClassName,
+    /// Its images that no room has.
+    pub images: BTreeSet<ImageName>,
+    /// The hosts.
+    pub hosts: BTreeSet<HostName>,
+    /// The last day.
+    pub until: Date,
+    /// By when the hosts are to be fresh.
+    pub reset: TestReset,
+}
+
+impl DesiredTest {
+    /// Whether it is for this host, whose name is compared without regard to case.
+    #[must_use]
+    pub fn names(&self, host: &HostName) -> bool {
+        self.hosts.contains(host)
+            || self
+                .hosts
+                .iter()
+                .any(|own| own.as_str().eq_ignore_ascii_case(host.as_str()))
+    }
+
+    /// By when its hosts in this room are to be fresh; never when absent.
+    #[must_use]
+    pub const fn schedule<'a>(&'a self, room: &'a Room) -> Option<&'a Schedule> {
+        match &self.reset {
+            TestReset::AsRoom => room.reset.as_ref(),
+            TestReset::Never => None,
+            TestReset::At(times) => Some(times),
+        }
+    }
 }
 
 /// One hardware class that this server is to have.
@@ -192,19 +230,22 @@ impl Desired {
             Server::Central => return Some(Self::nothing(fleet)),
             Server::School(name) => (name, fleet.schools.get(name)?),
         };
-        let classes = school
-            .rooms
-            .values()
-            .map(|room| &room.class)
-            .filter_map(|name| {
-                let class = fleet.classes.get(name)?;
-                let desired = DesiredClass {
-                    start_conf: start_conf::render(name, class),
-                    download: class.download,
-                    os: class.os.clone(),
-                };
-                Some((name.clone(), desired))
-            });
+        let desired_class = |start_conf, class: &HardwareClass| DesiredClass {
+            start_conf,
+            download: class.download,
+            os: class.os.clone(),
+        };
+        let of_rooms = school.rooms.values().filter_map(|room| {
+            let class = fleet.classes.get(&room.class)?;
+            let text = start_conf::render(&room.class, class);
+            Some((room.class.clone(), desired_class(text, class)))
+        });
+        let of_tests = school.test_classes.iter().filter_map(|(name, test)| {
+            let (name, class) = (name.into(), test.hardware(fleet.classes.get(&test.like)?));
+            let text = start_conf::render_test(&name, &class);
+            Some((name, desired_class(text, &class)))
+        });
+        let classes = of_rooms.chain(of_tests);
         let released = |image: &ImageName, version: &VersionName, channel, purpose| {
             let ImageSource::Released {
                 domain_join,
@@ -234,7 +275,7 @@ impl Desired {
         let tests = school.test_classes.values().flat_map(|test| {
             test.images
                 .iter()
-                .map(|(image, version)| (image, version, test.until))
+                .map(|(image, own)| (image, &own.version, test.until))
         });
         let mut images: BTreeMap<_, _> = tests
             .filter_map(|(image, version, until)| {
@@ -293,7 +334,16 @@ impl Desired {
             test_classes: school
                 .test_classes
                 .iter()
-                .map(|(name, test)| (name.clone(), test.until))
+                .map(|(name, test)| {
+                    let desired = DesiredTest {
+                        class: name.into(),
+                        images: test.images.keys().cloned().collect(),
+                        hosts: test.hosts.clone(),
+                        until: test.until,
+                        reset: test.reset.clone(),
+                    };
+                    (name.clone(), desired)
+                })
                 .collect(),
             power: school
                 .power_groups
@@ -331,6 +381,40 @@ impl Desired {
             test_classes: BTreeMap::new(),
             power: BTreeMap::new(),
             staff: None,
+        }
+    }
+
+    /// The day at this server.
+    #[must_use]
+    pub fn day(&self, at: Timestamp) -> Date {
+        at.to_zoned(self.zone.clone()).date()
+    }
+
+    /// The test classes that are not over.
+    pub fn tests(&self, at: Timestamp) -> impl Iterator<Item = (&TestClassName, &DesiredTest)> {
+        let today = self.day(at);
+        self.test_classes
+            .iter()
+            .filter(move |(_, test)| test.until >= today)
+    }
+
+    /// The test class that a hardware class is that of, whether it is over or not.
+    #[must_use]
+    pub fn test_of(&self, class: &ClassName) -> Option<&DesiredTest> {
+        self.test_classes.get(class.as_str())
+    }
+
+    /// How a new version of an image comes to its hosts. Those of a test class are the first to try what no room has:
+    /// they get it at once.
+    #[must_use]
+    pub fn rollout_of(&self, image: &ImageName) -> Rollout {
+        let is_tried = self
+            .test_classes
+            .values()
+            .any(|test| test.images.contains(image));
+        Rollout {
+            waves: self.rollout.waves.clone().filter(|_| !is_tried),
+            ..self.rollout.clone()
         }
     }
 

@@ -187,9 +187,10 @@ impl Future {
                 let turn = plan.turns.iter().find(|turn| turn.room == *room);
                 turn.map_or(RESET, |turn| turn.until.duration_since(at).max(SHORT))
             }
-            Action::WriteStartConf { .. } | Action::SwitchOff { .. } | Action::Delete { .. } => {
-                SHORT
-            }
+            Action::WriteStartConf { .. }
+            | Action::SetClasses { .. }
+            | Action::SwitchOff { .. }
+            | Action::Delete { .. } => SHORT,
             Action::ImportDevices { .. } => IMPORT,
             Action::Activate { .. } => ACTIVATE,
             Action::Seed { .. } => SEED,

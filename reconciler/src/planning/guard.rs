@@ -4,7 +4,7 @@
 //! # Invariants
 //!
 //! A PC that is put back to the state that it had already is never counted, and neither is one to which a new version
-//! comes in waves. What counts is what would happen to hosts sooner or later, whatever window is open just now: a
+//! comes in waves, nor one that a test class names. What counts is what would happen to hosts sooner or later, whatever window is open just now: a
 //! school is not changed slice by slice. What could not be seen counts as changed; of a host that was never heard of
 //! nothing can be taken away.
 
@@ -233,7 +233,7 @@ impl<'a> Look<'a> {
         (changed, hidden)
     }
 
-    /// Whether a host is reset by the schedule of its room.
+    /// Whether a host is reset by the schedule of its room. One of a test class is changed because it is named there.
     fn is_reset(&self, device: &Device) -> bool {
         let listed = |room: &Room| match &room.hosts {
             RoomHosts::FromDevices => true,
@@ -252,7 +252,7 @@ impl<'a> Look<'a> {
             Some(Probe::Unseen(_)) | None => return Sight::Unseen,
         };
         let states = self.states(host, report);
-        let taken = || taken(&states, class).map(Change::ImageTaken);
+        let taken = || self.taken(&states, class).map(Change::ImageTaken);
         let other = || self.other_version(&states, class).map(Change::Version);
         let change = taken().or_else(other);
         match change {
@@ -272,6 +272,24 @@ impl<'a> Look<'a> {
             }
             None => Sight::Same,
         }
+    }
+
+    /// An image that a host was last put back to, and that its class has no more. What it tried in a test class is not
+    /// taken from it: that it goes back was said when it came.
+    fn taken(&self, states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
+        let last = states.iter().map(|state| state.at).max()?;
+        let mut newest = states.iter().filter(|state| state.at == last);
+        newest.find_map(|state| {
+            let image = state.file.stem();
+            let known = class.os.iter().any(|os| os.image.as_str() == image);
+            let mut tests = self.desired.test_classes.values();
+            let tried = tests.any(|test| test.images.contains(image));
+            if known || tried {
+                None
+            } else {
+                image.parse().ok()
+            }
+        })
     }
 
     /// An image of its class that a host has in another state than the one that all would get at once.
@@ -353,17 +371,6 @@ impl<'a> Look<'a> {
         let check = suspension::check(self.desired, self.observed, what);
         check.is_err_and(|closed| matches!(closed.gate, Gate::Suspended { .. }))
     }
-}
-
-/// An image that a host was last put back to, and that its class has no more.
-fn taken(states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
-    let last = states.iter().map(|state| state.at).max()?;
-    let mut newest = states.iter().filter(|state| state.at == last);
-    newest.find_map(|state| {
-        let image = state.file.stem();
-        let known = class.os.iter().any(|os| os.image.as_str() == image);
-        if known { None } else { image.parse().ok() }
-    })
 }
 
 fn has(class: &DesiredClass, image: &ImageName) -> bool {

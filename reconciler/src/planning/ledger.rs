@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schema::fleet::{Room, RoomHosts};
-use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, VersionName};
+use schema::name::{
+    ClassName, FileName, HostName, ImageName, RoomName, TestClassName, VersionName,
+};
 use schema::text::ImageStamp;
 use serde::Serialize;
 
@@ -19,6 +21,7 @@ use crate::linbo::devices::Devices;
 use crate::linbo::status::ImageEvent;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::Action;
+use crate::planning::cohort::Cohort;
 use crate::planning::desired::Desired;
 use crate::planning::gates::SKEW;
 use crate::planning::journal::Attempt;
@@ -50,6 +53,8 @@ pub struct RoomEntry<'a> {
 /// What is known of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostEntry<'a> {
+    /// The test class that it is in, whose images and schedule are its own then.
+    pub test: Option<&'a TestClassName>,
     /// How it stands.
     pub state: HostState,
     /// When that was found out; none when nothing is known of it.
@@ -123,11 +128,20 @@ impl<'a> Ledger<'a> {
     #[must_use]
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let rooms = desired.rooms.iter().map(|(name, room)| {
-            let members = members(name, room, observed.devices.seen());
-            let view = View::of(desired, observed, name, room);
+            let devices = observed.devices.seen();
+            let members = members(name, room, devices);
+            let view = View::of(desired, observed, Cohort::of_room(name, room));
             let hosts = members.into_iter().map(|host| {
                 let entry = view.host(&host);
                 (host, entry)
+            });
+            let tests = Cohort::all(desired, name, room, observed.at).skip(1);
+            let tested = tests.flat_map(|cohort| {
+                let view = View::of(desired, observed, cohort);
+                let members = devices.map(|devices| cohort.members(desired, devices).hosts);
+                let hosts = members.into_iter().flatten();
+                let hosts = hosts.map(move |device| (device.host.clone(), view.host(&device.host)));
+                hosts.collect::<Vec<_>>()
             });
             let entry = RoomEntry {
                 class: &room.class,
@@ -136,7 +150,7 @@ impl<'a> Ledger<'a> {
                 next: room.reset.as_ref().and_then(|schedule| {
                     schedule.next(observed.at, &desired.zone, &desired.holidays)
                 }),
-                hosts: hosts.collect(),
+                hosts: hosts.chain(tested).collect(),
             };
             (name.clone(), entry)
         });
@@ -197,8 +211,7 @@ fn members(name: &RoomName, room: &Room, devices: Option<&Devices>) -> Vec<HostN
 struct View<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
-    name: &'a RoomName,
-    class: &'a ClassName,
+    cohort: Cohort<'a>,
     due: Option<Timestamp>,
     wanted: Vec<Wanted<'a>>,
 }
@@ -213,20 +226,14 @@ struct Wanted<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(
-        desired: &'a Desired,
-        observed: &'a Observed,
-        name: &'a RoomName,
-        room: &'a Room,
-    ) -> Self {
-        let systems = desired.classes.get(&room.class).into_iter();
+    fn of(desired: &'a Desired, observed: &'a Observed, cohort: Cohort<'a>) -> Self {
+        let systems = desired.classes.get(cohort.class()).into_iter();
         let systems = systems.flat_map(|class| &class.os);
-        let schedule = room.reset.as_ref();
+        let schedule = cohort.schedule();
         Self {
             desired,
             observed,
-            name,
-            class: &room.class,
+            cohort,
             due: schedule
                 .and_then(|reset| reset.latest(observed.at, &desired.zone, &desired.holidays)),
             wanted: systems
@@ -322,6 +329,7 @@ impl<'a> View<'a> {
             .filter(|attempt| matches!(attempt.outcome, HostOutcome::Failed { .. }))
             .count();
         HostEntry {
+            test: self.cohort.test.map(|(name, _)| name),
             state,
             since,
             runs: match (state, self.runs(&applied)) {
@@ -341,12 +349,12 @@ impl<'a> View<'a> {
     }
 
     fn stalled(&self, host: &HostName) -> Option<u32> {
-        let class = self.desired.classes.get(self.class)?;
+        let class = self.desired.classes.get(self.cohort.class())?;
         let report = self.observed.reports.get(host).and_then(Probe::seen);
         let reported = report
             .and_then(Option::as_ref)
             .and_then(|report| stalled::reported(self.desired, class, report));
-        let resolved = stalled::resolved(self.observed, self.name, host);
+        let resolved = stalled::resolved(self.observed, self.cohort.name, host);
         let stalled = Stalled::of(
             self.desired,
             self.observed,
@@ -434,7 +442,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Whether LINBO's folder has the version of an image that rooms are to have; of an image made on
+/// Whether LINBO's folder has the version of an image that is wanted; of an image made on
 /// site, whatever lies there is wanted.
 fn is_wanted(
     desired: &Desired,
@@ -442,9 +450,8 @@ fn is_wanted(
     image: &ImageName,
     live: &LiveImage,
 ) -> Option<bool> {
-    let released = desired.images.iter().find(|((released, _), wanted)| {
-        released == image && wanted.purpose == crate::planning::desired::Purpose::Rooms
-    });
+    let mut images = desired.images.iter();
+    let released = images.find(|((released, _), _)| released == image);
     let Some((_, wanted)) = released else {
         return Some(live.base.is_some());
     };

@@ -88,6 +88,8 @@ pub enum Goal {
     StartConf(ClassName),
     /// A boot configuration that follows the classes.
     Import,
+    /// So many hosts with the hardware class of a test class, or back with that of their room.
+    Classes(usize),
     /// A version in the store.
     Downloaded(ImageName, VersionName),
     /// A version under its production name.
@@ -108,6 +110,7 @@ impl From<&Action> for Goal {
     fn from(action: &Action) -> Self {
         match action {
             Action::WriteStartConf { class, .. } => Self::StartConf(class.clone()),
+            Action::SetClasses { hosts } => Self::Classes(hosts.len()),
             Action::ImportDevices { .. } => Self::Import,
             Action::Download { image, version, .. } => {
                 Self::Downloaded(image.clone(), version.clone())
@@ -221,6 +224,7 @@ fn suspension(desired: &Desired, observed: &Observed, action: &Action) -> Result
         | Action::Delete { image, .. } => Subject::Image(image.clone()),
         Action::ResetRoom { room, .. } => Subject::Room(room.clone()),
         Action::WriteStartConf { .. }
+        | Action::SetClasses { .. }
         | Action::ImportDevices { .. }
         | Action::Seed { .. }
         | Action::SwitchOff { .. } => Subject::Server,

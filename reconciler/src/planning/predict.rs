@@ -3,6 +3,8 @@
 //! It drives the look-ahead of the dry run, is the simulator's idea of success, and is what the
 //! real adapters are compared with.
 
+use std::sync::Arc;
+
 use schema::digest::Digest;
 use schema::name::{FileName, ImageName, VersionName};
 
@@ -37,7 +39,22 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             };
             observed.classes.insert(class.clone(), Probe::Seen(files));
         }
-        Action::ImportDevices { classes } => {
+        Action::SetClasses { hosts } => {
+            if let Probe::Seen(devices) = &mut observed.devices {
+                let after = hosts
+                    .iter()
+                    .map(|(host, change)| (host.clone(), change.after.clone()));
+                *devices = devices.given(&after.collect());
+            }
+        }
+        Action::ImportDevices { classes, hosts } => {
+            if let Probe::Seen(boots) = &mut observed.boots
+                && !hosts.is_empty()
+            {
+                let hosts = hosts.iter();
+                let hosts = hosts.map(|(host, class)| (host.clone(), class.clone()));
+                Arc::make_mut(boots).extend(hosts);
+            }
             for class in classes {
                 if let Some(Probe::Seen(files)) = observed.classes.get_mut(class) {
                     files.grub = Grub::Current;

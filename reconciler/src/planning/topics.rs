@@ -7,8 +7,11 @@ mod images;
 mod leftovers;
 mod retention;
 pub(in crate::planning) mod rooms;
+mod test_classes;
 
+use crate::linbo::devices::Devices;
 use crate::planning::desired::Desired;
+use crate::planning::gates::Gate;
 use crate::planning::observed::Observed;
 use crate::planning::plan::Drafts;
 
@@ -19,7 +22,21 @@ pub(super) type Topic = fn(&Desired, &Observed, &mut Drafts<'_>);
 pub(super) const ALL: &[Topic] = &[
     classes::propose,
     images::propose,
+    test_classes::propose,
     rooms::propose,
     leftovers::propose,
     retention::propose,
 ];
+
+/// What is wrong with `devices.csv`, if something is: the import would stop at it.
+fn bad_devices(devices: &Devices) -> Option<Gate> {
+    let (first, others) = devices.problems().split_first()?;
+    let more = match others.len() {
+        0 => String::new(),
+        others => format!(" (and {others} more)"),
+    };
+    Some(Gate::BadDevices(format!(
+        "line {}: {}{more}",
+        first.line, first.message
+    )))
+}

@@ -184,6 +184,9 @@ fn rollouts(
 fn test_ends(name: &TestClassName, until: Date) -> Notice {
     Notice {
         key: format!("test-class/{name}/{until}"),
-        line: format!("Test class {name} ends on {}.", until.strftime("%a %-d %b")),
+        line: format!(
+            "Test class {name} ends on {}. Its PCs go back to the class of their rooms.",
+            until.strftime("%a %-d %b")
+        ),
     }
 }

@@ -59,7 +59,7 @@ impl Lines {
                 self.put("DTSTAMP", &format!("{}T000000Z", day(*until)));
                 self.put("DTSTART;VALUE=DATE", &day(*until));
                 let summary = format!("Last day of test class {name}");
-                self.say(&summary, "The test is over with this day.");
+                self.say(&summary, "Its PCs go back to the class of their rooms.");
             }
         }
     }

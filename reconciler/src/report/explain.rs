@@ -100,7 +100,7 @@ impl<'a> Concern<'a> {
                 let mut images = room.images.iter();
                 images.any(|image| image.as_str() == file.stem())
             }
-            Goal::Import => true,
+            Goal::Import | Goal::Classes(_) => true,
             Goal::Off(_) | Goal::Deleted(..) => false,
         };
         Self {

@@ -109,6 +109,17 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
             }));
             None
         }
+        Action::SetClasses { hosts } => {
+            let mut classes: BTreeMap<_, Vec<&HostName>> = BTreeMap::new();
+            for (host, change) in hosts {
+                let of = classes.entry((&change.before, &change.after)).or_default();
+                of.push(host);
+            }
+            notes.extend(classes.into_iter().map(|((before, after), hosts)| {
+                format!("from {before} to {after}: {}", few(hosts))
+            }));
+            None
+        }
         Action::ImportDevices { .. }
         | Action::Activate { .. }
         | Action::Delete { .. }
@@ -173,13 +184,21 @@ fn words(action: &Action) -> (String, String) {
             format!("class {class}"),
             format!("write start.conf.{class}"),
         ),
-        Action::ImportDevices { classes } => (
-            "devices".to_owned(),
-            format!(
-                "run linuxmuster-import-devices for the boot configuration of {}",
-                few(classes)
-            ),
+        Action::SetClasses { hosts } => (
+            "devices.csv".to_owned(),
+            format!("give {} another class", count(hosts.len(), "host", "hosts")),
         ),
+        Action::ImportDevices { classes, hosts } => {
+            let of = if classes.is_empty() {
+                few(hosts.keys())
+            } else {
+                few(classes)
+            };
+            (
+                "devices".to_owned(),
+                format!("run linuxmuster-import-devices for the boot configuration of {of}"),
+            )
+        }
         Action::Download {
             image,
             version,
@@ -236,6 +255,10 @@ fn goal(goal: &Goal) -> (String, String) {
             "devices".to_owned(),
             "run linuxmuster-import-devices".to_owned(),
         ),
+        Goal::Classes(hosts) => (
+            "devices.csv".to_owned(),
+            format!("give {} another class", count(*hosts, "host", "hosts")),
+        ),
         Goal::Downloaded(image, version) => {
             (format!("image {image}"), format!("download {version}"))
         }
@@ -264,6 +287,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             Action::Activate { .. } => "no version is active",
             Action::Seed { .. } => "there is no torrent",
             Action::WriteStartConf { .. }
+            | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
             | Action::Delete { .. }
             | Action::SwitchOff { .. }
@@ -275,6 +299,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
         }
         Reason::Differs => "it differs from what the state repo says".to_owned(),
         Reason::BootOutdated => "the boot configuration is older than start.conf".to_owned(),
+        Reason::Test => "a test class begins or ends for them".to_owned(),
         Reason::FailedBefore => {
             "its last run failed, so not all of its work may be done".to_owned()
         }

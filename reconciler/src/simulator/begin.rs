@@ -70,7 +70,7 @@ pub(super) fn school(
             }
         }
     }
-    School {
+    let mut school = School {
         name: name.clone(),
         zone,
         devices,
@@ -78,7 +78,9 @@ pub(super) fn school(
         pcs,
         faults: BTreeMap::new(),
         read: Reports::default(),
-    }
+    };
+    school.link();
+    school
 }
 
 fn converged(disk: &mut Disk, desired: &Desired, published: &BTreeMap<Digest, Manifest>) {

@@ -1,9 +1,11 @@
 //! What steps do to the simulated world: with time, in parts, and not always well.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 use jiff::Timestamp;
 use schema::digest::Digest;
-use schema::name::{ClassName, FileName, ImageName};
+use schema::name::{ClassName, FileName, HostName, ImageName};
 use schema::units::Rate;
 
 use super::bug::Bug;
@@ -14,6 +16,7 @@ use super::time::{HOUR, MINUTE, Moment, SECOND};
 use super::truth::{File, Live};
 use super::uplink::Stream;
 use crate::manifest::{Manifest, ManifestFile};
+use crate::planning::action::ClassChange;
 use crate::planning::slots::content;
 use crate::planning::{Action, Step};
 use crate::world::{Failure, Progress, Senses as _};
@@ -40,7 +43,8 @@ impl Port {
             Action::WriteStartConf { class, after, .. } => {
                 self.write_start_conf(class, after).await
             }
-            Action::ImportDevices { classes } => self.import(classes).await,
+            Action::SetClasses { hosts } => self.set_classes(hosts).await,
+            Action::ImportDevices { classes, .. } => self.import(classes).await,
             Action::Download {
                 manifest,
                 rate,
@@ -102,6 +106,27 @@ impl Port {
         Ok(())
     }
 
+    async fn set_classes(&self, hosts: &BTreeMap<HostName, ClassChange>) -> Result<(), Failure> {
+        // The new file beside the old one; whoever is killed here leaves the old one in place.
+        self.nap(200).await;
+        if self.is(|kind| matches!(kind, Kind::DiskFull)) {
+            return Err(failed(
+                "cannot write devices.csv",
+                "no space left on device",
+            ));
+        }
+        let after = hosts.iter();
+        let after = after.map(|(host, change)| (host.clone(), change.after.clone()));
+        {
+            let mut school = self.school().borrow_mut();
+            school.devices = school.devices.given(&after.collect());
+        }
+        let what = format!("{} hosts have another class in devices.csv", hosts.len());
+        self.happened(What::Changed(what));
+        self.nap(100).await;
+        Ok(())
+    }
+
     async fn import(&self, classes: &[ClassName]) -> Result<(), Failure> {
         self.run(&["linuxmuster-import-devices"]);
         self.nap(self.world.latency(self.site, "import", 10 * SECOND, MINUTE))
@@ -125,6 +150,13 @@ impl Port {
             )));
             self.nap(500).await;
         }
+        if self.is(|kind| matches!(kind, Kind::ImportFails)) {
+            return Err(failed(
+                "linuxmuster-import-devices ended with exit status 1",
+                "samba: no answer",
+            ));
+        }
+        self.school().borrow_mut().link();
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use schema::name::HostName;
 
 use super::chance::Permille;
 use super::port::Port;
+use crate::linbo::devices::Devices;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::{Action, Desired, Observed, Probe, Step, predict};
 
@@ -90,7 +91,22 @@ fn difference(
             };
             differ("the class", format!("{one:?}"), format!("{other:?}"))
         }
-        Action::ImportDevices { classes } => classes.iter().find_map(|class| {
+        Action::SetClasses { hosts } => {
+            let (Probe::Seen(one), Probe::Seen(other)) = (&predicted.devices, &found.devices)
+            else {
+                return None;
+            };
+            hosts.keys().find_map(|host| {
+                let class =
+                    |devices: &Devices| devices.get(host).map(|device| device.class.clone());
+                differ(
+                    "the class",
+                    format!("{:?}", class(one)),
+                    format!("{:?}", class(other)),
+                )
+            })
+        }
+        Action::ImportDevices { classes, .. } => classes.iter().find_map(|class| {
             let (Some(Probe::Seen(one)), Some(Probe::Seen(other))) =
                 (predicted.classes.get(class), found.classes.get(class))
             else {

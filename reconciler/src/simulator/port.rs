@@ -237,7 +237,9 @@ impl Port {
                 .is_blind(sense)
                 .then(|| format!("{sense}: permission denied"))
         };
-        let classes = desired.classes.keys().map(|name| {
+        let mut names: BTreeSet<_> = desired.classes.keys().collect();
+        names.extend(school.devices.classes());
+        let classes = names.into_iter().map(|name| {
             let seen = || {
                 school
                     .disk
@@ -323,6 +325,9 @@ impl Port {
         let mut observed = Observed {
             at,
             devices: probe(blind(Sense::Devices), || school.devices.clone()),
+            boots: probe(blind(Sense::Classes), || {
+                std::sync::Arc::clone(&school.disk.boots)
+            }),
             classes: classes.collect(),
             live: live.collect(),
             store: probe(blind(Sense::Store), || school.disk.store.seen(full)),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use schema::name::{HostName, ImageName};
+use schema::name::{ClassName, HostName, ImageName};
 
 use super::bug::Bug;
 use super::circuits::Places;
@@ -15,6 +15,7 @@ use super::time::{MINUTE, Moment, SECOND, clocks_change};
 use super::truth::Contents;
 use super::word::{self, Run};
 use crate::config::Driver;
+use crate::linbo::start_conf::StartConf;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::Action;
 use crate::world::{Failure, Progress};
@@ -42,6 +43,7 @@ impl Port {
         let Action::ResetRoom {
             hosts,
             images,
+            class,
             circuits,
             force_from,
             ..
@@ -89,7 +91,7 @@ impl Port {
                 queue.pop();
                 let host = &asleep[index];
                 let (outcome, left) = match next {
-                    Next::Ask(latest) => match self.order(host, images, latest) {
+                    Next::Ask(latest) => match self.order(host, (class, images), latest) {
                         Ok(at) => {
                             queue.push(Reverse((at, index, Next::Judge(now))));
                             continue;
@@ -150,10 +152,12 @@ impl Port {
     fn order(
         &self,
         host: &HostName,
-        images: &[ImageName],
+        (class, images): (&ClassName, &[ImageName]),
         latest: Moment,
     ) -> Result<Moment, HostOutcome> {
         let now = self.true_now();
+        let booted = self.booted(host, class);
+        let images = booted.as_deref().unwrap_or(images);
         let reads: Vec<(ImageName, Contents)> = {
             let school = self.school().borrow();
             let live = |image: &ImageName| {
@@ -215,6 +219,20 @@ impl Port {
         drop(school);
         self.happened(What::Reads(host.clone(), reads));
         Ok(ends.min(now + LONGEST))
+    }
+
+    /// The images of the class that a host is led to, where that is another one: it reads the file of that.
+    fn booted(&self, host: &HostName, class: &ClassName) -> Option<Vec<ImageName>> {
+        let school = self.school().borrow();
+        let boots = school
+            .disk
+            .boots
+            .get(host)
+            .filter(|boots| *boots != class)?;
+        let text = school.disk.classes.get(boots)?.start_conf.as_ref()?;
+        let systems = StartConf::parse(text.as_bytes());
+        let images = systems.operating_systems();
+        Some(images.filter_map(|os| os.image()?.parse().ok()).collect())
     }
 
     fn lie(&self, host: &HostName) -> Option<Lie> {

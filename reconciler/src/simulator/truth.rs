@@ -51,6 +51,8 @@ pub struct Reports {
 pub struct Disk {
     /// The files of hardware classes.
     pub classes: BTreeMap<ClassName, Class>,
+    /// The classes that LINBO's links lead hosts to.
+    pub boots: Arc<BTreeMap<HostName, ClassName>>,
     /// LINBO's folder of each image.
     pub live: BTreeMap<ImageName, Live>,
     /// The reconciler's store.
@@ -318,6 +320,17 @@ impl School {
         }
         pcs.values_mut().for_each(|pc| pc.is_new = false);
         Arc::clone(&read.seen)
+    }
+
+    /// Leads each host to the class that `devices.csv` gives it, as an import does.
+    pub fn link(&mut self) {
+        let rows = self.devices.rows().iter();
+        let linked = rows.filter(|row| row.pxe.is_reset());
+        let links = linked.map(|row| (row.host.clone(), row.class.clone()));
+        let links: BTreeMap<_, _> = links.collect();
+        if *self.disk.boots != links {
+            self.disk.boots = Arc::new(links);
+        }
     }
 
     /// The commands of others that wait for hosts, as they stand in their files.

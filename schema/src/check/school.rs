@@ -15,10 +15,11 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
 use crate::document::value::Reset;
 use crate::fleet::{
-    Exam, ExamRooms, PowerBudget, Room, School, TestClass, WantedVersion, WorkWindows,
+    Exam, ExamRooms, HardwareClass, PowerBudget, Room, School, TestClass, WantedVersion,
+    WorkWindows,
 };
 use crate::load::SchoolFiles;
-use crate::name::{ImageName, PowerGroupName, RoomName, SchoolName};
+use crate::name::{ImageName, PowerGroupName, RoomName, SchoolName, TestClassName};
 use crate::policy::InUse;
 use crate::read::At;
 use crate::schedule::{Days, Point, Schedule, Window, Windows};
@@ -64,12 +65,13 @@ pub(crate) fn resolve(
     let settings = commons.settings;
     let site = site(name, &own_path, document.as_ref(), commons, found);
     let rooms = room::resolve_all(files, &site, commons, found);
-    let test_classes = test_class::resolve_all(files, &site, commons, found);
+    let in_rooms = of_rooms(&rooms, commons);
+    let test_classes = test_class::resolve_all(files, &site, commons, &in_rooms, found);
     let document = document?;
     let images = wanted(
         &own_path,
         &document,
-        used(&rooms, &test_classes, commons),
+        used(in_rooms, &test_classes, commons),
         commons,
         found,
     );
@@ -228,35 +230,34 @@ fn site<'a>(
     }
 }
 
-/// The released images that the classes of a school need.
-fn used<'a>(
-    rooms: &BTreeMap<crate::name::RoomName, Option<Room>>,
-    test_classes: &BTreeMap<crate::name::TestClassName, Option<TestClass>>,
+/// The images of the classes that a school's rooms have.
+fn of_rooms<'a>(
+    rooms: &BTreeMap<RoomName, Option<Room>>,
     commons: &Commons<'a>,
 ) -> BTreeSet<&'a ImageName> {
     let classes: BTreeSet<_> = rooms.values().flatten().map(|room| &room.class).collect();
-    let of_class = |class| {
-        commons
-            .classes
-            .get(class)
-            .and_then(Option::as_ref)
-            .map(|class| class.images())
-    };
+    let classes = classes.iter().filter_map(|class| commons.class(class));
+    classes.flat_map(HardwareClass::images).collect()
+}
+
+/// The released images that follow a channel: those of rooms, and what test classes leave as it is.
+fn used<'a>(
+    in_rooms: BTreeSet<&'a ImageName>,
+    test_classes: &BTreeMap<TestClassName, Option<TestClass>>,
+    commons: &Commons<'a>,
+) -> BTreeSet<&'a ImageName> {
     let tested = test_classes.values().flatten().flat_map(|test| {
-        let images = of_class(&test.like).unwrap_or_default();
+        let images = commons.class(&test.like).map(HardwareClass::images);
+        let mut images = images.unwrap_or_default();
+        images.retain(|image| test.images.values().all(|own| own.replaces != **image));
         images
-            .into_iter()
-            .filter(|image| !test.images.contains_key(*image))
-            .collect::<Vec<_>>()
     });
-    let in_rooms = classes.iter().copied().filter_map(of_class).flatten();
-    in_rooms
-        .chain(tested)
-        .filter(|image| {
-            let facts = commons.images.get(*image).and_then(Option::as_ref);
-            facts.is_some_and(|facts| matches!(facts.source, Source::Released { .. }))
-        })
-        .collect()
+    let all = in_rooms.into_iter().chain(tested);
+    all.filter(|image| {
+        let facts = commons.images.get(*image).and_then(Option::as_ref);
+        facts.is_some_and(|facts| matches!(facts.source, Source::Released { .. }))
+    })
+    .collect()
 }
 
 fn wanted(

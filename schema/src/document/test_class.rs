@@ -8,15 +8,17 @@ use crate::name::{ClassName, HostName, ImageName, VersionName};
 use crate::read::{At, Map, OneOrMany};
 use crate::text::PlainText;
 
-/// A test class: a hardware class for a few hosts with versions of its own and an end date. Until then its versions
-/// are downloaded to the school; its `start.conf` and the group of its hosts in `devices.csv` are left alone as yet.
+/// A test class: a hardware class for a few hosts with images of its own and an end date. As soon as these lie at the
+/// school, its hosts get the class in `devices.csv`, and after its last day that of their room again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "schools/<school>/test-classes/<test class>.yaml")]
 pub struct TestClassDocument {
     /// The hardware class that it is made from.
     pub like: At<ClassName>,
-    /// The versions that it uses in place of the school's, as in `ubuntu: 2026.11.1`.
+    /// The images that it has in place of those of that class, each with its version, as in `gimp3: 2026.11.t1`. Each
+    /// takes the place of the one with the same `os`. An image that rooms of the school have cannot be one: there is one
+    /// file of it.
     pub image: At<Map<ImageName, VersionName>>,
     /// Its hosts.
     pub hosts: At<OneOrMany<HostName>>,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::class::HardwareClass;
 use super::origin::Written;
 use super::policy::{Announce, Exam, Guard, Retries, Rollout, Suspension};
 use crate::name::{
@@ -157,8 +158,8 @@ pub enum RoomHosts {
 pub struct TestClass {
     /// The class that it is made from.
     pub like: ClassName,
-    /// The versions that it uses in place of the school's.
-    pub images: BTreeMap<ImageName, VersionName>,
+    /// The images that it has in place of those of that class.
+    pub images: BTreeMap<ImageName, TestImage>,
     /// Its hosts.
     pub hosts: BTreeSet<HostName>,
     /// Its last day.
@@ -167,6 +168,30 @@ pub struct TestClass {
     pub asked_by: Option<PlainText>,
     /// By when its hosts are to be fresh.
     pub reset: TestReset,
+}
+
+/// An image that a test class has in place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestImage {
+    /// Its version.
+    pub version: VersionName,
+    /// The image of the class that the test class is made from whose place it takes.
+    pub replaces: ImageName,
+}
+
+impl TestClass {
+    /// The hardware class that its hosts have while it lasts, made from the one that it is like.
+    #[must_use]
+    pub fn hardware(&self, like: &HardwareClass) -> HardwareClass {
+        let mut class = like.clone();
+        for os in &mut class.os {
+            let mut images = self.images.iter();
+            if let Some((image, _)) = images.find(|(_, test)| test.replaces == os.image) {
+                os.image = image.clone();
+            }
+        }
+        class
+    }
 }
 
 /// By when the hosts of a test class are to be fresh.

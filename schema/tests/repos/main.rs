@@ -54,8 +54,8 @@ fn the_realistic_example_loads_without_a_word() {
             rooms: 9,
             classes: 3,
             test_classes: 1,
-            images: 3,
-            versions: 4,
+            images: 4,
+            versions: 5,
         },
     );
 }
@@ -117,18 +117,12 @@ fn what_the_readme_shows_is_right() {
     let entry = |text: &str| schema::tree::Entry::of(text.to_owned().into_bytes());
     tree.insert("schools/my-school/rooms/r102.yaml", entry(room));
     let image = tree.text("images/ubuntu.yaml").unwrap();
-    let released = image
-        .lines()
-        .last()
-        .unwrap()
-        .replace("2026.10.1", "2026.11.1")
+    let tried = image
+        .replace("2026.10.1", "2026.11.t1")
         .replace("sha256:0", "sha256:1");
-    let image = format!("{image}{released}\n");
-    tree.insert("images/ubuntu.yaml", entry(&image));
-    tree.insert(
-        "schools/my-school/test-classes/try-it.yaml",
-        entry(test_class),
-    );
+    tree.insert("images/gimp3.yaml", entry(&tried));
+    let path = "schools/my-school/test-classes/gimp3.yaml";
+    tree.insert(path, entry(test_class));
     let loaded = load(&tree);
     let errors: Vec<_> = loaded
         .diagnostics

@@ -141,8 +141,8 @@ const SEEDS: &[(&str, Seed)] = &[
             .unwrap()
             .domain_join = DomainJoin::Rebrand;
     }),
-    ("an image under test", |world, _| {
-        let until = day("2026-12-01");
+    ("a test class that is over", |world, _| {
+        let until = day("2026-11-20");
         world
             .desired
             .images
@@ -295,7 +295,8 @@ fn also(plan: &mut Plan, action: Action) {
 
 fn import(plan: &mut Plan, class: &str) {
     let classes = vec![name(class)];
-    also(plan, Action::ImportDevices { classes });
+    let hosts = Default::default();
+    also(plan, Action::ImportDevices { classes, hosts });
 }
 
 fn activate(plan: &mut Plan, image: &str) {

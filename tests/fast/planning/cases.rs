@@ -18,7 +18,7 @@ pub(super) fn of(world: &World) -> Plan {
 }
 
 /// Steps and holds in short: `reset/r101 20`, `r101 5 GaveUp`.
-fn short(world: &World) -> Vec<String> {
+pub(super) fn short(world: &World) -> Vec<String> {
     let plan = of(world);
     let steps = plan.steps.iter().map(|step| match &step.action {
         Action::ResetRoom {
@@ -56,6 +56,7 @@ fn short(world: &World) -> Vec<String> {
             Goal::Room(room) => room.to_string(),
             Goal::StartConf(class) => class.to_string(),
             Goal::Import => "import".to_owned(),
+            Goal::Classes(hosts) => format!("classes {hosts}"),
             Goal::Downloaded(image, _) | Goal::Active(image, _) => image.to_string(),
             Goal::Deleted(image, version) => format!("delete/{image}/{version}"),
             Goal::Seeded(file) => file.to_string(),
@@ -495,13 +496,14 @@ fn start_conf_follows_its_image() {
     world.release("mint", "1", 10 * GIB, None);
     world.class("lab", &[os("mint", ResetCommand::Sync)]);
     world.files_mut("lab").start_conf = before;
-    check(&world, &["download mint", "lab: NotActive"]);
+    let due = "r101 20: Window";
+    check(&world, &["download mint", "lab: NotActive", due]);
     // One made on site is made by a host of the class.
     world.desired.images.remove(&(name("mint"), name("1")));
-    check(&world, &["start-conf lab"]);
+    check(&world, &["start-conf lab", due]);
     world.files_mut("lab").start_conf = None;
     world.release("mint", "1", 10 * GIB, None);
-    check(&world, &["start-conf lab", "download mint"]);
+    check(&world, &["start-conf lab", "download mint", due]);
 }
 
 /// The import would put a foreign `start.conf` where a class has none, and miss one that is being written.

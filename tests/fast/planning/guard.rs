@@ -101,7 +101,7 @@ fn hosts_that_would_lose_their_image_are_held_and_the_others_are_not() {
         world.observed.at,
         harness::worlds::applied("win11.qcow2"),
     );
-    check(&world, &[]);
+    check(&world, &["r200 20: Window"]);
 }
 
 #[test]
@@ -209,6 +209,7 @@ fn a_new_version_counts_hosts_that_have_its_image_in_another_version() {
     for host in (1..=4).map(|n| format!("r102-pc{n:02}")) {
         let step = Action::ImportDevices {
             classes: Vec::new(),
+            hosts: Default::default(),
         };
         let entry = Entry::Host {
             step: step.id(),

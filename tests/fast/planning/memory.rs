@@ -121,6 +121,7 @@ fn an_import_that_failed_is_done_again_although_nothing_is_outdated() {
     assert_eq!(again.len(), 1, "{again:#?}");
     let of_all = Action::ImportDevices {
         classes: vec![name("lab")],
+        hosts: Default::default(),
     };
     assert_eq!(again[0].action, of_all);
     assert_eq!(again[0].reason, Reason::FailedBefore);

@@ -1,5 +1,7 @@
 //! What no plan may do, found out the plain way: from civil times, rows and files.
 
+use std::collections::BTreeSet;
+
 use harness::worlds::World;
 use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -100,14 +102,38 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 .is_some_and(|text| !text.starts_with("# Written by reconcile"));
             check(!foreign, "overwrites a foreign file");
         }
-        Action::ImportDevices { classes } => {
+        Action::SetClasses { hosts } => {
+            span = is_disturbed(&desired.windows.activate, world, 10);
+            check(!hosts.is_empty(), "moves nobody");
+            let today = observed.at.to_zoned(desired.zone.clone()).date();
+            for (host, change) in hosts {
+                let device = observed.devices.seen().unwrap().get(host).unwrap();
+                let home = &desired.rooms[&device.room].class;
+                let mut tests = desired.test_classes.values();
+                let wanted = tests
+                    .find(|test| test.hosts.contains(host) && test.until >= today)
+                    .map_or(home, |test| &test.class);
+                check(change.after == *wanted, "gives a host the wrong class");
+                check(change.before == device.class, "mistakes a host");
+                check(change.before != change.after, "changes nothing");
+                let busy = observed.busy.seen().unwrap().contains_key(host);
+                check(!busy, "moves a host that is busy");
+            }
+        }
+        Action::ImportDevices { classes, hosts } => {
             span = is_disturbed(&desired.windows.activate, world, 5);
-            let there = |class: &&schema::name::ClassName| matches!(observed.classes.get(*class), Some(Probe::Seen(files)) if files.start_conf.is_none());
+            let rows = observed.devices.seen().unwrap();
+            let there = |class: &&schema::name::ClassName| {
+                let is_used = !desired.test_classes.contains_key(class.as_str())
+                    || rows.of_class(class).next().is_some();
+                is_used
+                    && matches!(observed.classes.get(*class), Some(Probe::Seen(files)) if files.start_conf.is_none())
+            };
             check(
                 desired.classes.keys().filter(there).count() == 0,
                 "would make a start.conf that is not ours",
             );
-            check(!classes.is_empty(), "imports nothing");
+            check(!classes.is_empty() || !hosts.is_empty(), "imports nothing");
         }
         Action::Download { until, bytes, .. } => {
             check(
@@ -196,6 +222,7 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
         }
         Action::ResetRoom {
             room,
+            test,
             hosts,
             class,
             circuits,
@@ -226,11 +253,18 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
             let bounds = bounds.into_iter().map(|(of, budget)| (of, budget.into()));
             let bounds: Vec<_> = bounds.chain(loading).collect();
             check(*circuits == bounds, "does not keep the budgets of the room");
-            check(class == &wanted.class, "is of another class");
+            let own = test.as_ref().map(|test| &desired.test_classes[test]);
+            let own_class = own.map_or(&wanted.class, |own| &own.class);
+            check(class == own_class, "is of another class");
+            let is_over = own.is_some_and(|own| own.until < today);
+            check(!is_over, "is for a test class that is over");
+            let systems = &desired.classes[class].os;
+            let of_class = systems.iter().map(|os| os.image.clone());
             check(
-                world.images_of(room) == images.iter().cloned().collect(),
+                of_class.collect::<BTreeSet<_>>() == images.iter().cloned().collect(),
                 "restores other images",
             );
+            let boots = observed.boots.seen().unwrap();
             let rows: Vec<&Device> = observed.devices.seen().unwrap().rows().iter().collect();
             for wake in hosts {
                 let device = rows.iter().find(|device| device.host == wake.host).unwrap();
@@ -241,7 +275,16 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 );
                 let busy = observed.busy.seen().unwrap().contains_key(&wake.host);
                 check(!busy, &format!("disturbs {}", wake.host));
-                if let RoomHosts::Listed(listed) = &wanted.hosts {
+                let led = boots.get(&wake.host).unwrap_or(class);
+                check(led == class, &format!("{} boots {led}", wake.host));
+                let named = own.is_none_or(|own| own.hosts.contains(&wake.host));
+                check(
+                    named,
+                    &format!("touches {}, which tests nothing", wake.host),
+                );
+                if own.is_none()
+                    && let RoomHosts::Listed(listed) = &wanted.hosts
+                {
                     check(
                         listed.contains(&wake.host),
                         &format!("touches {}, which is not listed", wake.host),
@@ -299,7 +342,9 @@ fn pairs<'a>(all: &[(&'a Step, Option<Timestamp>)]) -> Vec<(&'a Step, &'a Step)>
 
 /// Whether two steps would spoil each other's files.
 fn collide(a: &Action, b: &Action) -> bool {
-    use Action::{Activate, Delete, Download, ImportDevices, ResetRoom, Seed, WriteStartConf};
+    use Action::{
+        Activate, Delete, Download, ImportDevices, ResetRoom, Seed, SetClasses, WriteStartConf,
+    };
     let one_way = |a: &Action, b: &Action| match (a, b) {
         (
             Activate { image: x, .. } | Seed { image: x, .. },
@@ -312,8 +357,17 @@ fn collide(a: &Action, b: &Action) -> bool {
             WriteStartConf { class: x, .. },
             ResetRoom { class: y, .. } | WriteStartConf { class: y, .. },
         ) => x == y,
-        (ImportDevices { classes }, ResetRoom { class, .. }) => classes.contains(class),
-        (ImportDevices { .. }, ImportDevices { .. } | WriteStartConf { .. }) => true,
+        (ImportDevices { classes, hosts }, ResetRoom { class, .. }) => {
+            classes.contains(class) || hosts.values().any(|of| of == class)
+        }
+        (SetClasses { hosts }, ResetRoom { class, .. } | WriteStartConf { class, .. }) => hosts
+            .values()
+            .any(|change| [&change.before, &change.after].contains(&class)),
+        (SetClasses { .. }, SetClasses { .. }) => true,
+        (
+            ImportDevices { .. },
+            ImportDevices { .. } | SetClasses { .. } | WriteStartConf { .. },
+        ) => true,
         (ResetRoom { room: x, .. }, ResetRoom { room: y, .. }) => x == y,
         (Download { .. }, Download { .. }) => true,
         (Delete { .. }, Delete { .. } | Download { .. } | Activate { .. }) => true,

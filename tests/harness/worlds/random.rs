@@ -8,12 +8,13 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use reconciler::linbo::status::{HostReport, ImageEvent};
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Entry, Grub, Observed, Probe, Purpose, Running, Torrent, plan};
+use reconciler::planning::{Entry, Grub, Observed, Probe, Running, Torrent, plan};
 use schema::fleet::{DomainJoin, PowerBudget, ResetCommand, RoomHosts, Waves};
 use schema::schedule::FreeDays;
 use schema::units::Rate;
 
 use super::dice::Dice;
+use super::tried::test_class;
 use super::{
     GIB, World, applied, at, day, failed, live, manifest, name, os, schedule, unreachable, windows,
 };
@@ -91,6 +92,9 @@ fn world(dice: &mut Dice) -> World {
     versions(&mut world, dice);
     classes(&mut world, dice);
     rooms(&mut world, dice);
+    if dice.once_in(3) {
+        test_class(&mut world, dice);
+    }
     past(&mut world, dice);
     blind(&mut world, dice);
     run(&mut world, dice);
@@ -130,13 +134,6 @@ fn images(world: &mut World, dice: &mut Dice) {
             let wanted = world.release(image, "2", base, diff);
             if dice.once_in(4) {
                 wanted.domain_join = DomainJoin::Rebrand;
-            }
-            if dice.once_in(4) {
-                let until = day(dice.pick(&["2027-07-31", "2026-11-23", "2026-01-01"]));
-                world.release(image, "3", base, None).purpose = Purpose::TestClass { until };
-                if dice.once_in(2) {
-                    world.store(image, "3", base, None);
-                }
             }
             if dice.once_in(3) {
                 world.store(image, "1", base, None);

@@ -162,6 +162,7 @@ mod tests {
     fn outcome(day: i64, name: &str, outcome: HostOutcome) -> Record {
         let step = Action::ImportDevices {
             classes: Vec::new(),
+            hosts: Default::default(),
         }
         .id();
         record(
@@ -221,6 +222,7 @@ mod tests {
         let done = |day| {
             let step = Action::ImportDevices {
                 classes: Vec::new(),
+                hosts: Default::default(),
             }
             .id();
             record(

@@ -17,6 +17,7 @@ fn record(second: i64, entry: Entry) -> Record {
 fn some() -> Vec<Record> {
     let step = Action::ImportDevices {
         classes: Vec::new(),
+        hosts: Default::default(),
     }
     .id();
     let outcome = HostOutcome::Failed {

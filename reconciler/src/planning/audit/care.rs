@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use schema::fleet::{Room, RoomHosts, Suspension};
 use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, VersionName};
 use schema::policy::InUse;
+use schema::schedule::Schedule;
 use schema::text::ImageStamp;
 
 use super::{Court, Violation};
@@ -19,6 +20,7 @@ use crate::linbo::devices::{Device, Devices};
 use crate::linbo::start_conf::StartConf;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::{Action, Step};
+use crate::planning::desired::{Desired, DesiredTest};
 use crate::planning::ledger::{HostEntry, Ledger};
 use crate::planning::observed::Probe;
 use crate::planning::orders::{Orders, Subject};
@@ -45,6 +47,13 @@ impl<'a> Evidence<'a> {
     fn host(&self, room: &RoomName, host: &HostName) -> Option<&HostEntry<'a>> {
         self.ledger.rooms.get(room)?.hosts.get(host)
     }
+}
+
+/// Hosts of a room that have one class.
+struct Group<'a> {
+    class: &'a ClassName,
+    schedule: Option<&'a Schedule>,
+    test: Option<&'a DesiredTest>,
 }
 
 impl<'a> Court<'a> {
@@ -78,6 +87,17 @@ impl<'a> Court<'a> {
                 room = self.desired.rooms.get(name);
                 touched.push(Subject::Room(name.clone()));
                 touched.extend(hosts.iter().map(|wake| Subject::Host(wake.host.clone())));
+            }
+            Action::SetClasses { hosts } => {
+                return hosts.keys().for_each(|host| {
+                    let device = self.devices().and_then(|devices| devices.get(host));
+                    let room = device.and_then(|device| self.desired.rooms.get(&device.room));
+                    let of_room = device.map(|device| Subject::Room(device.room.clone()));
+                    let touched = [Subject::Server, Subject::Host(host.clone())];
+                    let mut touched = touched.iter().chain(&of_room);
+                    let is_free = touched.all(|what| !self.is_suspended(orders, room, what));
+                    check(is_free, "touches what is suspended");
+                });
             }
             Action::WriteStartConf { .. }
             | Action::ImportDevices { .. }
@@ -188,14 +208,25 @@ impl<'a> Court<'a> {
         let devices = self.devices()?;
         let journal = &self.observed.journal;
         let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
+        let mut dues: BTreeMap<&HostName, Timestamp> = BTreeMap::new();
         for (name, room) in &self.desired.rooms {
-            let class = self.desired.classes.get(&room.class);
             let entry = ledger.rooms.get(name);
-            let uses = class.is_some_and(|class| class.os.iter().any(|os| os.image == *image));
-            if !uses || entry.is_none_or(|entry| entry.due.is_none()) {
+            let mut members = Vec::new();
+            for group in self.groups(room) {
+                let class = self.desired.classes.get(group.class);
+                let uses = class.is_some_and(|class| class.os.iter().any(|os| os.image == *image));
+                let Some(due) = self.latest(group.schedule).filter(|_| uses) else {
+                    continue;
+                };
+                for device in self.members(name, room, &group, devices) {
+                    dues.insert(&device.host, due);
+                    members.push(device);
+                }
+            }
+            if members.is_empty() {
                 continue;
             }
-            let hosts = self.members(name, room, devices).into_iter();
+            let hosts = members.into_iter();
             let hosts = hosts.map(|device| {
                 let host = &device.host;
                 let runs = journal.runs(host, &file);
@@ -237,7 +268,6 @@ impl<'a> Court<'a> {
         let since = began.or_else(|| first.min()).max(resumed);
         let since = since.max(since.and(written));
         for (name, hosts) in &mut rooms {
-            let due = ledger.rooms.get(*name).and_then(|entry| entry.due);
             for (host, standing) in hosts {
                 let last = journal.attempts(host).last();
                 let (Standing::Lacks, Some(since), Some(last)) = (*standing, since, last) else {
@@ -249,7 +279,9 @@ impl<'a> Court<'a> {
                 if last.at >= since && has_failed {
                     *standing = Standing::Failed;
                 } else if last.at < since
-                    && due.is_some_and(|due| self.has_stalled(name, host, due))
+                    && dues
+                        .get(*host)
+                        .is_some_and(|due| self.has_stalled(name, host, *due))
                 {
                     *standing = Standing::LeftAlone;
                 }
@@ -257,7 +289,7 @@ impl<'a> Court<'a> {
         }
         let began = began.unwrap_or(Timestamp::MIN);
         Some(Progress::of(
-            &self.desired.rollout,
+            &self.desired.rollout_of(image),
             began,
             self.observed.at,
             &rooms,
@@ -296,17 +328,52 @@ impl<'a> Court<'a> {
         most.is_ok_and(|most| steps.len() >= most)
     }
 
-    /// The hosts of a room in the order in which waves take them.
-    fn members<'d>(&self, name: &RoomName, room: &Room, devices: &'d Devices) -> Vec<&'d Device> {
-        let mut members: Vec<&Device> = match &room.hosts {
-            RoomHosts::FromDevices => devices.in_room(name).collect(),
-            RoomHosts::Listed(hosts) => hosts.iter().filter_map(|host| devices.get(host)).collect(),
+    /// Who may be in a room: those with its class, and those of test classes.
+    fn groups<'d>(&'d self, room: &'d Room) -> Vec<Group<'d>> {
+        let today = self.desired.day(self.observed.at);
+        let tests = self.desired.test_classes.values();
+        let tests = tests.filter(|test| test.until >= today).map(|test| Group {
+            class: &test.class,
+            schedule: test.schedule(room),
+            test: Some(test),
+        });
+        let own = Group {
+            class: &room.class,
+            schedule: room.reset.as_ref(),
+            test: None,
         };
-        let onboot = self.observed.onboot.seen();
+        std::iter::once(own).chain(tests).collect()
+    }
+
+    fn latest(&self, schedule: Option<&Schedule>) -> Option<Timestamp> {
+        let Desired { zone, holidays, .. } = self.desired;
+        schedule?.latest(self.observed.at, zone, holidays)
+    }
+
+    /// The hosts of a group in the order in which waves take them.
+    fn members<'d>(
+        &self,
+        name: &RoomName,
+        room: &Room,
+        group: &Group<'_>,
+        devices: &'d Devices,
+    ) -> Vec<&'d Device> {
+        let mut members: Vec<&Device> = match (&room.hosts, group.test) {
+            (RoomHosts::Listed(hosts), None) => {
+                hosts.iter().filter_map(|host| devices.get(host)).collect()
+            }
+            (RoomHosts::FromDevices, _) | (_, Some(_)) => devices.in_room(name).collect(),
+        };
+        let (onboot, boots) = (self.observed.onboot.seen(), self.observed.boots.seen());
         members.retain(|device| {
-            let others = onboot.is_some_and(|onboot| onboot.contains_key(&device.host));
-            let is_of_room = device.room == *name && device.class == room.class;
-            is_of_room && device.pxe.is_reset() && !others
+            let host = &device.host;
+            let others = onboot.is_some_and(|onboot| onboot.contains_key(host));
+            let boots = boots.and_then(|boots| boots.get(host));
+            let astray = boots.is_some_and(|boots| boots != group.class);
+            let is_of_group = device.room == *name
+                && device.class == *group.class
+                && group.test.is_none_or(|test| test.names(host));
+            is_of_group && device.pxe.is_reset() && !others && !astray
         });
         members
     }
@@ -350,6 +417,8 @@ impl<'a> Court<'a> {
     fn changed<'s>(&'s self, action: &'s Action, evidence: &Evidence<'_>) -> Vec<&'s HostName> {
         let at_once = self.desired.rollout.waves.is_none();
         match action {
+            // Who is in a test class is changed because it is named there.
+            Action::ResetRoom { test: Some(_), .. } => Vec::new(),
             Action::ResetRoom {
                 room,
                 hosts,
@@ -358,7 +427,7 @@ impl<'a> Court<'a> {
             } => {
                 let is_changed = |host: &HostName| {
                     evidence.host(room, host).is_some_and(|entry| {
-                        loses_image(entry, images)
+                        self.loses_image(entry, images)
                             || (at_once && images.iter().any(|image| self.updates(entry, image)))
                     })
                 };
@@ -375,7 +444,7 @@ impl<'a> Court<'a> {
                 let rows = self.rows_of(|of| !is_same && of == class);
                 rows.map(|device| &device.host).collect()
             }
-            Action::Activate { image, version, .. } if at_once => {
+            Action::Activate { image, version, .. } if at_once && self.is_for_rooms(image) => {
                 let is_there = self.live(image).is_some_and(|live| live.base.is_some());
                 let classes = &self.desired.classes;
                 let uses = |class: &ClassName| {
@@ -392,6 +461,7 @@ impl<'a> Court<'a> {
                 rows.map(|device| &device.host).collect()
             }
             Action::WriteStartConf { .. }
+            | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
             | Action::Download { .. }
             | Action::Activate { .. }
@@ -399,6 +469,19 @@ impl<'a> Court<'a> {
             | Action::Seed { .. }
             | Action::SwitchOff { .. } => Vec::new(),
         }
+    }
+
+    /// Whether a host was last put back to an image that is none of these, and that it did not try in a test class.
+    fn loses_image(&self, entry: &HostEntry<'_>, images: &[ImageName]) -> bool {
+        let last = entry.applied.values().map(|applied| applied.at).max();
+        let mut newest = entry
+            .applied
+            .iter()
+            .filter(|(_, applied)| Some(applied.at) == last);
+        let mut tests = self.desired.test_classes.values();
+        newest.any(|(image, _)| {
+            !images.contains(image) && !tests.any(|test| test.images.contains(image))
+        })
     }
 
     /// Whether a host has another state of an image than the server offers.
@@ -411,20 +494,16 @@ impl<'a> Court<'a> {
         }
     }
 
+    /// Whether no test class alone has an image.
+    fn is_for_rooms(&self, image: &ImageName) -> bool {
+        let mut tests = self.desired.test_classes.values();
+        !tests.any(|test| test.images.contains(image))
+    }
+
     /// The PCs of some classes that boot LINBO.
     fn rows_of(&self, is_wanted: impl Fn(&ClassName) -> bool) -> impl Iterator<Item = &Device> {
         let rows = self.devices().map(Devices::rows).unwrap_or_default();
         rows.iter()
             .filter(move |row| row.pxe.is_reset() && is_wanted(&row.class))
     }
-}
-
-/// Whether a host was last put back to an image that is none of these.
-fn loses_image(entry: &HostEntry<'_>, images: &[ImageName]) -> bool {
-    let last = entry.applied.values().map(|applied| applied.at).max();
-    let mut newest = entry
-        .applied
-        .iter()
-        .filter(|(_, applied)| Some(applied.at) == last);
-    newest.any(|(image, _)| !images.contains(image))
 }

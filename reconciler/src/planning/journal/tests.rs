@@ -17,6 +17,7 @@ fn record(at: i64, entry: Entry) -> Record {
 fn failures_count_until_success() {
     let step = crate::planning::Action::ImportDevices {
         classes: Vec::new(),
+        hosts: Default::default(),
     }
     .id();
     let failed = StepResult::Failed {

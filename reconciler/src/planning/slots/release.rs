@@ -49,7 +49,8 @@ fn files<'a>(fleet: &'a Fleet, school: &'a School) -> impl Iterator<Item = File>
     let tests = school
         .test_classes
         .values()
-        .flat_map(|test| test.images.iter());
+        .flat_map(|test| &test.images)
+        .map(|(image, own)| (image, &own.version));
     rooms.chain(tests).flat_map(|(image, version)| {
         let found = match fleet.images.get(image).map(|image| &image.source) {
             Some(ImageSource::Released { versions, .. }) => versions.get(version),

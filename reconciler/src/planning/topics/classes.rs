@@ -1,11 +1,15 @@
 //! Hardware classes: `start.conf.<class>` as the state repo says, and a boot configuration that follows.
 
-use jiff::SignedDuration;
-use schema::name::ClassName;
+use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+use schema::name::{ClassName, HostName};
+
+use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
 use crate::planning::action::{Action, Reason, Step};
-use crate::planning::desired::{Desired, DesiredClass, Purpose};
+use crate::planning::cohort::of_tests;
+use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::{self, Closed, Gate, Work};
 use crate::planning::observed::{ClassFiles, Grub, Observed, Probe};
 use crate::planning::plan::{Drafts, Goal};
@@ -14,9 +18,13 @@ use crate::planning::plan::{Drafts, Goal};
 const NEEDS: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
+    let today = desired.day(observed.at);
     let mut outdated = Vec::new();
     let mut current = Vec::new();
     for (name, class) in &desired.classes {
+        if desired.test_of(name).is_some_and(|test| test.until < today) {
+            continue;
+        }
         let goal = Goal::StartConf(name.clone());
         let files = match observed.classes.get(name) {
             Some(Probe::Seen(files)) => files,
@@ -84,11 +92,49 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             reason,
         ));
     }
+    let strays = strays(desired, observed);
     if !outdated.is_empty() {
-        import(desired, observed, drafts, outdated, Reason::BootOutdated);
+        import(
+            desired,
+            observed,
+            drafts,
+            (outdated, strays),
+            Reason::BootOutdated,
+        );
+    } else if !strays.is_empty() {
+        import(
+            desired,
+            observed,
+            drafts,
+            (Vec::new(), strays),
+            Reason::Test,
+        );
     } else if has_failed(observed) && !current.is_empty() {
-        import(desired, observed, drafts, current, Reason::FailedBefore);
+        let all = (current, strays);
+        import(desired, observed, drafts, all, Reason::FailedBefore);
     }
+}
+
+/// Hosts that were moved into a test class or out of one, and that LINBO's links still lead to the class before. What
+/// else differs between the links and `devices.csv` is somebody else's work that is not finished.
+fn strays(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, ClassName> {
+    let of_tests = of_tests(desired, observed);
+    let (Probe::Seen(devices), Probe::Seen(boots)) = (&observed.devices, &observed.boots) else {
+        return BTreeMap::new();
+    };
+    if of_tests.is_empty() {
+        return BTreeMap::new();
+    }
+    let strays = boots.iter().filter_map(|(host, boots)| {
+        let device = devices.get(host)?;
+        let is_stray = device.pxe.is_reset()
+            && device.class != *boots
+            && [&device.class, boots]
+                .iter()
+                .any(|class| of_tests.contains(*class));
+        is_stray.then(|| (device.host.clone(), device.class.clone()))
+    });
+    strays.collect()
 }
 
 /// Whether the last import failed. What it does besides boot configurations, such as DHCP and the hooks
@@ -96,6 +142,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
 fn has_failed(observed: &Observed) -> bool {
     let import = Action::ImportDevices {
         classes: Vec::new(),
+        hosts: BTreeMap::new(),
     };
     observed.journal.failures(&import.id()).is_some()
 }
@@ -105,11 +152,8 @@ fn has_failed(observed: &Observed) -> bool {
 fn missing_image(desired: &Desired, observed: &Observed, class: &DesiredClass) -> Option<Gate> {
     let images = class.os.iter().map(|os| &os.image);
     let mut released = images.filter(|image| {
-        let mut wanted = desired
-            .images
-            .iter()
-            .filter(|((name, _), _)| name == *image);
-        wanted.any(|(_, wanted)| wanted.purpose == Purpose::Rooms)
+        let mut wanted = desired.images.keys();
+        wanted.any(|(name, _)| name == *image)
     });
     released.find_map(|image| match observed.live.get(image) {
         Some(Probe::Seen(live)) => live.base.is_none().then(|| Gate::NotActive(image.clone())),
@@ -121,10 +165,14 @@ fn missing_image(desired: &Desired, observed: &Observed, class: &DesiredClass) -
 }
 
 /// A class that has no file, or may have none: the import would put one there that is not ours.
-fn without_file(desired: &Desired, observed: &Observed) -> Option<Gate> {
-    desired
-        .classes
-        .keys()
+fn without_file(desired: &Desired, observed: &Observed, devices: &Devices) -> Option<Gate> {
+    // The import makes the file of a class that has hosts.
+    let has_hosts = |class: &&ClassName| {
+        desired.test_of(class).is_none() || devices.of_class(class).next().is_some()
+    };
+    let classes = desired.classes.keys().filter(has_hosts);
+    classes
+        .into_iter()
         .find_map(|class| match observed.classes.get(class) {
             Some(Probe::Seen(files)) => files
                 .start_conf
@@ -141,7 +189,7 @@ fn import(
     desired: &Desired,
     observed: &Observed,
     drafts: &mut Drafts<'_>,
-    classes: Vec<ClassName>,
+    (classes, hosts): (Vec<ClassName>, BTreeMap<HostName, ClassName>),
     reason: Reason,
 ) {
     let devices = match &observed.devices {
@@ -150,14 +198,7 @@ fn import(
             return drafts.hold(Goal::Import, Gate::Unseen(cause.clone()), None);
         }
     };
-    if let Some(problem) = devices.problems().first() {
-        let others = devices.problems().len() - 1;
-        let more = if others == 0 {
-            String::new()
-        } else {
-            format!(" (and {others} more)")
-        };
-        let gate = Gate::BadDevices(format!("line {}: {}{more}", problem.line, problem.message));
+    if let Some(gate) = super::bad_devices(devices) {
         return drafts.hold(Goal::Import, gate, None);
     }
     // Classes that no host has are left out by the import: nothing would become newer.
@@ -165,14 +206,14 @@ fn import(
         .into_iter()
         .filter(|class| devices.of_class(class).next().is_some())
         .collect();
-    if classes.is_empty() {
+    if classes.is_empty() && hosts.is_empty() {
         return;
     }
-    if let Some(gate) = without_file(desired, observed) {
+    if let Some(gate) = without_file(desired, observed, devices) {
         return drafts.hold(Goal::Import, gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
-        Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes }, reason)),
+        Ok(_) => drafts.step(Step::new(Action::ImportDevices { classes, hosts }, reason)),
         Err(Closed { gate, wake }) => drafts.hold(Goal::Import, gate, wake),
     }
 }

@@ -22,7 +22,7 @@ const WORTH: SignedDuration = SignedDuration::from_mins(1);
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     for ((image, version), wanted) in &desired.images {
         if let Purpose::TestClass { until } = wanted.purpose
-            && until < observed.at.to_zoned(desired.zone.clone()).date()
+            && until < desired.day(observed.at)
         {
             continue;
         }
@@ -33,11 +33,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             version,
             wanted,
         };
-        if wanted.purpose == Purpose::Rooms {
-            name.serve_rooms(drafts);
-        } else {
-            name.download(drafts);
-        }
+        name.serve(drafts);
     }
     for (image, live) in &observed.live {
         if let Probe::Seen(live) = live
@@ -85,7 +81,7 @@ impl Named<'_> {
 
     /// What is active already needs neither the store's files nor a download, and what cannot be seen
     /// may be active.
-    fn serve_rooms(&self, drafts: &mut Drafts<'_>) {
+    fn serve(&self, drafts: &mut Drafts<'_>) {
         let live = match self.live() {
             Ok(live) => live,
             Err(gate) => {
@@ -202,7 +198,10 @@ impl Named<'_> {
     }
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
-        let begun = gates::rollout_begun(self.desired, live, self.observed.at);
+        let begun = match self.wanted.purpose {
+            Purpose::Rooms => gates::rollout_begun(self.desired, live, self.observed.at),
+            Purpose::TestClass { .. } => Ok(()),
+        };
         let ready = begun.and_then(|()| match drafts.guard().image(self.image) {
             Some(gate) => Err(Closed { gate, wake: None }),
             None => self.ready_to_activate(live),

@@ -1,7 +1,7 @@
 //! Rooms: every host put back to its image since the latest occurrence of the room's schedule, and since a new
 //! version of its image came to its turn.
 
-mod members;
+mod left_alone;
 mod missed;
 mod rollouts;
 mod tries;
@@ -10,17 +10,17 @@ mod turns;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use schema::fleet::{DownloadType, OsEntry, ResetCommand, Room};
-use schema::name::{HostName, ImageName, RoomName};
+use schema::fleet::{DownloadType, OsEntry, ResetCommand};
+use schema::name::{HostName, ImageName};
 use schema::policy::InUse;
 use schema::schedule::Schedule;
 use schema::text::ImageStamp;
 
-pub(in crate::planning) use self::members::Members;
 use self::rollouts::Rollouts;
 use self::tries::{Judge, Try};
 use crate::linbo::command::{Command, CommandLine, OsNumber};
 use crate::planning::action::{Action, Circuit, Pace, Reason, Step, Wake};
+use crate::planning::cohort::{Cohort, Members};
 use crate::planning::desired::{Desired, DesiredClass};
 use crate::planning::gates::{Closed, Gate, Open, Openings};
 use crate::planning::observed::{Busy, LiveImage, Observed, Probe};
@@ -40,38 +40,45 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
     // Most rooms of a school have the same schedule, which is not searched for each of them.
     let mut known: BTreeMap<&Schedule, Option<Timestamp>> = BTreeMap::new();
     let mut places = Vec::new();
-    for (name, room) in &desired.rooms {
-        let Some(schedule) = &room.reset else {
+    let rooms = desired.rooms.iter();
+    let cohorts = rooms.flat_map(|(name, room)| Cohort::all(desired, name, room, observed.at));
+    for cohort in cohorts {
+        let Some(schedule) = cohort.schedule() else {
             continue;
         };
         let latest = || schedule.latest(observed.at, &desired.zone, &desired.holidays);
         let Some(due) = *known.entry(schedule).or_insert_with(latest) else {
             continue;
         };
-        let class = desired.classes.get(&room.class);
+        let class = desired.classes.get(cohort.class());
         let Some(class) = class.filter(|class| !class.os.is_empty()) else {
             continue;
         };
+        let name = cohort.name;
         let devices = match &observed.devices {
             Probe::Seen(devices) => devices,
+            // Of a test class without hosts in this room nothing would be said, either.
+            Probe::Unseen(_) if cohort.test.is_some() => continue,
             Probe::Unseen(cause) => {
                 drafts.hold(Goal::Room(name.clone()), Gate::Unseen(cause.clone()), None);
                 continue;
             }
         };
-        let mut members = Members::of(name, room, devices);
-        members.leave_to_others(observed);
+        let mut members = cohort.members(desired, devices);
+        left_alone::to_others(&mut members, observed);
+        left_alone::to_the_import(&mut members, observed);
         let strangers = std::mem::take(&mut members.strangers);
         if !strangers.is_empty() {
             drafts.hold(Goal::Room(name.clone()), Gate::NotReset(strangers), None);
         }
-        places.push(Place {
-            name,
-            room,
-            class,
-            due,
-            members,
-        });
+        if cohort.test.is_none() || !members.hosts.is_empty() {
+            places.push(Place {
+                cohort,
+                class,
+                due,
+                members,
+            });
+        }
     }
     let rollouts = Rollouts::of(desired, observed, &places);
     let openings = Openings::default();
@@ -88,12 +95,11 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
     turns::admit(desired, observed, ready, drafts);
 }
 
-/// A room that is reset, with what belongs to it.
+/// Hosts of a room that are reset together, with what belongs to them.
 struct Place<'a> {
-    name: &'a RoomName,
-    room: &'a Room,
+    cohort: Cohort<'a>,
     class: &'a DesiredClass,
-    /// The latest occurrence of its schedule.
+    /// The latest occurrence of their schedule.
     due: Timestamp,
     members: Members<'a>,
 }
@@ -108,14 +114,14 @@ impl<'a> Place<'a> {
     }
 
     fn judge(&self, desired: &'a Desired, observed: &'a Observed) -> Judge<'a> {
-        Judge::new(desired, observed, self.name, self.class, self.room.in_use)
+        let Cohort { name, room, .. } = self.cohort;
+        Judge::new(desired, observed, name, self.class, room.in_use)
     }
 }
 
-/// A room whose gates are open, but for the budgets that all rooms share.
+/// Hosts of a room whose gates are open, but for the budgets that all rooms share.
 struct Ready<'a> {
-    name: &'a RoomName,
-    room: &'a Room,
+    cohort: Cohort<'a>,
     class: &'a DesiredClass,
     due: Timestamp,
     hosts: Vec<Wake>,
@@ -135,12 +141,13 @@ impl Ready<'_> {
         self.hosts.truncate(hosts);
         // Whoever is told the room and not its hosts takes every row that names it.
         let whole_room = self.hosts.len() == self.rows;
-        let force_from = match self.room.in_use {
+        let force_from = match self.cohort.room.in_use {
             InUse::ForceAfter(length) => self.due.checked_add(length.to_duration()).ok(),
             InUse::Wait | InUse::Skip => None,
         };
         let action = Action::ResetRoom {
-            room: self.name.clone(),
+            room: self.cohort.name.clone(),
+            test: self.cohort.test.map(|(test, _)| test.clone()),
             due: self.due,
             hosts: self.hosts,
             commands: commands(self.class, self.loads.is_some()),
@@ -149,7 +156,7 @@ impl Ready<'_> {
                 let images: BTreeSet<_> = self.class.os.iter().map(|os| &os.image).collect();
                 images.into_iter().cloned().collect()
             },
-            class: self.room.class.clone(),
+            class: self.cohort.class().clone(),
             circuits: self.circuits,
             force_from,
         };
@@ -219,8 +226,11 @@ impl<'a> RoomReset<'a> {
         } = self;
         let judge = place.judge(self.desired, observed);
         // Hosts of a room that is left alone wait for nothing else, and take no time from others.
-        let room_is_left_alone =
-            suspension::check(self.desired, observed, &Subject::Room(place.name.clone()));
+        let room_is_left_alone = suspension::check(
+            self.desired,
+            observed,
+            &Subject::Room(place.cohort.name.clone()),
+        );
         let is_left_alone = |host: &HostName| {
             suspension::check(self.desired, observed, &Subject::Host(host.clone()))
                 .and_then(|()| room_is_left_alone.clone())
@@ -307,15 +317,16 @@ impl<'a> RoomReset<'a> {
         if now.is_empty() {
             return None;
         }
-        let mut circuits = self.desired.circuits_of(place.name, place.room);
+        let mut circuits = self
+            .desired
+            .circuits_of(place.cohort.name, place.cohort.room);
         let each = each(place.class, loads.is_some());
         if loads.is_some() {
             circuits.push(self.desired.loading());
         }
         match self.gates(now.len(), each, &circuits, loads) {
             Ok(open) => Some(Ready {
-                name: place.name,
-                room: place.room,
+                cohort: place.cohort,
                 class: place.class,
                 due,
                 hosts: now,
@@ -333,7 +344,7 @@ impl<'a> RoomReset<'a> {
     }
 
     fn goal(&self, hosts: usize) -> Goal {
-        Goal::Fresh(self.place.name.clone(), hosts)
+        Goal::Fresh(self.place.cohort.name.clone(), hosts)
     }
 
     fn hold(&self, held: Held, drafts: &mut Drafts<'_>) {
@@ -350,7 +361,7 @@ impl<'a> RoomReset<'a> {
         } = held;
         for (image, since) in comes {
             drafts.rollout(RoomRollout {
-                room: self.place.name.clone(),
+                room: self.place.cohort.name.clone(),
                 image,
                 since,
             });
@@ -390,7 +401,7 @@ impl<'a> RoomReset<'a> {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let schedule = self.place.room.reset.as_ref()?;
+        let schedule = self.place.cohort.schedule()?;
         schedule.next(self.observed.at, &self.desired.zone, &self.desired.holidays)
     }
 
@@ -409,7 +420,8 @@ impl<'a> RoomReset<'a> {
             openings,
         } = self;
         let closed = |gate| Closed { gate, wake: None };
-        let open = openings.room_window(desired, place.name, place.room, observed.at)?;
+        let open =
+            openings.room_window(desired, place.cohort.name, place.cohort.room, observed.at)?;
         if let Some(next) = self.next_due()
             && next + estimate(hosts, each, circuits) <= open.closes
             && place.due < open.opens
@@ -419,18 +431,23 @@ impl<'a> RoomReset<'a> {
                 wake: Some(next),
             });
         }
-        let mut unseen = [observed.busy.cause(), observed.onboot.cause()].into_iter();
+        let mut unseen = [
+            observed.busy.cause(),
+            observed.onboot.cause(),
+            observed.boots.cause(),
+        ]
+        .into_iter();
         if let Some(cause) = unseen.find_map(|cause| cause) {
             return Err(closed(Gate::Unseen(cause.to_owned())));
         }
         // The numbers of the operating systems are those of the file that LINBO reads.
-        let start_conf = match observed.classes.get(&place.room.class) {
+        let start_conf = match observed.classes.get(place.cohort.class()) {
             Some(Probe::Seen(files)) => files.start_conf.as_deref(),
             Some(Probe::Unseen(cause)) => return Err(closed(Gate::Unseen(cause.clone()))),
             None => None,
         };
         if !start_conf.is_some_and(|text| place.class.has_its_systems(text)) {
-            return Err(closed(Gate::StartConf(place.room.class.clone())));
+            return Err(closed(Gate::StartConf(place.cohort.class().clone())));
         }
         for image in place.images() {
             let live = self.live(image).map_err(closed)?;

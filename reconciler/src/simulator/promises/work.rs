@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use schema::name::HostName;
+use schema::name::{ClassName, HostName};
 use schema::schedule::{Window, Windows};
 
 use super::waves::Rollout;
@@ -22,13 +22,18 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
             .get(class)
             .is_some_and(|files| files.start_conf.as_ref() == Some(after)),
         // One that failed is done until one went well: what else it left undone shows nowhere.
-        Action::ImportDevices { classes } => {
+        Action::ImportDevices { classes, hosts } => {
             let made = |class| {
                 let files = disk.classes.get(class);
                 files.is_some_and(|files| files.by_hand || files.boot_of == Some(files.written))
             };
-            !book.import_failed && classes.iter().all(made)
+            let led = |(host, class): (&HostName, &ClassName)| disk.boots.get(host) == Some(class);
+            !book.import_failed && classes.iter().all(made) && hosts.iter().all(led)
         }
+        Action::SetClasses { hosts } => hosts.iter().any(|(host, change)| {
+            let device = scene.school.devices.get(host);
+            device.is_none_or(|device| device.class != change.before)
+        }),
         Action::Download { manifest, .. } => {
             scene.published.get(manifest).is_some_and(|manifest| {
                 manifest
@@ -161,7 +166,10 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
         );
     }
     match &step.action {
-        Action::WriteStartConf { .. } | Action::ImportDevices { .. } | Action::Activate { .. } => {
+        Action::WriteStartConf { .. }
+        | Action::SetClasses { .. }
+        | Action::ImportDevices { .. }
+        | Action::Activate { .. } => {
             check(is_open(&windows.activate, local), "outside its window");
             check(quiet, "within lessons");
         }

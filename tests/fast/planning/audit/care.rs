@@ -314,6 +314,7 @@ fn has_version(world: &mut World, version: &str) {
     let entry = Entry::Host {
         step: Action::ImportDevices {
             classes: Vec::new(),
+            hosts: Default::default(),
         }
         .id(),
         host: name("r9-pc01"),

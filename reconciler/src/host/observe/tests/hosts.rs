@@ -55,6 +55,7 @@ fn running(hosts: &[&str]) -> Running {
         .collect();
     let action = Action::ResetRoom {
         room: name::<RoomName>("r101"),
+        test: None,
         due: NOW,
         hosts,
         commands: name("sync:1"),

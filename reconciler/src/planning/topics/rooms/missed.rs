@@ -19,7 +19,7 @@ impl RoomReset<'_> {
     /// When to look again, if no time is left for the latest occurrence and nobody wanted that.
     pub(super) fn no_time_left(&self) -> Option<Timestamp> {
         let (desired, observed, place) = (self.desired, self.observed, self.place);
-        let windows = place.room.windows.reset(&desired.windows);
+        let windows = place.cohort.room.windows.reset(&desired.windows);
         let next = self.next_due()?;
         if windows.is_open(observed.at, &desired.zone) {
             return None;
@@ -30,8 +30,8 @@ impl RoomReset<'_> {
         }
         let day = place.due.to_zoned(desired.zone.clone()).date();
         let mut exams = desired.exams.iter();
-        let room = Subject::Room(place.name.clone());
-        let is_wanted = !exams.any(|exam| exam.holds(place.name, day))
+        let room = Subject::Room(place.cohort.name.clone());
+        let is_wanted = !exams.any(|exam| exam.holds(place.cohort.name, day))
             && suspension::check(desired, observed, &room).is_ok();
         let in_force = observed.journal.commit_since();
         let in_time = in_force.is_none_or(|since| since < self.window_closed());
@@ -41,7 +41,7 @@ impl RoomReset<'_> {
     /// When the first window for the latest occurrence closed.
     fn window_closed(&self) -> Timestamp {
         let (desired, due) = (self.desired, self.place.due);
-        let windows = self.place.room.windows.reset(&desired.windows);
+        let windows = self.place.cohort.room.windows.reset(&desired.windows);
         let opening = windows
             .opening_at(due, &desired.zone)
             .or_else(|| windows.next_opening(due, &desired.zone));

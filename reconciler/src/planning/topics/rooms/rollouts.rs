@@ -87,7 +87,7 @@ fn of_image<'p>(
             let standing = standing(desired, observed, &device.host, wanted);
             (&device.host, standing)
         });
-        rooms.insert(place.name, hosts.collect());
+        rooms.entry(place.cohort.name).or_default().extend(hosts);
     }
     let hosts = || rooms.values().flatten();
     // Of an image that was made on site nobody noted when it came. It is news to hosts when some are known to have
@@ -115,7 +115,12 @@ fn of_image<'p>(
     let counts_from = began.or_else(first).max(resolved);
     for place in &places {
         let judge = place.judge(desired, observed);
-        for (host, standing) in rooms.get_mut(place.name).into_iter().flatten() {
+        let of_place = |host: &HostName| {
+            let mut hosts = place.members.hosts.iter();
+            hosts.any(|device| device.host == *host)
+        };
+        let hosts = rooms.get_mut(place.cohort.name).into_iter().flatten();
+        for (host, standing) in hosts.filter(|(host, _)| of_place(host)) {
             let last = observed.journal.attempts(host).last();
             let (Standing::Lacks, Some(from), Some(last)) = (*standing, counts_from, last) else {
                 continue;
@@ -132,7 +137,8 @@ fn of_image<'p>(
         }
     }
     let began = began.unwrap_or(Timestamp::MIN);
-    (!rooms.is_empty()).then(|| Progress::of(&desired.rollout, began, observed.at, &rooms))
+    let rollout = desired.rollout_of(image);
+    (!rooms.is_empty()).then(|| Progress::of(&rollout, began, observed.at, &rooms))
 }
 
 fn standing(

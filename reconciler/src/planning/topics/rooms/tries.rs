@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Retries;
-use schema::name::{HostName, RoomName};
+use schema::name::{FileName, HostName, RoomName};
 use schema::policy::InUse;
 
 use crate::linbo::verdict::HostOutcome;
@@ -64,6 +64,10 @@ impl<'a> Judge<'a> {
         let (mut tries, mut failed, mut last) = (0, false, None);
         let attempts = self.observed.journal.attempts(host).iter();
         for attempt in attempts.filter(|attempt| attempt.at >= due && attempt.at <= believed) {
+            // What it was put back to while it had another class is none of this one's images.
+            if !self.is_of_class(&attempt.outcome) {
+                continue;
+            }
             last = Some(attempt);
             match attempt.outcome {
                 HostOutcome::Applied { .. } => return Try::NotNeeded,
@@ -117,6 +121,16 @@ impl<'a> Judge<'a> {
             .saturating_mul(doubled.max(1))
             .min(LONGEST_WAIT.max(wait));
         self.at(last.at + wait, Try::Later)
+    }
+
+    /// Whether an attempt tells of an image of the class, or of none at all.
+    fn is_of_class(&self, outcome: &HostOutcome) -> bool {
+        let mut applied = outcome.applied().peekable();
+        let is_ours = |file: &FileName| {
+            let mut systems = self.class.os.iter();
+            systems.any(|os| os.image.as_str() == file.stem())
+        };
+        applied.peek().is_none() || applied.any(|(file, _)| is_ours(file))
     }
 
     fn at(&self, next: Timestamp, later: impl Fn(Timestamp) -> Try) -> Try {

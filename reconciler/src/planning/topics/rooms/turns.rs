@@ -1,12 +1,12 @@
 //! Which rooms begin now, and when it is the turn of the others: all of them share the budgets of power.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use schema::name::RoomName;
 
 use super::Ready;
-use crate::planning::action::{Action, Circuit};
+use crate::planning::action::{Action, Circuit, Resource};
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Gate, SOON, Work};
 use crate::planning::observed::Observed;
@@ -22,7 +22,7 @@ pub(super) fn admit(
 ) {
     let is_at_work = |room: &Ready<'_>| {
         observed.running.iter().any(|running| {
-            matches!(&running.step.action, Action::ResetRoom { room: other, .. } if other == room.name)
+            matches!(&running.step.action, Action::ResetRoom { room: other, .. } if other == room.cohort.name)
         })
     };
     let (at_work, ready): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_at_work);
@@ -30,12 +30,18 @@ pub(super) fn admit(
         let hosts = room.hosts.len();
         drafts.step(room.step(hosts));
     }
+    let (ready, later) = one_of_each_room(ready);
+    for of_room in later {
+        let name = of_room.cohort.name;
+        let gate = Gate::Busy(Resource::Room(name.clone()));
+        drafts.hold(Goal::Fresh(name.clone(), of_room.hosts.len()), gate, None);
+    }
     if ready.is_empty() {
         return;
     }
     let table = table(desired, observed, &ready);
     for room in ready {
-        let Some(span) = table.rooms.get(room.name) else {
+        let Some(span) = table.rooms.get(room.cohort.name) else {
             continue;
         };
         let fit = span.wakes.len().min(room.hosts.len());
@@ -46,19 +52,23 @@ pub(super) fn admit(
             let (gate, wake) = gate.map_or((Gate::Turn, room.open.next), |closed| {
                 (closed.gate, closed.wake)
             });
-            drafts.hold(Goal::Fresh(room.name.clone(), late), gate, wake);
+            drafts.hold(Goal::Fresh(room.cohort.name.clone(), late), gate, wake);
         }
         let Some(first) = span.first_wake() else {
             continue;
         };
         drafts.turn(RoomTurn {
-            room: room.name.clone(),
+            room: room.cohort.name.clone(),
             hosts: fit,
             from: first,
             until: span.off.unwrap_or(first),
         });
         if first > observed.at + SOON {
-            drafts.hold(Goal::Fresh(room.name.clone(), fit), Gate::Turn, Some(first));
+            drafts.hold(
+                Goal::Fresh(room.cohort.name.clone(), fit),
+                Gate::Turn,
+                Some(first),
+            );
         } else {
             drafts.step(room.step(fit));
         }
@@ -74,11 +84,21 @@ pub(super) fn admit(
     }
 }
 
+/// The hosts of each room that come first, and those that follow when these are done: test classes after their room.
+fn one_of_each_room(ready: Vec<Ready<'_>>) -> (Vec<Ready<'_>>, Vec<Ready<'_>>) {
+    let mut rooms = BTreeSet::new();
+    ready
+        .into_iter()
+        .partition(|of_room| rooms.insert(of_room.cohort.name))
+}
+
 /// The timetable of all rooms: those at work first, then by how long they have been due.
 fn table(desired: &Desired, observed: &Observed, ready: &[Ready<'_>]) -> Timetable {
     let now = observed.at;
-    let each: BTreeMap<&RoomName, SignedDuration> =
-        ready.iter().map(|room| (room.name, room.each)).collect();
+    let each: BTreeMap<&RoomName, SignedDuration> = ready
+        .iter()
+        .map(|room| (room.cohort.name, room.each))
+        .collect();
     let longest = ready.iter().map(|room| room.each).max().unwrap_or_default();
     let mut taken = Taken::default();
     let mut batches = Vec::new();
@@ -141,7 +161,7 @@ fn table(desired: &Desired, observed: &Observed, ready: &[Ready<'_>]) -> Timetab
 impl Ready<'_> {
     fn batch(&self, now: Timestamp) -> Batch<'_> {
         Batch {
-            room: self.name,
+            room: self.cohort.name,
             hosts: self.hosts.len(),
             circuits: &self.circuits,
             each: self.each,

@@ -1,0 +1,271 @@
+//! Test classes: hosts come, try their image and go back, each step as soon as it can be and not before.
+
+use harness::worlds::{World, at, busy, day, name, windows};
+use reconciler::planning::{Action, Gate, Goal, Plan, Probe, audit, predict};
+use schema::fleet::{Suspension, TestReset};
+
+use super::cases::{check, of, short};
+use super::oracle::judge;
+
+/// A Tuesday night: two hosts of `r101` are to try `ubuntu-gimp3` until Friday.
+fn asked() -> World {
+    let mut world = World::school(at("2026-11-24T23:00"));
+    world.import();
+    world.test_class("gimp3", &["r101-pc01", "r101-pc02"], "2026-11-27");
+    world
+}
+
+/// Does all that can be done now, as it is predicted, and tells it.
+fn all_now(world: &mut World) -> Vec<String> {
+    let mut done = Vec::new();
+    for _ in 0..20 {
+        let Plan { steps, .. } = of(world);
+        if steps.is_empty() {
+            return done;
+        }
+        for step in steps {
+            let id = step.id.to_string();
+            done.push(id.split(['/', ':']).take(2).collect::<Vec<_>>().join(" "));
+            predict(&mut world.observed, &step);
+        }
+    }
+    panic!("no end: {done:?}");
+}
+
+/// The steps of now, which the judge and the oracle let pass.
+fn of_sound(world: &World) -> Vec<String> {
+    let plan = of(world);
+    assert_eq!(audit(&world.desired, &world.observed, &plan), []);
+    assert_eq!(judge(world, &plan), Vec::<String>::new());
+    short(world)
+}
+
+const MOVES: &str = "set-classes r101-pc01=gimp3,r101-pc02=gimp3";
+
+#[test]
+fn hosts_come_when_everything_is_there_and_go_back_after_the_last_day() {
+    let mut world = asked();
+    assert_eq!(
+        all_now(&mut world),
+        [
+            "start-conf gimp3",
+            "download ubuntu-gimp3",
+            "activate ubuntu-gimp3",
+            "seed ubuntu-gimp3.qcow2",
+            MOVES,
+            "import-devices",
+            "seed ubuntu-gimp3.qdiff",
+        ]
+    );
+    // What they are to try has been there since last night, and comes with what is due at six anyway.
+    world.observed.at = at("2026-11-25T17:45");
+    assert_eq!(of_sound(&world), ["r101 2: DueSoon"]);
+    // The two follow the others of the room.
+    world.observed.at = at("2026-11-25T18:00");
+    assert_eq!(of_sound(&world), ["reset r101 18", "r101 2: Busy"]);
+    assert_eq!(all_now(&mut world), ["reset r101", "reset r101"]);
+    world.observed.at = at("2026-11-27T23:59");
+    assert_eq!(of_sound(&world), [""; 0]);
+    world.observed.at = at("2026-11-28T00:00");
+    assert_eq!(
+        all_now(&mut world),
+        ["set-classes r101-pc01=lab,r101-pc02=lab", "import-devices"]
+    );
+    world.observed.at = at("2026-11-30T18:00");
+    assert_eq!(of_sound(&world), ["reset r101 20 whole"]);
+    let plan = of(&world);
+    assert!(
+        matches!(&plan.steps[0].action, Action::ResetRoom { test: None, hosts, .. } if hosts.len() == 20)
+    );
+}
+
+#[test]
+fn hosts_go_back_when_the_test_class_is_gone_from_the_state_repo() {
+    let mut world = asked();
+    all_now(&mut world);
+    world.desired.test_classes.clear();
+    world.desired.classes.remove("gimp3");
+    world
+        .desired
+        .images
+        .retain(|(image, _), _| image.as_str() == "ubuntu");
+    assert_eq!(
+        all_now(&mut world),
+        ["set-classes r101-pc01=lab,r101-pc02=lab", "import-devices"]
+    );
+    check(&world, &[]);
+}
+
+#[test]
+fn one_that_is_named_no_more_goes_back_alone() {
+    let mut world = asked();
+    all_now(&mut world);
+    let test = world.desired.test_classes.get_mut("gimp3").unwrap();
+    test.hosts.remove("r101-pc02");
+    assert_eq!(
+        all_now(&mut world),
+        ["set-classes r101-pc02=lab", "import-devices"]
+    );
+}
+
+#[test]
+fn nobody_is_moved_before_the_image_is_there() {
+    let mut world = asked();
+    world.desired.windows.download = windows(&["daily 05:00–06:00"]);
+    assert_eq!(all_now(&mut world), ["start-conf gimp3"]);
+    check(&world, &["ubuntu-gimp3: Window", "classes 2: NotActive"]);
+    // A room that is in use by day is not moved by day.
+    let mut world = asked();
+    world.observed.at = at("2026-11-25T12:00");
+    check(
+        &world,
+        &[
+            "gimp3: Window",
+            "ubuntu-gimp3: Window",
+            "classes 2: StartConf",
+        ],
+    );
+}
+
+#[test]
+fn a_host_is_moved_when_nothing_runs_there_and_nobody_wants_it_left_alone() {
+    let ready = || {
+        let mut world = asked();
+        all_now(&mut world);
+        world.reclass("r101-pc01", "lab");
+        world.reclass("r101-pc02", "lab");
+        world.import();
+        world
+    };
+    check(&ready(), &[MOVES]);
+    let one = "set-classes r101-pc02=gimp3";
+    let mut world = ready();
+    let works = busy(world.observed.at);
+    world.observed.busy = Probe::Seen([(name("r101-pc01"), works)].into());
+    check(&world, &[one, "classes 1: HostsBusy"]);
+    let mut world = ready();
+    let room = world.room_mut("r101");
+    let suspension = Suspension {
+        reason: name("broken"),
+        by: name("Erika"),
+        until: None,
+    };
+    room.suspended_hosts = [(name("r101-pc01"), suspension)].into();
+    check(&world, &[one, "classes 1: Suspended"]);
+}
+
+#[test]
+fn a_class_that_somebody_gave_a_host_is_left_alone() {
+    let mut world = asked();
+    world.class("office", &[]);
+    world.reclass("r101-pc01", "office");
+    world.import();
+    world
+        .desired
+        .test_classes
+        .get_mut("gimp3")
+        .unwrap()
+        .hosts
+        .insert(name("r109-pc01"));
+    all_now(&mut world);
+    let holds = of(&world).holds;
+    let told = holds
+        .iter()
+        .find(|hold| matches!(hold.goal, Goal::Classes(_)));
+    let Some(Gate::NotReset(hosts)) = told.map(|hold| &hold.gate) else {
+        panic!("{holds:?}");
+    };
+    let hosts: Vec<_> = hosts
+        .iter()
+        .map(|(host, why)| format!("{host} {why}"))
+        .collect();
+    assert_eq!(
+        hosts,
+        [
+            "r109-pc01 is not in devices.csv",
+            "r101-pc01 has hardware class office, its room has lab",
+        ]
+    );
+}
+
+#[test]
+fn a_host_that_boots_another_class_is_not_put_back() {
+    let mut world = asked();
+    all_now(&mut world);
+    // The import said that it did, and did not.
+    let Probe::Seen(boots) = &mut world.observed.boots else {
+        unreachable!("it was seen");
+    };
+    std::sync::Arc::make_mut(boots).insert(name("r101-pc01"), name("lab"));
+    world.observed.at = at("2026-11-25T18:00");
+    check(
+        &world,
+        &[
+            "import-devices",
+            "reset r101 18",
+            "r101: NotReset",
+            "r101 1: Busy",
+        ],
+    );
+    // Who changed a row by hand imports it, too.
+    let mut world = asked();
+    world.desired.test_classes.clear();
+    world.class("office", &[]);
+    world.reclass("r101-pc01", "office");
+    assert!(!short(&world).contains(&"import-devices".to_owned()));
+}
+
+#[test]
+fn a_test_class_has_a_schedule_of_its_own() {
+    let mut world = asked();
+    all_now(&mut world);
+    world.observed.at = at("2026-11-25T17:45");
+    all_now(&mut world);
+    world.observed.at = at("2026-11-25T18:00");
+    let resets = |world: &World| {
+        let plan = of(world);
+        let ids = plan.steps.iter().map(|step| step.id.to_string());
+        ids.collect::<Vec<_>>()
+    };
+    let test = |world: &mut World, reset| {
+        world.desired.test_classes.get_mut("gimp3").unwrap().reset = reset;
+    };
+    test(&mut world, TestReset::Never);
+    all_now(&mut world);
+    assert_eq!(resets(&world), [""; 0]);
+    let daily = harness::worlds::schedule(&["daily 18:00"]);
+    test(&mut world, TestReset::At(daily));
+    assert_eq!(resets(&world), ["reset/r101/2026-11-25T17:00:00Z/gimp3"]);
+    world.observed.at = at("2026-11-26T18:00");
+    assert_eq!(resets(&world), ["reset/r101/2026-11-26T17:00:00Z/gimp3"]);
+}
+
+#[test]
+fn a_test_class_waits_for_no_wave_and_no_first_day() {
+    let mut world = asked();
+    world.desired.rollout.waves = Some(Default::default());
+    world.desired.not_before = Some(reconciler::planning::NotBefore {
+        day: day("2027-02-15"),
+        origin: schema::fleet::Origin::Default,
+    });
+    all_now(&mut world);
+    // A newer version of what is tried.
+    world
+        .desired
+        .images
+        .retain(|(image, _), _| image.as_str() == "ubuntu");
+    world
+        .release("ubuntu-gimp3", "t2", 12 << 30, Some(1 << 30))
+        .purpose = reconciler::planning::Purpose::TestClass {
+        until: day("2026-11-27"),
+    };
+    let done = all_now(&mut world);
+    assert!(
+        done.contains(&"activate ubuntu-gimp3".to_owned()),
+        "{done:?}"
+    );
+    world.observed.at = at("2026-11-25T18:00");
+    let gates = short(&world);
+    assert_eq!(gates, ["reset r101 18", "r101 2: Busy"]);
+    assert_eq!(all_now(&mut world), ["reset r101", "reset r101"]);
+}
