@@ -11,7 +11,7 @@ use schema::fleet::{
     Announce, Canary, Central, DefaultAction, DomainJoin, DownloadType, Exam, ExamRooms,
     FileSystem, Firmware, Fleet, Guard, HardwareClass, Image, ImageSource, Os, OsEntry, Partition,
     PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School, Suspension,
-    Then, Version, WantedVersion, Waves, WorkWindows, Written,
+    TestClass, TestImage, TestReset, Then, Version, WantedVersion, Waves, WorkWindows, Written,
 };
 use schema::name::{ImageName, VersionName};
 use schema::policy::Until;
@@ -75,7 +75,9 @@ pub(crate) fn fleet(seed: u64, size: Size) -> Fleet {
         },
         time_zone: zone.clone(),
         mail: None,
-        images: [image("ubuntu", &mut chance), image("tools", &mut chance)].into(),
+        images: ["ubuntu", "tools", "gimp"]
+            .map(|name| image(name, &mut chance))
+            .into(),
         classes: classes
             .into_iter()
             .map(|(name, images)| (read(name), class(&images)))
@@ -387,6 +389,39 @@ pub(crate) fn at_version(fleet: &Fleet, image: &str, version: &str) -> Fleet {
                 channel: Some(read("stable")),
             },
         );
+    }
+    fleet
+}
+
+/// The fleet whose first hosts try `gimp` in place of `ubuntu` until the end of a day.
+pub(crate) fn tried(fleet: &Fleet, hosts: &[&str], until: Date) -> Fleet {
+    let mut fleet = fleet.clone();
+    for school in fleet.schools.values_mut() {
+        let Some(room) = school.rooms.values().next() else {
+            continue;
+        };
+        let image = TestImage {
+            version: read("v2"),
+            replaces: read("ubuntu"),
+        };
+        let test = TestClass {
+            like: room.class.clone(),
+            images: [(read("gimp"), image)].into(),
+            hosts: hosts.iter().map(|host| read(host)).collect(),
+            until,
+            asked_by: None,
+            reset: TestReset::AsRoom,
+        };
+        school.test_classes = [(read("gimp3"), test)].into();
+    }
+    fleet
+}
+
+/// The fleet in which nobody tries anything.
+pub(crate) fn untried(fleet: &Fleet) -> Fleet {
+    let mut fleet = fleet.clone();
+    for school in fleet.schools.values_mut() {
+        school.test_classes.clear();
     }
     fleet
 }

@@ -311,6 +311,17 @@ impl Scene {
                     Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))),
                 );
             }
+            ["merge", "gimp3", "for", host, "until", until] => {
+                let until = until.parse().unwrap();
+                let fleet = fleets::tried(&self.fleet, &[host], until);
+                commit(&format!("{host} tries gimp3"), Ok(Rc::new(fleet)));
+            }
+            ["merge", "without", "gimp3"] => {
+                commit(
+                    "nobody tries gimp3",
+                    Ok(Rc::new(fleets::untried(&self.fleet))),
+                );
+            }
             ["merge", "guard", share, "%"] => {
                 let mut fleet = fleets::at_version(&self.fleet, "ubuntu", "v2");
                 for school in fleet.schools.values_mut() {

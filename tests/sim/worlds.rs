@@ -86,12 +86,24 @@ fn history(script: &mut Script, chance: &mut Chance) {
         let at = script.from + after;
         let version = *chance.pick(&["v1", "v2", "v3"]).unwrap();
         let mut lasts = true;
-        let next = Rc::new(match chance.below(4) {
+        let day = |at: Moment| at.timestamp().to_zoned(fleet.time_zone.clone()).date();
+        let latest = day(script.quiet_from + -DAY);
+        let is_tried = fleet
+            .schools
+            .values()
+            .any(|school| !school.test_classes.is_empty());
+        let next = Rc::new(match chance.below(6) {
+            4 if is_tried => fleets::untried(&fleet),
+            4 | 5 => {
+                let far = day(script.until + 9 * DAY);
+                let ends = day(at + chance.between(1, 9) * DAY).min(latest);
+                let until = *chance.pick(&[ends, far, far]).unwrap();
+                let hosts = ["r01-pc01", "r01-pc02", "r02-pc01"];
+                fleets::tried(&fleet, &hosts, until)
+            }
             3 => {
                 lasts = false;
-                let day = |at: Moment| at.timestamp().to_zoned(fleet.time_zone.clone()).date();
                 let until = day(at + chance.between(1, 5) * DAY);
-                let latest = day(script.quiet_from + -DAY);
                 fleets::suspended(&fleet, until.min(latest), chance)
             }
             0 => fleets::with_kernel_options(

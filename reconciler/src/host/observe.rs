@@ -66,12 +66,12 @@ pub async fn observe(
             let devices = devices(&paths.devices).await;
             let hosts = hosts::of_rooms(desired, devices.seen());
             let onboot = onboot::look(&paths.linbo, &hosts, devices.seen()).await;
-            let names = class_names(desired, devices.seen());
+            let boots = boots(&paths.linbo, &devices, &hosts).await;
+            let names = class_names(desired, devices.seen(), boots.seen());
             let classes = names.iter().map(async |class| {
                 let found = classes::look(&paths.linbo, class).await;
                 (class.clone(), found)
             });
-            let boots = boots(&paths.linbo, &devices, &hosts).await;
             (
                 devices.clone(),
                 join_all(classes).await,
@@ -110,13 +110,24 @@ pub async fn observe(
     }
 }
 
-/// The classes that are wanted, and those that hosts of wanted rooms have: one may be that of a test class whose file is
-/// gone from the state repo.
-fn class_names(desired: &Desired, devices: Option<&Devices>) -> BTreeSet<ClassName> {
+/// The classes that are wanted, and those that hosts of wanted rooms have or boot: one may be that of a test class whose
+/// file is gone from the state repo.
+fn class_names(
+    desired: &Desired,
+    devices: Option<&Devices>,
+    boots: Option<&Arc<BTreeMap<HostName, ClassName>>>,
+) -> BTreeSet<ClassName> {
     let rows = devices.map(Devices::rows).unwrap_or_default().iter();
     let of_rooms = rows.filter(|row| desired.rooms.contains_key(&row.room));
-    let all = desired.classes.keys().chain(of_rooms.map(|row| &row.class));
-    all.cloned().collect()
+    let have = of_rooms.map(|row| &row.class);
+    let boot = boots.into_iter().flat_map(|boots| boots.values());
+    desired
+        .classes
+        .keys()
+        .chain(have)
+        .chain(boot)
+        .cloned()
+        .collect()
 }
 
 /// Which class each host is led to. What cannot be known of devices is said of them already.

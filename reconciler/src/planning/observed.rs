@@ -61,7 +61,7 @@ pub struct Observed {
     pub at: Timestamp,
     /// The rows of `devices.csv`.
     pub devices: Probe<Devices>,
-    /// What belongs to each wanted hardware class, and to others that hosts of wanted rooms have.
+    /// What belongs to each wanted hardware class, and to others that hosts of wanted rooms have or boot.
     pub classes: BTreeMap<ClassName, Probe<ClassFiles>>,
     /// The class whose `start.conf` each host of a wanted room is led to when it boots, where there is such a link.
     /// Copies share them.

@@ -22,7 +22,7 @@ pub(super) fn school(
     name: &SchoolName,
     published: &BTreeMap<Digest, Manifest>,
 ) -> School {
-    let devices = script.devices(name);
+    let mut devices = script.devices(name);
     let mut pcs: BTreeMap<_, Pc> = devices
         .rows()
         .iter()
@@ -60,6 +60,12 @@ pub(super) fn school(
         let desired = Desired::of(fleet, &Server::School(name.clone()));
         if let (Start::Converged, Some(desired)) = (script.start, desired) {
             converged(&mut disk, &desired, published);
+            let tests = desired.tests(script.from.timestamp());
+            let tested = tests.flat_map(|(_, test)| {
+                let hosts = test.hosts.iter();
+                hosts.map(|host| (host.clone(), test.class.clone()))
+            });
+            devices = devices.given(&tested.collect());
             for device in devices.rows() {
                 if let (Some(class), Some(pc)) = (
                     desired.classes.get(&device.class),
@@ -70,10 +76,10 @@ pub(super) fn school(
             }
         }
     }
+    disk.devices = devices;
     let mut school = School {
         name: name.clone(),
         zone,
-        devices,
         disk,
         pcs,
         faults: BTreeMap::new(),

@@ -119,7 +119,7 @@ impl Port {
         let after = after.map(|(host, change)| (host.clone(), change.after.clone()));
         {
             let mut school = self.school().borrow_mut();
-            school.devices = school.devices.given(&after.collect());
+            school.disk.devices = school.disk.devices.given(&after.collect());
         }
         let what = format!("{} hosts have another class in devices.csv", hosts.len());
         self.happened(What::Changed(what));

@@ -238,7 +238,8 @@ impl Port {
                 .then(|| format!("{sense}: permission denied"))
         };
         let mut names: BTreeSet<_> = desired.classes.keys().collect();
-        names.extend(school.devices.classes());
+        names.extend(school.disk.devices.classes());
+        names.extend(school.disk.boots.values());
         let classes = names.into_iter().map(|name| {
             let seen = || {
                 school
@@ -324,7 +325,7 @@ impl Port {
         }
         let mut observed = Observed {
             at,
-            devices: probe(blind(Sense::Devices), || school.devices.clone()),
+            devices: probe(blind(Sense::Devices), || school.disk.devices.clone()),
             boots: probe(blind(Sense::Classes), || {
                 std::sync::Arc::clone(&school.disk.boots)
             }),

@@ -5,6 +5,7 @@
 //! The checks look at the truth and at events, never at observations or plans (but for the third, which
 //! is about plans). A window is looked up minute by minute here, not by the search that the planner has.
 
+mod groups;
 mod hosts;
 mod news;
 mod safety;
@@ -67,7 +68,7 @@ pub(super) struct Scene<'a> {
 
 impl Scene<'_> {
     /// The time by the server's own clock, the only one that it can know.
-    fn clock(&self) -> Timestamp {
+    pub(super) fn clock(&self) -> Timestamp {
         (self.now + self.school.clock_error()).timestamp()
     }
 }
@@ -75,8 +76,8 @@ impl Scene<'_> {
 /// What is remembered of one school.
 #[derive(Debug, Default)]
 struct Book {
-    /// When a host was known to be back at its image, by the server's clock, if that was recorded.
-    fresh: BTreeMap<HostName, Timestamp>,
+    /// When a host was known to be back at which images, by the server's clock, if that was recorded.
+    fresh: BTreeMap<HostName, (Timestamp, BTreeSet<String>)>,
     /// When a host was told to put back which images, and nothing was heard of it since.
     orders: BTreeMap<HostName, (Moment, Vec<ImageName>)>,
     /// Hosts of which nothing was heard when they were woken the last time.

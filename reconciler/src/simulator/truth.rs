@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
-use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName, TestClassName};
 use schema::text::ImageStamp;
 
 use super::fault::{Kind, Sense};
@@ -17,7 +18,8 @@ use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
 use crate::manifest::Manifest;
 use crate::planning::{
-    ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Orders, Probe, Store, Torrent,
+    ClassFiles, Desired, Grub, ImageFile, Journal, LiveImage, Orders, Probe, Purpose, Store,
+    Torrent,
 };
 
 /// One school: its server and its PCs.
@@ -27,8 +29,6 @@ pub struct School {
     pub name: SchoolName,
     /// The zone of its clocks.
     pub zone: TimeZone,
-    /// `devices.csv`
-    pub devices: Devices,
     /// What the server has on its disk.
     pub disk: Disk,
     /// Its PCs.
@@ -49,6 +49,8 @@ pub struct Reports {
 /// The server's disk: what a backup holds and a restart finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Disk {
+    /// `devices.csv`
+    pub devices: Devices,
     /// The files of hardware classes.
     pub classes: BTreeMap<ClassName, Class>,
     /// The classes that LINBO's links lead hosts to.
@@ -300,10 +302,13 @@ impl School {
         desired: &Desired,
     ) -> Arc<BTreeMap<HostName, Probe<Option<HostReport>>>> {
         let Self {
-            read, pcs, devices, ..
+            read, pcs, disk, ..
         } = self;
         if !read.rooms.iter().eq(desired.rooms.keys()) {
-            let hosts = desired.rooms.keys().flat_map(|room| devices.in_room(room));
+            let hosts = desired
+                .rooms
+                .keys()
+                .flat_map(|room| disk.devices.in_room(room));
             let seen = hosts.filter_map(|device| {
                 let report = pcs.get(&device.host)?.report.clone();
                 Some((device.host.clone(), Probe::Seen(report)))
@@ -324,7 +329,7 @@ impl School {
 
     /// Leads each host to the class that `devices.csv` gives it, as an import does.
     pub fn link(&mut self) {
-        let rows = self.devices.rows().iter();
+        let rows = self.disk.devices.rows().iter();
         let linked = rows.filter(|row| row.pxe.is_reset());
         let links = linked.map(|row| (row.host.clone(), row.class.clone()));
         let links: BTreeMap<_, _> = links.collect();
@@ -362,17 +367,30 @@ impl School {
         &self,
         desired: &Desired,
         published: &BTreeMap<Digest, Manifest>,
+        at: Timestamp,
     ) -> Vec<String> {
-        let mut wanting = Vec::new();
-        for (name, class) in &desired.classes {
+        let mut wanting = self.misplaced(desired, at);
+        let is_over = |test: &TestClassName| !desired.tests(at).any(|(name, _)| name == test);
+        let over = desired.test_classes.keys().filter(|test| is_over(test));
+        let over: BTreeSet<&str> = over.map(TestClassName::as_str).collect();
+        let classes = desired.classes.iter();
+        for (name, class) in classes.filter(|(name, _)| !over.contains(name.as_str())) {
             let found = self.disk.classes.get(name).cloned().unwrap_or_default();
             if found.start_conf.as_ref() != Some(&class.start_conf) {
                 wanting.push(format!("start.conf.{name} is not as it should be"));
-            } else if !found.by_hand && found.boot_of != Some(found.written) {
+            } else if !found.by_hand
+                && found.boot_of != Some(found.written)
+                && self.disk.devices.of_class(name).next().is_some()
+            {
                 wanting.push(format!("the boot configuration of {name} is old"));
             }
         }
+        let today = desired.day(at);
+        let is_wanted = |purpose| !matches!(purpose, Purpose::TestClass { until } if until < today);
         for ((image, version), wanted) in &desired.images {
+            if !is_wanted(wanted.purpose) {
+                continue;
+            }
             let Some(manifest) = published.get(&wanted.manifest) else {
                 continue;
             };
@@ -391,5 +409,26 @@ impl School {
             }
         }
         wanting
+    }
+
+    /// Hosts that have another class than that of their room or of the test class that is for them, or boot another.
+    fn misplaced(&self, desired: &Desired, at: Timestamp) -> Vec<String> {
+        let rows = self.disk.devices.rows().iter();
+        let rows = rows.filter_map(|row| Some((row, desired.rooms.get(&row.room)?)));
+        let wrong = rows.filter_map(|(row, room)| {
+            let host = &row.host;
+            let mut tests = desired.tests(at);
+            let test = tests.find(|(_, test)| test.hosts.contains(host));
+            let wanted = test.map_or(&room.class, |(_, test)| &test.class);
+            let boots = self.disk.boots.get(host);
+            if row.class != *wanted {
+                Some(format!("{host} has class {} and not {wanted}", row.class))
+            } else if boots.is_some_and(|boots| boots != wanted) {
+                Some(format!("{host} boots another class than {wanted}"))
+            } else {
+                None
+            }
+        });
+        wrong.collect()
     }
 }

@@ -492,7 +492,7 @@ impl World {
             };
             let wanting = desired
                 .as_ref()
-                .map(|desired| school.wanting(desired, &self.published));
+                .map(|desired| school.wanting(desired, &self.published, scene.clock()));
             all.push(wanting.unwrap_or_default());
             if must_be_right && !self.promises.borrow().is_broken() {
                 self.promises.borrow_mut().finish(&scene, self.quiet_from);

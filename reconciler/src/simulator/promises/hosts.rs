@@ -32,7 +32,7 @@ pub(super) fn untouchable(step: &Step, scene: &Scene<'_>, book: &mut Book) -> Ve
     let mut found = Vec::new();
     let today = desired.zone.to_datetime(scene.clock()).date();
     for host in touched {
-        let Some(device) = scene.school.devices.get(host) else {
+        let Some(device) = scene.school.disk.devices.get(host) else {
             continue;
         };
         let room = &device.room;
@@ -66,7 +66,7 @@ pub(super) fn is_suspended(what: &Subject, desired: &Desired, scene: &Scene<'_>)
         return true;
     }
     let room_of = |host: &HostName| {
-        let device = scene.school.devices.get(host)?;
+        let device = scene.school.disk.devices.get(host)?;
         desired.rooms.get(&device.room)
     };
     let own: Option<&Suspension> = match what {

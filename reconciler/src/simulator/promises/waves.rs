@@ -9,6 +9,7 @@ use schema::name::{FileName, HostName, ImageName};
 use schema::policy::Portion;
 use schema::text::ImageStamp;
 
+use super::groups::groups;
 use super::hosts::is_suspended;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
@@ -151,7 +152,7 @@ impl<'a> Rollout<'a> {
             scene,
             known,
             by_word,
-            waves: waves(desired.rollout.waves.as_ref(), rooms(image, desired, scene)),
+            waves: waves(rules(image, desired), rooms(image, desired, scene)),
             opened: Vec::new(),
         };
         rollout.find_open();
@@ -239,7 +240,7 @@ impl<'a> Rollout<'a> {
                 return;
             }
             self.opened.push(opens);
-            let Some(rules) = &self.desired.rollout.waves else {
+            let Some(rules) = rules(self.image, self.desired) else {
                 return;
             };
             let mut since: Vec<_> = wave.iter().filter_map(|host| self.since(host)).collect();
@@ -272,7 +273,7 @@ impl<'a> Rollout<'a> {
             .collect();
         let failed = open.iter().copied().filter(|host| {
             let failed = self.known.failed.get(*host);
-            let row = self.scene.school.devices.get(host);
+            let row = self.scene.school.disk.devices.get(host);
             let mut of = vec![Subject::Host((*host).clone())];
             of.extend(row.map(|row| Subject::Room(row.room.clone())));
             let resumed = self.resumed(&of);
@@ -293,23 +294,41 @@ fn rooms<'a>(
     desired: &'a Desired,
     scene: &Scene<'a>,
 ) -> Vec<(&'a str, Vec<&'a HostName>)> {
-    let devices = &scene.school.devices;
-    let rooms = desired.rooms.iter().filter_map(|(name, room)| {
-        let class = desired.classes.get(&room.class)?;
-        let schedule = room.reset.as_ref()?;
-        schedule.latest(scene.clock(), &desired.zone, &desired.holidays)?;
-        let hosts: Vec<_> = match &room.hosts {
-            RoomHosts::FromDevices => devices.in_room(name).collect(),
-            RoomHosts::Listed(hosts) => hosts.iter().filter_map(|host| devices.get(host)).collect(),
+    let devices = &scene.school.disk.devices;
+    let mut found: Vec<(&str, Vec<&HostName>)> = Vec::new();
+    for (name, room, group) in groups(desired, scene) {
+        let class = desired.classes.get(group.class);
+        let uses = class.is_some_and(|class| class.os.iter().any(|os| os.image == *image));
+        let latest = group
+            .schedule
+            .and_then(|schedule| schedule.latest(scene.clock(), &desired.zone, &desired.holidays));
+        if !uses || latest.is_none() {
+            continue;
+        }
+        let listed: Vec<_> = match &room.hosts {
+            RoomHosts::Listed(hosts) if group.test.is_none() => {
+                hosts.iter().filter_map(|host| devices.get(host)).collect()
+            }
+            _ => devices.in_room(name).collect(),
         };
-        let hosts = hosts.into_iter().filter(|device| {
+        let hosts = listed.into_iter().filter(|device| {
             let waits = scene.school.onboot().any(|(host, _)| *host == device.host);
-            device.room == *name && device.class == room.class && device.pxe.is_reset() && !waits
+            device.room == *name && group.has(device) && group.is_led(device, scene) && !waits
         });
-        let uses = class.os.iter().any(|os| os.image == *image);
-        uses.then(|| (name.as_str(), hosts.map(|device| &device.host).collect()))
-    });
-    rooms.collect()
+        let hosts = hosts.map(|device| &device.host);
+        match found.last_mut() {
+            Some((last, all)) if *last == name.as_str() => all.extend(hosts),
+            _ => found.push((name.as_str(), hosts.collect())),
+        }
+    }
+    found
+}
+
+/// In which waves an image comes; at once where a test class tries it.
+fn rules<'a>(image: &ImageName, desired: &'a Desired) -> Option<&'a Waves> {
+    let mut tests = desired.test_classes.values();
+    let is_tried = tests.any(|test| test.images.contains(image));
+    desired.rollout.waves.as_ref().filter(|_| !is_tried)
 }
 
 /// Who gets a new state together.

@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use schema::name::{ClassName, HostName};
 use schema::schedule::{Window, Windows};
 
+use super::groups::groups;
 use super::waves::Rollout;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
@@ -31,7 +32,7 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
             !book.import_failed && classes.iter().all(made) && hosts.iter().all(led)
         }
         Action::SetClasses { hosts } => hosts.iter().any(|(host, change)| {
-            let device = scene.school.devices.get(host);
+            let device = scene.school.disk.devices.get(host);
             device.is_none_or(|device| device.class != change.before)
         }),
         Action::Download { manifest, .. } => {
@@ -69,12 +70,16 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
             found.as_ref().is_some_and(File::is_seeded)
         }),
         Action::SwitchOff { hosts } => hosts.is_empty(),
-        Action::ResetRoom { due, hosts, .. } => {
+        Action::ResetRoom {
+            due, hosts, images, ..
+        } => {
             let clock = scene.clock();
             let known = |host: &HostName| {
-                book.fresh
-                    .get(host)
-                    .is_some_and(|at| *due <= *at && *at <= clock)
+                book.fresh.get(host).is_some_and(|(at, to)| {
+                    // What it was put back to before it got another class is none of that one's images.
+                    let is_theirs = images.iter().any(|image| to.contains(image.as_str()));
+                    is_theirs && *due <= *at && *at <= clock
+                })
             };
             let known: Vec<_> = hosts
                 .iter()
@@ -107,7 +112,9 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
 /// What the reconciler was told of a host.
 pub(super) fn learn(host: &HostName, outcome: &HostOutcome, scene: &Scene<'_>, book: &mut Book) {
     if matches!(outcome, HostOutcome::Applied { .. }) && scene.records {
-        book.fresh.insert(host.clone(), scene.clock());
+        let to = outcome.applied().map(|(file, _)| file.stem().to_owned());
+        book.fresh
+            .insert(host.clone(), (scene.clock(), to.collect()));
     }
 }
 
@@ -242,7 +249,7 @@ pub(super) fn power(host: &HostName, scene: &Scene<'_>, book: &mut Book) -> Vec<
         return Vec::new();
     };
     let room_of = |host: &HostName| {
-        let name = &scene.school.devices.get(host)?.room;
+        let name = &scene.school.disk.devices.get(host)?.room;
         rules.rooms.get_key_value(name)
     };
     let Some((name, room)) = room_of(host) else {
@@ -310,7 +317,9 @@ pub(super) fn converged(scene: &Scene<'_>, book: &Book, quiet_from: Moment) -> V
     let Some(desired) = scene.desired else {
         return Vec::new();
     };
-    let mut left = scene.school.wanting(desired, scene.published);
+    let mut left = scene
+        .school
+        .wanting(desired, scene.published, scene.clock());
     let (stale, all_due) = stale_hosts(scene, book, desired, quiet_from);
     left.extend(stale);
     if left.is_empty() {
@@ -340,12 +349,11 @@ fn stale_hosts(
     let rollouts: Vec<_> = images
         .filter_map(|image| Rollout::of(image, desired, scene, &book.rollouts, true))
         .collect();
-    for (name, room) in &desired.rooms {
-        let due = room
-            .reset
-            .as_ref()
+    for (name, _, group) in groups(desired, scene) {
+        let due = group
+            .schedule
             .and_then(|schedule| schedule.latest(at, &desired.zone, &desired.holidays));
-        let (Some(due), Some(class)) = (due, desired.classes.get(&room.class)) else {
+        let (Some(due), Some(class)) = (due, desired.classes.get(group.class)) else {
             continue;
         };
         // What was missed before, in holidays say, is caught up with the next occurrence only.
@@ -353,12 +361,8 @@ fn stale_hosts(
             all_due = false;
             continue;
         }
-        for device in scene
-            .school
-            .devices
-            .in_room(name)
-            .filter(|device| device.class == room.class)
-        {
+        let rows = scene.school.disk.devices.in_room(name);
+        for device in rows.filter(|device| group.has(device)) {
             let Some(pc) = scene.school.pcs.get(&device.host) else {
                 continue;
             };

@@ -57,7 +57,12 @@ impl RoomReset<'_> {
         let (before, since): (Vec<_>, Vec<_>) = attempts
             .filter(|attempt| attempt.at <= believed)
             .partition(|attempt| attempt.at < due);
-        if before.is_empty() {
+        // What it had another class for was another class's affair.
+        let judge = self.place.judge(self.desired, self.observed);
+        let is_other = since
+            .iter()
+            .any(|attempt| !judge.is_of_class(&attempt.outcome));
+        if before.is_empty() || is_other {
             return None;
         }
         match since.last() {

@@ -124,7 +124,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether an attempt tells of an image of the class, or of none at all.
-    fn is_of_class(&self, outcome: &HostOutcome) -> bool {
+    pub(super) fn is_of_class(&self, outcome: &HostOutcome) -> bool {
         let mut applied = outcome.applied().peekable();
         let is_ours = |file: &FileName| {
             let mut systems = self.class.os.iter();
