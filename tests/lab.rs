@@ -39,3 +39,5 @@ mod resets;
 mod retention;
 #[path = "lab/rollout.rs"]
 mod rollout;
+#[path = "lab/test_classes.rs"]
+mod test_classes;

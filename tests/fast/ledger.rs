@@ -198,6 +198,36 @@ fn hosts_of_all_kinds() {
     });
 }
 
+/// A host of a test class is shown with its own images, schedule and class.
+#[test]
+fn a_host_that_tries_something() {
+    let mut world = World::school(at("2026-11-25T18:45"));
+    let test = world.test_class("gimp3", &["r101-pc02"], "2026-11-27");
+    test.reset = schema::fleet::TestReset::At(schedule(&["daily 18:00"]));
+    world.converge();
+    world.reclass("r101-pc02", "gimp3");
+    for (host, file) in [
+        ("r101-pc01", "ubuntu.qdiff"),
+        ("r101-pc02", "ubuntu-gimp3.qdiff"),
+    ] {
+        world.outcome(host, at("2026-11-25T18:10"), applied(file));
+    }
+    let ledger = Ledger::of(&world.desired, &world.observed);
+    let plan = plan(&world.desired, &world.observed);
+    with_head(&world, |head| {
+        let host = name("r101-pc02");
+        let case = HostCase::of(&ledger, &host).unwrap();
+        let text = hosts::text(head, &ledger, Color::Off);
+        let text = text + &explain::host(head, case, &plan, Color::Off);
+        golden::check("hosts/tries.txt", &text);
+        let json = hosts::json(head, &ledger);
+        let room = &json["rooms"][0];
+        assert_eq!(room["tests"]["gimp3"]["class"], "gimp3");
+        assert_eq!(room["hosts"][1]["test"], "gimp3");
+        assert_eq!(room["hosts"][0]["test"], serde_json::Value::Null);
+    });
+}
+
 /// A room without settings that are written anywhere.
 fn room_case<'a>(world: &World, ledger: &'a Ledger<'_>, room: &str) -> RoomCase<'a> {
     let (name, entry) = ledger.rooms.get_key_value(&name::<RoomName>(room)).unwrap();

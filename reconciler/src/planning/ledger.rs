@@ -38,16 +38,34 @@ pub struct Ledger<'a> {
 /// A room and its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomEntry<'a> {
-    /// Its hardware class.
+    /// What its hosts are to have.
+    pub own: GroupEntry<'a>,
+    /// What those of its hosts are to have that are in test classes.
+    pub tests: BTreeMap<&'a TestClassName, GroupEntry<'a>>,
+    /// Its hosts by name.
+    pub hosts: BTreeMap<HostName, HostEntry<'a>>,
+}
+
+/// What hosts of one class are to have, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupEntry<'a> {
+    /// Their hardware class.
     pub class: &'a ClassName,
     /// The images of that class, in LINBO's order.
     pub images: Vec<&'a ImageName>,
-    /// The latest occurrence of its schedule, since which its hosts are to be fresh.
+    /// The latest occurrence of their schedule, since which they are to be fresh.
     pub due: Option<Timestamp>,
     /// The next occurrence.
     pub next: Option<Timestamp>,
-    /// Its hosts by name.
-    pub hosts: BTreeMap<HostName, HostEntry<'a>>,
+}
+
+impl<'a> RoomEntry<'a> {
+    /// What a host of the room is to have.
+    #[must_use]
+    pub fn group(&self, host: &HostEntry<'_>) -> &GroupEntry<'a> {
+        let test = host.test.and_then(|test| self.tests.get(test));
+        test.unwrap_or(&self.own)
+    }
 }
 
 /// What is known of a host.
@@ -129,29 +147,25 @@ impl<'a> Ledger<'a> {
     pub fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let rooms = desired.rooms.iter().map(|(name, room)| {
             let devices = observed.devices.seen();
-            let members = members(name, room, devices);
-            let view = View::of(desired, observed, Cohort::of_room(name, room));
-            let hosts = members.into_iter().map(|host| {
-                let entry = view.host(&host);
-                (host, entry)
-            });
-            let tests = Cohort::all(desired, name, room, observed.at).skip(1);
-            let tested = tests.flat_map(|cohort| {
-                let view = View::of(desired, observed, cohort);
-                let members = devices.map(|devices| cohort.members(desired, devices).hosts);
-                let hosts = members.into_iter().flatten();
-                let hosts = hosts.map(move |device| (device.host.clone(), view.host(&device.host)));
-                hosts.collect::<Vec<_>>()
-            });
-            let entry = RoomEntry {
-                class: &room.class,
-                images: view.wanted.iter().map(|wanted| wanted.image).collect(),
-                due: view.due,
-                next: room.reset.as_ref().and_then(|schedule| {
-                    schedule.next(observed.at, &desired.zone, &desired.holidays)
-                }),
-                hosts: hosts.chain(tested).collect(),
+            let own = View::of(desired, observed, Cohort::of_room(name, room));
+            let hosts = members(name, room, devices).into_iter();
+            let mut entry = RoomEntry {
+                own: own.group(),
+                tests: BTreeMap::new(),
+                hosts: hosts.map(|host| (host.clone(), own.host(&host))).collect(),
             };
+            for cohort in Cohort::all(desired, name, room, observed.at).skip(1) {
+                let hosts = devices.map(|devices| cohort.members(desired, devices).hosts);
+                let hosts = hosts.unwrap_or_default();
+                let view = View::of(desired, observed, cohort);
+                if let (Some((test, _)), false) = (cohort.test, hosts.is_empty()) {
+                    entry.tests.insert(test, view.group());
+                }
+                let hosts = hosts.into_iter().map(|device| &device.host);
+                entry
+                    .hosts
+                    .extend(hosts.map(|host| (host.clone(), view.host(host))));
+            }
             (name.clone(), entry)
         });
         Self {
@@ -239,6 +253,17 @@ impl<'a> View<'a> {
             wanted: systems
                 .map(|os| Wanted::of(desired, observed, &os.image))
                 .collect(),
+        }
+    }
+
+    fn group(&self) -> GroupEntry<'a> {
+        let Desired { zone, holidays, .. } = self.desired;
+        let schedule = self.cohort.schedule();
+        GroupEntry {
+            class: self.cohort.class(),
+            images: self.wanted.iter().map(|wanted| wanted.image).collect(),
+            due: self.due,
+            next: schedule.and_then(|schedule| schedule.next(self.observed.at, zone, holidays)),
         }
     }
 

@@ -92,12 +92,15 @@ struct Concern<'a> {
 
 impl<'a> Concern<'a> {
     fn of(plan: &'a Plan, name: &RoomName, room: &RoomEntry<'_>) -> Self {
+        let groups = || std::iter::once(&room.own).chain(room.tests.values());
         let concerns = |goal: &Goal| match goal {
             Goal::Fresh(wanted, _) | Goal::Room(wanted) => wanted == name,
-            Goal::StartConf(class) => class == room.class,
-            Goal::Downloaded(image, _) | Goal::Active(image, _) => room.images.contains(&image),
+            Goal::StartConf(class) => groups().any(|group| group.class == class),
+            Goal::Downloaded(image, _) | Goal::Active(image, _) => {
+                groups().any(|group| group.images.contains(&image))
+            }
             Goal::Seeded(file) => {
-                let mut images = room.images.iter();
+                let mut images = groups().flat_map(|group| &group.images);
                 images.any(|image| image.as_str() == file.stem())
             }
             Goal::Import | Goal::Classes(_) => true,
@@ -149,7 +152,7 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
     _ = writeln!(
         text,
         "\nhost {host}, room {name}, {}",
-        hosts::about(room, clock)
+        hosts::about(room.group(entry), clock)
     );
     let since = match (entry.state, entry.since) {
         (HostState::Unknown, None) if entry.unseen.is_some() => ": it was never tried".to_owned(),
@@ -196,7 +199,7 @@ pub fn host(head: Head<'_>, case: HostCase<'_>, plan: &Plan, color: Color) -> St
         line(&mut text, "not seen", cause);
     }
     attempts(&mut text, entry, clock);
-    let nothing = match (entry.is_fresh, room.next) {
+    let nothing = match (entry.is_fresh, room.group(entry).next) {
         (true, Some(next)) => format!(
             "It waits for nothing: it was put back since it was due, and is due again {}.",
             clock.show(next)
@@ -285,7 +288,7 @@ pub fn room(head: Head<'_>, case: &RoomCase<'_>, plan: &Plan, color: Color) -> S
     } = case;
     let clock = head.clock;
     let mut text = opening(head, color);
-    _ = writeln!(text, "\nroom {name}, {}", hosts::about(room, clock));
+    _ = writeln!(text, "\nroom {name}, {}", hosts::about(&room.own, clock));
     _ = writeln!(text, "  {}", Counts::of_hosts(room.hosts.values()).line());
     let odd: Vec<_> = room
         .hosts

@@ -6,7 +6,7 @@ use schema::name::{HostName, RoomName};
 use serde_json::{Value, json};
 
 use crate::planning::journal::Attempt;
-use crate::planning::ledger::{Applied, HostEntry, HostState, RoomEntry, Runs};
+use crate::planning::ledger::{Applied, GroupEntry, HostEntry, HostState, RoomEntry, Runs};
 use crate::planning::{Ledger, Subject};
 use crate::report::hanging;
 use crate::report::json::FORMAT_VERSION;
@@ -23,7 +23,10 @@ pub fn text(head: Head<'_>, ledger: &Ledger<'_>, color: Color) -> String {
     let mut text = opening(head, color);
     // Writing to a String cannot fail.
     for (name, room) in &ledger.rooms {
-        _ = writeln!(text, "\nroom {name}: {}", about(room, head.clock));
+        _ = writeln!(text, "\nroom {name}: {}", about(&room.own, head.clock));
+        for test in tests(room, head.clock) {
+            _ = writeln!(text, "  {test}");
+        }
         table(&mut text, room.hosts.iter(), room, head.clock, color);
     }
     let counts = Counts::of(ledger);
@@ -83,7 +86,7 @@ pub fn markdown(head: Head<'_>, ledger: &Ledger<'_>) -> String {
             text,
             "\n#### room {}\n\n{}\n\n| {} |\n|{}",
             escape(name.as_str()),
-            escape(&about(room, head.clock)),
+            escape(&all_about(room, head.clock)),
             TITLES.join(" | "),
             " --- |".repeat(TITLES.len())
         );
@@ -121,9 +124,12 @@ pub fn json(head: Head<'_>, ledger: &Ledger<'_>) -> Value {
 }
 
 pub(super) fn room_json(name: &RoomName, room: &RoomEntry<'_>) -> Value {
-    json!({
-        "room": name, "class": room.class, "images": room.images, "due": room.due, "next": room.next,
-    })
+    let mut value = json!(room.own);
+    value["room"] = json!(name);
+    if !room.tests.is_empty() {
+        value["tests"] = json!(room.tests);
+    }
+    value
 }
 
 pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
@@ -134,7 +140,7 @@ pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
         })
     });
     let cause = entry.cause();
-    json!({
+    let mut value = json!({
         "host": host,
         "state": entry.state,
         "since": entry.since,
@@ -152,7 +158,11 @@ pub(super) fn host_json(host: &HostName, entry: &HostEntry<'_>) -> Value {
         "unheard": entry.unheard,
         "busy": entry.busy,
         "unseen": entry.unseen,
-    })
+    });
+    if let Some(test) = entry.test {
+        value["test"] = json!(test);
+    }
+    value
 }
 
 pub(super) fn attempt_json(attempt: &Attempt) -> Value {
@@ -163,8 +173,23 @@ pub(super) fn attempt_json(attempt: &Attempt) -> Value {
     })
 }
 
-/// What is said of a room beside its name.
-pub(super) fn about(room: &RoomEntry<'_>, clock: Clock<'_>) -> String {
+/// What is said of a room beside its name, with its test classes.
+fn all_about(room: &RoomEntry<'_>, clock: Clock<'_>) -> String {
+    let own = about(&room.own, clock);
+    std::iter::once(own)
+        .chain(tests(room, clock))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// What is said of the test classes that hosts of a room are in.
+fn tests(room: &RoomEntry<'_>, clock: Clock<'_>) -> impl Iterator<Item = String> {
+    let tests = room.tests.values();
+    tests.map(move |group| format!("test {}", about(group, clock)))
+}
+
+/// What is said of the hosts of a class.
+pub(super) fn about(room: &GroupEntry<'_>, clock: Clock<'_>) -> String {
     let due = match room.due {
         Some(due) => format!(", reset due since {}", clock.show(due)),
         None => String::new(),
@@ -189,6 +214,7 @@ fn row(
         (None, state, _) => word(state).to_owned(),
     };
     let runs: Vec<String> = room
+        .group(entry)
         .images
         .iter()
         .filter_map(|image| Some(format!("{image} {}", version(entry.applied.get(*image)?))))
