@@ -177,7 +177,7 @@ UID:test-class-gimp3@bs-nord.example
 DTSTAMP:20261218T000000Z
 DTSTART;VALUE=DATE:20261218
 SUMMARY:Last day of test class gimp3
-DESCRIPTION:The test is over with this day.
+DESCRIPTION:Its PCs go back to the class of their rooms.
 END:VEVENT
 END:VCALENDAR
 ";
