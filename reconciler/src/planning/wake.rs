@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use schema::fleet::TestReset;
 
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Gate, SOON};
@@ -27,10 +28,22 @@ pub fn wake(plan: &Plan, desired: &Desired, at: Timestamp) -> Option<Timestamp> 
             (Gate::Unseen(_), None) => Some(at + UNSEEN),
             _ => None,
         });
-    let rooms = desired.rooms.values();
-    let schedules: BTreeSet<_> = rooms.filter_map(|room| room.reset.as_ref()).collect();
+    let rooms = desired
+        .rooms
+        .values()
+        .filter_map(|room| room.reset.as_ref());
+    let tests = desired.tests(at).filter_map(|(_, test)| match &test.reset {
+        TestReset::At(times) => Some(times),
+        TestReset::AsRoom | TestReset::Never => None,
+    });
+    let schedules: BTreeSet<_> = rooms.chain(tests).collect();
     let due = schedules
         .into_iter()
         .filter_map(|schedule| schedule.next(at, &desired.zone, &desired.holidays));
-    holds.chain(due).chain(plan.wake).min()
+    // With the day after its last one the hosts of a test class are to go back.
+    let ends = desired.tests(at).filter_map(|(_, test)| {
+        let after = test.until.tomorrow().ok()?;
+        Some(after.to_zoned(desired.zone.clone()).ok()?.timestamp())
+    });
+    holds.chain(due).chain(ends).chain(plan.wake).min()
 }

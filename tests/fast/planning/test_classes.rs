@@ -269,3 +269,25 @@ fn a_test_class_waits_for_no_wave_and_no_first_day() {
     assert_eq!(gates, ["reset r101 18", "r101 2: Busy"]);
     assert_eq!(all_now(&mut world), ["reset r101", "reset r101"]);
 }
+
+#[test]
+fn it_is_looked_again_when_a_test_class_ends_and_when_it_is_due() {
+    let mut world = asked();
+    all_now(&mut world);
+    world.observed.at = at("2026-11-25T18:00");
+    all_now(&mut world);
+    world.observed.at = at("2026-11-26T12:00");
+    let next = |world: &World| {
+        let plan = of(world);
+        reconciler::planning::wake(&plan, &world.desired, world.observed.at)
+    };
+    world.room_mut("r101").reset = None;
+    assert_eq!(next(&world), Some(at("2026-11-28T00:00")));
+    let test = world.desired.test_classes.get_mut("gimp3").unwrap();
+    test.reset = TestReset::At(harness::worlds::schedule(&["fri 18:00"]));
+    assert_eq!(next(&world), Some(at("2026-11-27T18:00")));
+    world.observed.at = at("2026-11-28T12:00");
+    world.desired.windows.activate = windows(&["sun 04:00–06:00"]);
+    // What it waits for then is told with what is held.
+    assert_eq!(next(&world), Some(at("2026-11-29T04:00")));
+}
