@@ -1,6 +1,7 @@
 //! Every rule of the judge notices what it is there for.
 
 mod care;
+mod test_classes;
 
 use harness::worlds::{GIB, World, at, busy, day, digest, name, os, windows};
 use reconciler::planning::{
