@@ -126,3 +126,63 @@ fn nothing_to_do_is_said() {
     };
     panic!("{hold:?}");
 }
+
+/// A download that takes longer than its window, in figures that are reckoned by hand: of 8 Mbit/s 97 % are content,
+/// 970,000 bytes a second. The seven hours of a night move 24,444,000,000 bytes of 30 GiB; what is left of them takes
+/// 8,009 seconds of the next night.
+#[test]
+fn a_download_goes_on_where_it_was_cut_off() {
+    let mut world = World::school(at("2026-11-23T20:00"));
+    world.desired.rooms.clear();
+    world.desired.download_rate = Some(name("8 Mbit/s"));
+    world.release("cad", "1", 30 * GIB, None);
+    let foreseen = |until: &str| forecast(&world.desired, world.observed.clone(), at(until));
+    let found = foreseen("2026-11-25T12:00");
+    let downloads: Vec<_> = found
+        .work
+        .iter()
+        .filter(|one| matches!(one.step.action, Action::Download { .. }))
+        .map(|one| (one.from, one.until, one.is_through))
+        .collect();
+    let second = at("2026-11-24T22:00");
+    assert_eq!(
+        downloads,
+        [
+            (at("2026-11-23T22:00"), at("2026-11-24T05:00"), false),
+            (second, second + SignedDuration::from_secs(8009), true),
+        ]
+    );
+    // What begins at the end of the time that is looked at is beyond it.
+    assert_eq!(foreseen("2026-11-23T22:00").work, []);
+    assert_eq!(foreseen("2026-11-23T22:01").work.len(), 1);
+}
+
+#[test]
+fn slots_are_shown_that_are_not_over_and_have_begun_by_then() {
+    let mut world = school();
+    let seen = |world: &World, from: &str, until: &str| {
+        let mut observed = world.observed.clone();
+        observed.at = at(from);
+        forecast(&world.desired, observed, at(until)).slots.len()
+    };
+    let slot = forecast(
+        &world.desired,
+        world.observed.clone(),
+        at("2026-11-30T12:00"),
+    )
+    .slots[0]
+        .1;
+    world.desired.rooms.clear();
+    let text = |at: jiff::Timestamp| {
+        let zoned = at.to_zoned(world.desired.zone.clone());
+        zoned.strftime("%Y-%m-%dT%H:%M:%S%.f").to_string()
+    };
+    let second = SignedDuration::from_secs(1);
+    let (begins, ends) = (text(slot.from), text(slot.until));
+    assert_eq!(seen(&world, "2026-11-23T12:00", &begins), 0);
+    let soon = text(slot.from + second);
+    assert_eq!(seen(&world, "2026-11-23T12:00", &soon), 1);
+    assert_eq!(seen(&world, &ends, "2026-11-24T04:00"), 0);
+    let late = text(slot.until - second);
+    assert_eq!(seen(&world, &late, "2026-11-24T04:00"), 1);
+}

@@ -366,3 +366,64 @@ fn what_runs_under_an_older_commit_is_not_judged() {
     let plan = reconciler::planning::plan(&world.desired, &world.observed);
     assert_eq!(audit(&world.desired, &world.observed, &plan), []);
 }
+
+/// On the day of a rollout itself a version may come.
+#[test]
+fn the_first_day_of_a_rollout_is_one_of_it() {
+    let (mut world, _) = busy_school();
+    *world.live_mut("new") =
+        harness::worlds::live(&harness::worlds::manifest("new", "0", GIB, None));
+    let first = |world: &mut World, text: &str| {
+        world.desired.not_before = Some(NotBefore {
+            day: day(text),
+            origin: Origin::Default,
+        });
+        judged(
+            world,
+            &reconciler::planning::plan(&world.desired, &world.observed),
+        )
+    };
+    let plan = plan(&world.desired, &world.observed);
+    assert!(
+        plan.steps
+            .iter()
+            .any(|step| step.id.to_string().starts_with("activate/new"))
+    );
+    assert_eq!(first(&mut world, "2026-11-23"), [""; 0]);
+    world.desired.not_before.as_mut().unwrap().day = day("2026-11-24");
+    let found = judged(&world, &plan);
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("before the day of its rollout")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn hosts_are_switched_off_that_were_left_on_outside_of_lessons_and_exams() {
+    let (mut world, _) = busy_school();
+    let left = ["r1-pc01", "r1-pc02"].map(name);
+    world.observed.left_on = Probe::Seen(left.clone().into());
+    let mut plan = Plan::default();
+    also(&mut plan, Action::SwitchOff { hosts: left.into() });
+    assert_eq!(judged(&world, &plan), [""; 0]);
+    let says = |world: &World, what: &str| {
+        let found = judged(world, &plan);
+        assert!(
+            found.iter().any(|line| line.contains(what)),
+            "{what}: {found:?}"
+        );
+    };
+    let mut lessons = world.clone();
+    lessons.desired.windows.lessons = windows(&["daily 00:00–24:00"]);
+    says(&lessons, "would switch hosts off within lessons");
+    let mut exam = world.clone();
+    exam.desired.exams = vec![Exam {
+        dates: name("2026-11-23"),
+        rooms: ExamRooms::These([name("r1")].into()),
+    }];
+    says(&exam, "would switch hosts off in an exam");
+    world.observed.left_on = Probe::Seen([name("r1-pc01")].into());
+    says(&world, "what is not known to be left on");
+}

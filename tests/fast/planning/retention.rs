@@ -354,3 +354,67 @@ proptest! {
         }
     }
 }
+
+/// Nothing goes a day too early, whatever else goes, and each has its time.
+#[test]
+fn what_was_noted_just_now_stays_while_others_go() {
+    let mut world = school();
+    unneeded(&mut world, "mint", "1", 0);
+    let plan = of(&world);
+    assert_eq!(deleted(&plan), ["ubuntu 1"]);
+    assert_eq!(plan.wake, Some(world.observed.at + PATIENCE));
+    assert_eq!(PATIENCE, SignedDuration::from_hours(14 * 24));
+}
+
+/// A deletion for the sake of space, as the judge sees it, of a version that was needed ten days ago.
+fn for_space(world: &World) -> bool {
+    let action = Action::Delete {
+        image: name("ubuntu"),
+        version: name("1"),
+        manifest: manifest_digest("ubuntu", "1"),
+        bytes: Bytes(12 * GIB),
+    };
+    let plan = Plan {
+        steps: vec![Step::new(action, Reason::SpaceShort)],
+        ..Plan::default()
+    };
+    let found = audit(&world.desired, &world.observed, &plan);
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        found
+            .iter()
+            .all(|line| line.contains("though there is space")),
+        "{found:?}"
+    );
+    found.is_empty()
+}
+
+#[test]
+fn the_judge_knows_how_much_space_a_download_needs() {
+    let mut world = school();
+    unneeded(&mut world, "ubuntu", "1", 10);
+    assert!(!for_space(&world), "nothing is to be downloaded");
+    // A tenth more than the files.
+    world.release("cad", "1", 10 * GIB, None);
+    let with = |world: &World, free: u64| {
+        let mut world = world.clone();
+        if let Probe::Seen(store) = &mut world.observed.store {
+            store.free = free;
+        }
+        for_space(&world)
+    };
+    assert!(!with(&world, 11 * GIB));
+    assert!(with(&world, 11 * GIB - 1));
+    world
+        .desired
+        .images
+        .retain(|(image, _), _| image.as_str() != "cad");
+    world.release("cad", "1", 10 * GIB, None).purpose = Purpose::TestClass {
+        until: day("2026-11-22"),
+    };
+    assert!(!with(&world, GIB), "nobody needs it any more");
+    world.release("cad", "1", 10 * GIB, None).purpose = Purpose::TestClass {
+        until: day("2026-11-23"),
+    };
+    assert!(with(&world, GIB));
+}

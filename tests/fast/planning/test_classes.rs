@@ -2,7 +2,7 @@
 
 use harness::worlds::{World, at, busy, day, name, windows};
 use reconciler::planning::{Action, Gate, Goal, Plan, Probe, audit, predict};
-use schema::fleet::{Suspension, TestReset};
+use schema::fleet::{RoomHosts, Suspension, TestReset};
 
 use super::cases::{check, of, short};
 use super::oracle::judge;
@@ -290,4 +290,92 @@ fn it_is_looked_again_when_a_test_class_ends_and_when_it_is_due() {
     world.desired.windows.activate = windows(&["sun 04:00–06:00"]);
     // What it waits for then is told with what is held.
     assert_eq!(next(&world), Some(at("2026-11-29T04:00")));
+}
+
+#[test]
+fn names_of_hosts_are_compared_without_regard_to_case() {
+    let mut world = World::school(at("2026-11-24T23:00"));
+    world.test_class("gimp3", &["R101-PC01"], "2026-11-27");
+    let done = all_now(&mut world);
+    assert!(
+        done.contains(&"set-classes r101-pc01=gimp3".to_owned()),
+        "{done:?}"
+    );
+}
+
+/// Hosts that a room lists are no strangers there while they try something, nor when the test is just over.
+#[test]
+fn a_room_that_lists_its_hosts_knows_where_they_are() {
+    let mut world = asked();
+    let hosts = world.hosts();
+    world.room_mut("r101").hosts = RoomHosts::Listed(hosts.into_iter().collect());
+    all_now(&mut world);
+    check(&world, &["r101 2: Window"]);
+    world.desired.windows.activate = windows(&["daily 05:00–06:00"]);
+    world.observed.at = at("2026-11-28T12:00");
+    check(&world, &["classes 2: Window", "r101 18: Missed"]);
+}
+
+#[test]
+fn all_hosts_of_a_test_class_get_their_image_at_once() {
+    let mut world = asked();
+    world.room("r102", "lab", 3);
+    world.converge();
+    let test = world.desired.test_classes.get_mut("gimp3").unwrap();
+    test.hosts.insert(name("r102-pc01"));
+    world.desired.rollout.waves = Some(Default::default());
+    all_now(&mut world);
+    world.observed.at = at("2026-11-26T17:30");
+    for host in world.hosts() {
+        let outcome = harness::worlds::applied("ubuntu.qdiff");
+        if !["r101-pc01", "r101-pc02", "r102-pc01"].contains(&host.as_str()) {
+            world.outcome(host.as_str(), at("2026-11-25T18:10"), outcome);
+        }
+    }
+    assert_eq!(of_sound(&world), ["reset r101 2", "reset r102 1"]);
+}
+
+#[test]
+fn the_file_of_a_test_class_is_kept_until_it_is_over() {
+    let mut world = asked();
+    all_now(&mut world);
+    world.files_mut("gimp3").start_conf =
+        Some("# Written by reconcile from test-classes/".to_owned());
+    world.room_mut("r101").reset = None;
+    world.observed.at = at("2026-11-27T23:00");
+    check(&world, &["start-conf gimp3"]);
+    world.observed.at = at("2026-11-28T00:00");
+    check(&world, &["set-classes r101-pc01=lab,r101-pc02=lab"]);
+}
+
+/// An import makes files for all classes that have hosts, and for those of rooms whether they have or not.
+#[test]
+fn an_import_waits_for_the_files_of_rooms() {
+    let mut world = World::school(at("2026-11-24T23:00"));
+    world.class("office", &[]);
+    world.files_mut("office").start_conf = None;
+    world.files_mut("lab").grub = reconciler::planning::Grub::Stale;
+    check(&world, &["start-conf office", "import: StartConf"]);
+}
+
+#[test]
+fn what_keeps_hosts_from_a_test_class_is_told_once() {
+    let mut world = asked();
+    world.device("r101", "r101-pc21", "lab", 0);
+    let test = world.desired.test_classes.get_mut("gimp3").unwrap();
+    test.hosts = [name("r101-pc21")].into();
+    let holds = of(&world).holds;
+    let why = holds.iter().find_map(|hold| match &hold.gate {
+        Gate::NotReset(hosts) => Some(hosts[0].1.clone()),
+        _ => None,
+    });
+    assert_eq!(why.as_deref(), Some("does not boot LINBO by its PXE flag"));
+    let mut world = asked();
+    all_now(&mut world);
+    world.reclass("r101-pc01", "lab");
+    world.import();
+    world.live_mut("ubuntu-gimp3").uploading = true;
+    check(&world, &["classes 2: Uploading"]);
+    world.observed.devices = Probe::Unseen("gone".to_owned());
+    check(&world, &["classes 2: Unseen", "r101: Unseen"]);
 }

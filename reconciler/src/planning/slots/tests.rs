@@ -428,3 +428,31 @@ fn nobody_needs_more_nights_than_the_line_makes_him() {
     assert!((0..60).all(|number| slots.of(&name(number)).len() <= 2));
     assert!(slots.end().unwrap() < at("2026-11-03T04:00:00Z"));
 }
+
+#[test]
+fn of_a_rate_on_the_line_a_part_is_content() {
+    let rate = "100 Mbit/s".parse().unwrap();
+    assert_eq!(super::content(rate).bits(), 97_000_000);
+}
+
+/// A window of once a week is found, and where nothing was released all of it is left over. The end of all slots is
+/// that of the last one.
+#[test]
+fn a_slot_is_looked_for_over_two_weeks() {
+    let lines = [line("sat 10:00–12:00", None)];
+    let free = slots("50 Mbit/s", &lines, &[]);
+    assert_eq!(free.end(), None);
+    let sunday = at("2026-11-01T12:00:00Z");
+    let slot = free.at_or_after(&name(0), sunday).unwrap();
+    assert_eq!(shown(&[slot]), ["Sat 10:00:00–Sat 11:00:00 50 Mbit/s"]);
+    let granted = slots(
+        "50 Mbit/s",
+        &lines,
+        &[release("2026-11-01T12:00:00Z", [(0, GIB)])],
+    );
+    let own = *granted.of(&name(0)).last().unwrap();
+    assert_eq!(granted.end(), Some(own.until));
+    assert_eq!(granted.at_or_after(&name(0), own.from), Some(own));
+    // With its last instant a slot is over.
+    assert_ne!(granted.at_or_after(&name(0), own.until), Some(own));
+}

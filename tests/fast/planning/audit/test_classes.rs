@@ -295,6 +295,8 @@ fn the_image_of_a_test_class_is_put_in_place_in_time() {
         day: day("2027-02-15"),
         origin: schema::fleet::Origin::Default,
     });
+    // It is no mass change either: who gets it is named.
+    world.desired.guard.share = name("0 %");
     let plan = plan(&world.desired, &world.observed);
     assert!(
         plan.steps
@@ -303,6 +305,7 @@ fn the_image_of_a_test_class_is_put_in_place_in_time() {
         "{plan:#?}"
     );
     assert_eq!(judged(&world, &plan), [""; 0]);
+    world.desired.guard.share = name("100 %");
     world.release("ubuntu-gimp3", "t2", 12 << 30, None);
     let found = judged(&world, &plan);
     assert!(
@@ -337,6 +340,65 @@ fn an_import_waits_for_the_file_of_a_test_class_that_has_hosts() {
     let found = judged(&world, &import("lab"));
     assert!(
         found.iter().any(|line| line.contains("not ours")),
+        "{found:?}"
+    );
+}
+
+/// Who tried something goes back to what the others of the room have, and that takes nothing from anybody.
+#[test]
+fn who_goes_back_is_no_mass_change() {
+    let (mut world, _) = trying();
+    let tried = harness::worlds::applied("ubuntu-gimp3.qdiff");
+    world.outcome("r101-pc02", at("2026-11-25T18:20"), tried);
+    world.reclass("r101-pc02", "lab");
+    world.import();
+    test(&mut world).until = day("2026-11-27");
+    test(&mut world).hosts.clear();
+    world.desired.guard.share = name("0 %");
+    world.room_mut("r101").reset = Some(harness::worlds::schedule(&["mon 18:00"]));
+    world.observed.at = at("2026-11-30T18:00");
+    let plan = plan(&world.desired, &world.observed);
+    assert_eq!(plan.steps.len(), 1, "{plan:#?}");
+    assert_eq!(judged(&world, &plan), [""; 0]);
+}
+
+/// An image under test that fails on several hosts goes to no others.
+#[test]
+fn a_test_that_failed_on_several_hosts_is_not_gone_on_with() {
+    let (mut world, _) = trying();
+    for host in ["r101-pc04", "r101-pc05"] {
+        test(&mut world).hosts.insert(name(host));
+        world.reclass(host, "gimp3");
+    }
+    world.import();
+    for file in world.live_mut("ubuntu-gimp3").diff.iter_mut() {
+        file.record.as_mut().unwrap().timestamp = Some(name("202611241200"));
+    }
+    let good = plan(&world.desired, &world.observed);
+    assert_eq!(judged(&world, &good), [""; 0]);
+    assert_eq!(good.steps.len(), 1, "{good:#?}");
+    let activated = reconciler::planning::Entry::Finished {
+        step: Action::Activate {
+            image: name("ubuntu-gimp3"),
+            version: name("t1"),
+            manifest: harness::worlds::manifest_digest("ubuntu-gimp3", "t1"),
+        }
+        .id(),
+        result: reconciler::planning::StepResult::Done,
+    };
+    world.note(at("2026-11-24T22:00"), activated);
+    for host in ["r101-pc04", "r101-pc05"] {
+        world.outcome(
+            host,
+            at("2026-11-25T17:50"),
+            harness::worlds::failed("no space"),
+        );
+    }
+    let found = judged(&world, &good);
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("rollout that stopped")),
         "{found:?}"
     );
 }
