@@ -287,7 +287,8 @@ fn a_room_is_explained_to_the_line() {
 }
 
 /// The documents of a folder of this house.
-fn repo(folder: &str) -> Tree {
+/// All files of a folder of the project, as a state repo.
+pub(super) fn repo(folder: &str) -> Tree {
     fn collect(root: &Path, folder: &Path, tree: &mut Tree) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

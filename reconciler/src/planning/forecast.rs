@@ -178,7 +178,7 @@ impl Future {
                 let per_second = rate
                     .map_or(125_000_000, |rate| content(rate).bits() / 8)
                     .max(1);
-                let seconds = i64::try_from(left.div_ceil(per_second)).unwrap_or(i64::MAX / 2);
+                let seconds = i64::try_from(left.div_ceil(per_second)).unwrap_or(i64::MAX);
                 let ends = from.saturating_add(SignedDuration::from_secs(seconds));
                 let ends = ends.unwrap_or(*until);
                 return (*from, ends.min(*until), ends <= *until);

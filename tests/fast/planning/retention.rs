@@ -418,3 +418,19 @@ fn the_judge_knows_how_much_space_a_download_needs() {
     };
     assert!(with(&world, GIB));
 }
+
+/// A version of which nothing is there frees nothing.
+#[test]
+fn what_weighs_nothing_makes_no_space() {
+    let mut world = school();
+    world.desired.windows.download = harness::worlds::windows(&["daily 00:00–24:00"]);
+    unneeded(&mut world, "ubuntu", "1", 2);
+    world.release("cad", "1", 10 * GIB, None);
+    if let Probe::Seen(store) = &mut world.observed.store {
+        store.free = 5 * GIB;
+        store
+            .objects
+            .remove(&manifest("ubuntu", "1", 12 * GIB, None).base().sha256);
+    }
+    assert_eq!(deleted(&of(&world)), ["mint 1"]);
+}

@@ -7,7 +7,9 @@ use harness::worlds::{GIB, World, applied, at, busy, failed, name, os, schedule,
 use jiff::SignedDuration;
 use reconciler::linbo::status::HostReport;
 use reconciler::linbo::verdict::HostOutcome;
-use reconciler::planning::{Action, Circuit, Desired, Gate, Goal, Hold, Probe, Running, Server};
+use reconciler::planning::{
+    Action, Circuit, Desired, Entry, Gate, Goal, Hold, Probe, Running, Server, StepResult,
+};
 use schema::fleet::{DownloadType, PowerBudget, ResetCommand};
 use schema::name::{ClassName, PowerGroupName};
 use schema::tree::Tree;
@@ -350,4 +352,40 @@ fn suspensions_of_the_state_repo_reach_their_server() {
     };
     assert_eq!(of("bs-nord"), ["fleet f", "school bs-nord", "win11"]);
     assert_eq!(of("bs-sued"), ["fleet f", "win11"]);
+}
+
+/// Rooms of one PC each: two that fail stop a rollout as any two do.
+#[test]
+fn a_rollout_stops_though_each_room_has_one_host() {
+    let mut world = World::empty(at("2026-11-25T18:30"));
+    world.release("ubuntu", "2", 12 << 30, None);
+    world.class("lab", &[os("ubuntu", ResetCommand::Sync)]);
+    for room in ["r101", "r102", "r103"] {
+        world.room(room, "lab", 1);
+    }
+    world.store("ubuntu", "2", 12 << 30, None);
+    *world.live_mut("ubuntu") =
+        harness::worlds::live(&harness::worlds::manifest("ubuntu", "2", 12 << 30, None));
+    if let Some(base) = &mut world.live_mut("ubuntu").base {
+        base.record.as_mut().unwrap().timestamp = Some(name("202611241200"));
+    }
+    let activated = Entry::Finished {
+        step: Action::Activate {
+            image: name("ubuntu"),
+            version: name("2"),
+            manifest: harness::worlds::manifest_digest("ubuntu", "2"),
+        }
+        .id(),
+        result: StepResult::Done,
+    };
+    world.note(at("2026-11-24T22:00"), activated);
+    for host in ["r101-pc01", "r102-pc01"] {
+        world.outcome(host, at("2026-11-25T18:10"), failed("no space"));
+    }
+    let stopped = of(&world)
+        .holds
+        .iter()
+        .filter(|hold| matches!(hold.gate, Gate::RolloutStopped { .. }))
+        .count();
+    assert_eq!(stopped, 3, "{:#?}", of(&world).holds);
 }

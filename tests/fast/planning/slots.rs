@@ -2,7 +2,7 @@
 
 use harness::worlds::{GIB, World, at, name};
 use jiff::{SignedDuration, Timestamp};
-use reconciler::planning::slots::Release;
+use reconciler::planning::slots::{Release, Slots, Wants, releases};
 use reconciler::planning::{Action, Gate, Plan, SlotKind, audit, plan};
 
 /// A school that lacks 6 GiB, and another one that lacks 60 and begins an hour before it.
@@ -153,4 +153,47 @@ fn the_judge_notices_whoever_takes_more_than_his_share() {
             "{number}: {found:?}"
         );
     }
+}
+
+/// What the schools of a fleet want, and since when: two commits of the realistic example.
+#[test]
+fn a_release_is_what_a_commit_lacks_of_the_one_before() {
+    let fleet = schema::load(&crate::fast::ledger::repo("examples/realistic"));
+    let fleet = fleet.fleet.unwrap();
+    let wants = Wants::of(&fleet);
+    let first = at("2026-11-02T12:00");
+    let all = releases([(first, &wants)], false);
+    let [release] = all.as_slice() else {
+        panic!("{all:?}")
+    };
+    assert_eq!(release.at, first);
+    // Base and diff of each image; of bs-nord what is tried, too.
+    let lacks: Vec<_> = release
+        .lacks
+        .iter()
+        .map(|(school, bytes)| format!("{school} {}", bytes >> 20))
+        .collect();
+    assert_eq!(
+        lacks,
+        [
+            "bs-nord 32051", // 14.8 + 1.2 and 15.3 GiB in MiB
+            "bs-sued 16384", // 14.8 + 1.2
+            "bs-west 40345", // 15.1 + 1.9 and 22.4
+        ]
+    );
+    assert_eq!(releases([(first, &wants)], true), [], "it is there");
+    // Nothing is new, and what was wanted before is there.
+    let second = at("2026-11-03T12:00");
+    let nothing = Wants::default();
+    assert_eq!(releases([(first, &wants), (second, &wants)], true), []);
+    assert_eq!(releases([(first, &wants), (second, &nothing)], true), []);
+    let twice = releases([(first, &nothing), (second, &wants), (first, &wants)], true);
+    assert_eq!(twice.len(), 1);
+    assert_eq!(twice[0].lacks, release.lacks);
+    // A commit that seems older than the one before was made with it.
+    let late = releases([(second, &nothing), (first, &wants)], true);
+    assert_eq!(late[0].at, second);
+    let slots = Slots::of_fleet(&fleet, &all).unwrap();
+    assert_eq!(slots.uplink(), fleet.central.uplink.unwrap());
+    assert!(!slots.of(&name("bs-nord")).is_empty());
 }

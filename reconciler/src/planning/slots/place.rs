@@ -185,7 +185,7 @@ impl Want<'_> {
         let hurry = round_up(u64::try_from(hurry).unwrap_or(u64::MAX)).min(self.most);
         let rate = suits.max(hurry).min(round_down(free));
         let is_short = self.takes(suits).saturating_mul(SHORT) <= whole;
-        let is_worth_it = rate > 0 && rate >= (suits / WORTH).max(LEAST.min(suits));
+        let is_worth_it = rate >= (suits / WORTH).max(LEAST.min(suits));
         (is_worth_it && (self.takes(rate) <= rest || !is_short)).then_some(rate)
     }
 
@@ -210,7 +210,6 @@ impl Want<'_> {
 
     fn stop(&mut self, at: Timestamp, granted: &mut BTreeMap<SchoolName, Vec<Slot>>) {
         if let Some(run) = self.now.take()
-            && run.from < at
             && let Some(rate) = Rate::bits_per_second(run.rate)
         {
             granted.entry(self.school.clone()).or_default().push(Slot {
@@ -242,7 +241,7 @@ impl Openings {
 
     fn open(&self, kind: usize, at: Timestamp) -> Option<Opening> {
         let opening = (*self.0.get(kind)?)?;
-        (opening.opens <= at && at < opening.closes).then_some(opening)
+        (opening.opens <= at).then_some(opening)
     }
 
     fn next(&self, at: Timestamp) -> Option<Timestamp> {
@@ -263,10 +262,9 @@ const fn round_up(rate: u64) -> u64 {
 }
 
 pub(super) const fn round_down(rate: u64) -> u64 {
-    if rate < STEP {
-        rate
-    } else {
-        rate / STEP * STEP
+    match rate / STEP {
+        0 => rate,
+        steps => steps * STEP,
     }
 }
 

@@ -456,3 +456,114 @@ fn a_slot_is_looked_for_over_two_weeks() {
     // With its last instant a slot is over.
     assert_ne!(granted.at_or_after(&name(0), own.until), Some(own));
 }
+
+/// Rates of less than a step are not rounded to nothing.
+#[test]
+fn rates_are_rounded_down_to_steps() {
+    for (rate, rounded) in [(99_999, 99_999), (100_000, 100_000), (1_250_000, 1_200_000)] {
+        assert_eq!(super::place::round_down(rate), rounded);
+    }
+}
+
+#[test]
+fn who_lacks_nothing_gets_nothing_and_who_is_alone_is_no_quicker_than_suits() {
+    let lines = [line(NIGHTS, None), line(NIGHTS, None)];
+    let slots = slots(
+        "50 Mbit/s",
+        &lines,
+        &[release("2026-11-02T12:00:00Z", [(0, 0), (1, GIB)])],
+    );
+    assert_eq!(shown(slots.of(&name(0))), [""; 0]);
+    assert_eq!(
+        shown(slots.of(&name(1))),
+        ["Mon 22:00:00–Mon 22:10:02 14.8 Mbit/s"]
+    );
+}
+
+/// A slow line cannot make good later what it misses now, one of which the uplink is the bound can: two nights at
+/// 20 Mbit/s go before four nights at the 50 Mbit/s of the uplink.
+#[test]
+fn a_slow_line_goes_first() {
+    let lines = [
+        line(NIGHTS, Some("20 Mbit/s")),
+        line("daily 22:00–04:00", None),
+    ];
+    let lacks = [(0, 80 * GIB), (1, 480 * GIB)];
+    let slots = slots(
+        "50 Mbit/s",
+        &lines,
+        &[release("2026-11-02T12:00:00Z", lacks)],
+    );
+    let first = shown(&slots.of(&name(0))[..1]);
+    assert_eq!(first, ["Mon 22:00:00–Tue 05:00:00 20 Mbit/s"]);
+    let beside = shown(&slots.of(&name(1))[..1]);
+    assert_eq!(beside, ["Mon 22:00:00–Tue 04:00:00 30 Mbit/s"]);
+}
+
+/// Less than a quarter of what suits is not worth to begin with: it waits until there is more.
+#[test]
+fn nobody_begins_with_too_little() {
+    let lines = [
+        line(NIGHTS, Some("48 Mbit/s")),
+        line("daily 22:00–06:00", None),
+    ];
+    // The first takes an hour, a little more with what is no content.
+    let lacks = [(0, 20 * GIB), (1, GIB)];
+    let slots = slots(
+        "50 Mbit/s",
+        &lines,
+        &[release("2026-11-02T12:00:00Z", lacks)],
+    );
+    assert_eq!(
+        shown(slots.of(&name(0))),
+        ["Mon 22:00:00–Mon 23:01:33 48 Mbit/s"]
+    );
+    assert_eq!(
+        shown(slots.of(&name(1))),
+        ["Mon 23:01:33–Mon 23:11:36 14.8 Mbit/s"]
+    );
+}
+
+/// When somebody is through, those that go on get at least twice as much, one after the other: of the 40 Mbit/s that
+/// become free the second takes what its line bears, and the third the rest.
+#[test]
+fn what_becomes_free_goes_to_those_who_have_begun() {
+    let lines = [
+        line("daily 21:55–05:00", Some("40 Mbit/s")),
+        line(NIGHTS, Some("30 Mbit/s")),
+        line(NIGHTS, None),
+    ];
+    // Ten minutes at 40 Mbit/s, and twice ten at 10.
+    let lacks = [(0, 2_910_000_000), (1, 727_500_000), (2, 727_500_000)];
+    let slots = slots(
+        "60 Mbit/s",
+        &lines,
+        &[release("2026-11-02T12:00:00Z", lacks)],
+    );
+    assert_eq!(
+        shown(slots.of(&name(0))),
+        ["Mon 21:55:00–Mon 22:05:04 40 Mbit/s"]
+    );
+    let both = [
+        "Mon 22:00:00–Mon 22:05:04 10 Mbit/s",
+        "Mon 22:05:04–Mon 22:06:48 30 Mbit/s",
+    ];
+    assert_eq!(shown(slots.of(&name(1))), both);
+    assert_eq!(shown(slots.of(&name(2))), both);
+}
+
+/// What is never through ends after 400 days; what would begin at that very instant does not.
+#[test]
+fn nobody_is_served_for_ever() {
+    let begin = "2026-11-02T21:00:00Z";
+    let slots = slots(
+        "1 Mbit/s",
+        &[line("daily 22:00–23:00", None)],
+        &[release(begin, [(0, 10_000 * GIB)])],
+    );
+    let end = at(begin) + jiff::SignedDuration::from_hours(400 * 24);
+    let own = slots.of(&name(0));
+    assert!(own.iter().all(|slot| slot.from < slot.until));
+    let last = own.last().unwrap();
+    assert_eq!(end.duration_since(last.from).as_hours(), 24);
+}
