@@ -66,7 +66,10 @@ pub(crate) fn resolve(
     let site = site(name, &own_path, document.as_ref(), commons, found);
     let rooms = room::resolve_all(files, &site, commons, found);
     let in_rooms = of_rooms(&rooms, commons);
-    let test_classes = test_class::resolve_all(files, &site, commons, &in_rooms, found);
+    let named = document.iter().flat_map(|document| document.images.get());
+    let named = named.flatten().filter_map(|(image, _)| image.get());
+    let taken = in_rooms.iter().copied().chain(named).collect();
+    let test_classes = test_class::resolve_all(files, &site, commons, &taken, found);
     let document = document?;
     let images = wanted(
         &own_path,

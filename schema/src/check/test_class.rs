@@ -15,15 +15,15 @@ use crate::load::SchoolFiles;
 use crate::name::{ImageName, TestClassName, VersionName};
 use crate::read::{At, Map};
 
-/// Reads and checks all test classes of a school.
+/// Reads and checks all test classes of a school; `taken` are the images that it has for rooms.
 pub(crate) fn resolve_all(
     files: &SchoolFiles<'_>,
     site: &Site<'_>,
     commons: &Commons<'_>,
-    in_rooms: &BTreeSet<&ImageName>,
+    taken: &BTreeSet<&ImageName>,
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<TestClassName, Option<TestClass>> {
-    let mut taken = Taken::new();
+    let mut hosts_taken = Taken::new();
     let mut tested = Tested::new();
     let mut classes = BTreeMap::new();
     for (name, file) in &files.test_classes {
@@ -66,7 +66,7 @@ pub(crate) fn resolve_all(
                     image,
                     version,
                 };
-                own.resolve(hardware, commons, in_rooms, &mut tested, found)
+                own.resolve(hardware, commons, taken, &mut tested, found)
             });
             let all: Vec<_> = own.collect();
             all.into_iter().collect::<Option<BTreeMap<_, _>>>()
@@ -75,7 +75,7 @@ pub(crate) fn resolve_all(
             path,
             ("test class", name.as_str()),
             hosts,
-            &mut taken,
+            &mut hosts_taken,
             found,
         );
         let class = (|| {
@@ -114,7 +114,7 @@ impl<'p> Own<'p, '_> {
         &self,
         like: Option<&HardwareClass>,
         commons: &Commons<'_>,
-        in_rooms: &BTreeSet<&ImageName>,
+        taken: &BTreeSet<&ImageName>,
         tested: &mut Tested<'p>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<(ImageName, TestImage)> {
@@ -135,9 +135,9 @@ impl<'p> Own<'p, '_> {
         if matches!(facts.source, Source::OnSite { .. }) {
             return None;
         }
-        if in_rooms.contains(name) {
+        if taken.contains(name) {
             let message = format!(
-                "rooms of this school use image `{name}`: there is one file of it, and they would get this version, too"
+                "this school has image `{name}` for its rooms: there is one file of it, and they would get this version, too"
             );
             found.push(
                 Diagnostic::error("image-in-rooms", path, image.span(), message).with_hint(
