@@ -392,10 +392,11 @@ impl Desired {
 
     /// The test classes that are not over.
     pub fn tests(&self, at: Timestamp) -> impl Iterator<Item = (&TestClassName, &DesiredTest)> {
-        let today = self.day(at);
+        // Most schools have none, and then nobody needs to know what day it is.
+        let today = std::cell::LazyCell::new(move || self.day(at));
         self.test_classes
             .iter()
-            .filter(move |(_, test)| test.until >= today)
+            .filter(move |(_, test)| test.until >= *today)
     }
 
     /// The test class that a hardware class is that of, whether it is over or not.

@@ -239,7 +239,7 @@ impl Port {
         };
         let mut names: BTreeSet<_> = desired.classes.keys().collect();
         names.extend(school.disk.devices.classes());
-        names.extend(school.disk.boots.values());
+        names.extend(&school.disk.booted);
         let classes = names.into_iter().map(|name| {
             let seen = || {
                 school

@@ -55,6 +55,8 @@ pub struct Disk {
     pub classes: BTreeMap<ClassName, Class>,
     /// The classes that LINBO's links lead hosts to.
     pub boots: Arc<BTreeMap<HostName, ClassName>>,
+    /// All of these classes.
+    pub booted: BTreeSet<ClassName>,
     /// LINBO's folder of each image.
     pub live: BTreeMap<ImageName, Live>,
     /// The reconciler's store.
@@ -334,6 +336,7 @@ impl School {
         let links = linked.map(|row| (row.host.clone(), row.class.clone()));
         let links: BTreeMap<_, _> = links.collect();
         if *self.disk.boots != links {
+            self.disk.booted = links.values().cloned().collect();
             self.disk.boots = Arc::new(links);
         }
     }

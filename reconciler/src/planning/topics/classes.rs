@@ -18,11 +18,14 @@ use crate::planning::plan::{Drafts, Goal};
 const NEEDS: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
-    let today = desired.day(observed.at);
+    let today = std::cell::LazyCell::new(|| desired.day(observed.at));
     let mut outdated = Vec::new();
     let mut current = Vec::new();
     for (name, class) in &desired.classes {
-        if desired.test_of(name).is_some_and(|test| test.until < today) {
+        if desired
+            .test_of(name)
+            .is_some_and(|test| test.until < *today)
+        {
             continue;
         }
         let goal = Goal::StartConf(name.clone());

@@ -80,16 +80,16 @@ fn of_image<'p>(
         let of_image = orders.resumed(&Subject::Image(image.clone()));
         of_image.max(orders.resumed(&Subject::Server))
     });
-    let places: Vec<_> = places.collect();
-    let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
-    for place in &places {
-        let hosts = place.members.hosts.iter().map(|device| {
-            let standing = standing(desired, observed, &device.host, wanted);
-            (&device.host, standing)
-        });
-        rooms.entry(place.cohort.name).or_default().extend(hosts);
-    }
-    let hosts = || rooms.values().flatten();
+    let mut places: Vec<(_, Vec<(&HostName, Standing)>)> = places
+        .map(|place| {
+            let hosts = place.members.hosts.iter().map(|device| {
+                let standing = standing(desired, observed, &device.host, wanted);
+                (&device.host, standing)
+            });
+            (place, hosts.collect())
+        })
+        .collect();
+    let hosts = || places.iter().flat_map(|(_, hosts)| hosts);
     // Of an image that was made on site nobody noted when it came. It is news to hosts when some are known to have
     // another state of it: what was there before the reconciler was is not rolled out anew.
     let is_news = |host: &HostName| {
@@ -113,14 +113,9 @@ fn of_image<'p>(
         has.min()
     };
     let counts_from = began.or_else(first).max(resolved);
-    for place in &places {
+    for (place, hosts) in &mut places {
         let judge = place.judge(desired, observed);
-        let of_place = |host: &HostName| {
-            let mut hosts = place.members.hosts.iter();
-            hosts.any(|device| device.host == *host)
-        };
-        let hosts = rooms.get_mut(place.cohort.name).into_iter().flatten();
-        for (host, standing) in hosts.filter(|(host, _)| of_place(host)) {
+        for (host, standing) in hosts {
             let last = observed.journal.attempts(host).last();
             let (Standing::Lacks, Some(from), Some(last)) = (*standing, counts_from, last) else {
                 continue;
@@ -137,6 +132,10 @@ fn of_image<'p>(
         }
     }
     let began = began.unwrap_or(Timestamp::MIN);
+    let mut rooms: BTreeMap<&RoomName, Vec<(&HostName, Standing)>> = BTreeMap::new();
+    for (place, hosts) in places {
+        rooms.entry(place.cohort.name).or_default().extend(hosts);
+    }
     let rollout = desired.rollout_of(image);
     (!rooms.is_empty()).then(|| Progress::of(&rollout, began, observed.at, &rooms))
 }
