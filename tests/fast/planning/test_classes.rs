@@ -318,17 +318,18 @@ fn a_room_that_lists_its_hosts_knows_where_they_are() {
 
 #[test]
 fn all_hosts_of_a_test_class_get_their_image_at_once() {
-    let mut world = asked();
+    let mut world = World::school(at("2026-11-24T23:00"));
     world.room("r102", "lab", 3);
     world.converge();
-    let test = world.desired.test_classes.get_mut("gimp3").unwrap();
-    test.hosts.insert(name("r102-pc01"));
+    world.import();
+    let hosts = ["r101-pc01", "r101-pc02", "r102-pc01"];
+    world.test_class("gimp3", &hosts, "2026-11-27");
     world.desired.rollout.waves = Some(Default::default());
     all_now(&mut world);
     world.observed.at = at("2026-11-26T17:30");
     for host in world.hosts() {
         let outcome = harness::worlds::applied("ubuntu.qdiff");
-        if !["r101-pc01", "r101-pc02", "r102-pc01"].contains(&host.as_str()) {
+        if !hosts.contains(&host.as_str()) {
             world.outcome(host.as_str(), at("2026-11-25T18:10"), outcome);
         }
     }
