@@ -471,12 +471,12 @@ fn who_lacks_nothing_gets_nothing_and_who_is_alone_is_no_quicker_than_suits() {
     let slots = slots(
         "50 Mbit/s",
         &lines,
-        &[release("2026-11-02T12:00:00Z", [(0, 0), (1, GIB)])],
+        &[release("2026-11-02T21:30:00Z", [(0, 0), (1, GIB)])],
     );
     assert_eq!(shown(slots.of(&name(0))), [""; 0]);
     assert_eq!(
         shown(slots.of(&name(1))),
-        ["Mon 22:00:00–Mon 22:10:02 14.8 Mbit/s"]
+        ["Mon 22:30:00–Mon 22:40:02 14.8 Mbit/s"]
     );
 }
 
