@@ -95,7 +95,11 @@ pub async fn observe(
         at,
         devices,
         boots,
-        classes: classes.into_iter().collect(),
+        // What stands in place of a foreign class's file, or whether it can be read, is its owner's affair.
+        classes: classes
+            .into_iter()
+            .filter(|(name, found)| desired.classes.contains_key(name) || found.seen().is_some())
+            .collect(),
         live: live.into_iter().collect(),
         store,
         kept,

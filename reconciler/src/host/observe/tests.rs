@@ -288,6 +288,42 @@ async fn devices_are_read_and_a_folder_in_their_place_is_named() {
     bed.unseen(&bed.look(&[]).await.devices, "devices.csv");
 }
 
+/// Hosts have or boot classes that the state repo does not have: one may be that of a test class that is gone from it.
+/// Nobody is told of what others do with theirs.
+#[tokio::test]
+async fn classes_of_hosts_are_looked_at_and_nobody_is_told_of_foreign_ones() {
+    let bed = Bed::new();
+    bed.write(
+        "devices.csv",
+        "r101;pc01;tried;52:54:00:00:00:01;10.0.0.1;;;;;;1\n\
+        r101;pc02;linked;52:54:00:00:00:02;10.0.0.2;;;;;;1\n\
+        r900;pc09;elsewhere;52:54:00:00:00:09;10.0.0.9;;;;;;1\n",
+    );
+    let tried =
+        "# Written by reconcile from test-classes/tried.yaml. Changes here are overwritten.\n";
+    for class in ["tried", "before", "elsewhere"] {
+        bed.write(&format!("linbo/start.conf.{class}"), tried);
+    }
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, bed.path("linbo").join(name)).unwrap();
+    };
+    link("start.conf.before", "start.conf-10.0.0.1");
+    link("start.conf.tried", "start.conf.linked");
+    let seen = bed.look(&[]).await;
+    let names: Vec<_> = seen.classes.keys().map(ClassName::as_str).collect();
+    assert_eq!(names, ["before", "c", "tried"]);
+    let boots = seen.boots.seen().unwrap();
+    assert_eq!(**boots, [(name("pc01"), name("before"))].into());
+    assert!(
+        !seen
+            .blind_spots()
+            .iter()
+            .any(|cause| cause.contains("linked")),
+        "{:?}",
+        seen.blind_spots()
+    );
+}
+
 #[tokio::test]
 async fn the_files_of_a_class() {
     type Make = fn(&Bed);
