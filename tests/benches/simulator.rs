@@ -52,7 +52,7 @@ fn main() {
 }
 
 fn run(seed: u64, profile: Profile, size: Size, hosts: u32) -> Duration {
-    let script = worlds::world(seed, profile, size, hosts as usize, DAYS.into());
+    let script = worlds::world(seed, profile, size, (hosts as usize, DAYS.into()), false);
     let began = worked();
     let outcome = simulate(&script);
     let took = worked() - began;

@@ -30,8 +30,8 @@ fn month_of([first, second, third]: [&str; 3]) -> Script {
             schools: 2,
             rooms: 3,
         },
-        8,
-        21,
+        (8, 21),
+        false,
     );
     assert!(script.commits.len() > 1);
     let fleet = script.commits[0].fleet.clone().unwrap();

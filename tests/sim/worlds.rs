@@ -16,7 +16,14 @@ use crate::fleets::{self, Size};
 pub(crate) const QUIET_DAYS: i64 = 9;
 
 /// The world of a seed, from the first of November 2026 in any zone, with a change of clocks in some.
-pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days: i64) -> Script {
+/// Where something is `tried`, hosts of test classes come and go.
+pub(crate) fn world(
+    seed: u64,
+    profile: Profile,
+    size: Size,
+    (hosts, days): (usize, i64),
+    tried: bool,
+) -> Script {
     let mut chance = Chance::of(seed, "world");
     let begin = if seed.is_multiple_of(4) {
         "2026-10-20T12:00:00Z"
@@ -40,7 +47,7 @@ pub(crate) fn world(seed: u64, profile: Profile, size: Size, hosts: usize, days:
         .pick(&[Driver::Wrapper, Driver::LinboRemote])
         .unwrap();
     script.signers = seed.is_multiple_of(2);
-    history(&mut script, &mut chance.part(1));
+    history(&mut script, &mut chance.part(1), tried);
     people(&mut script, &mut chance.part(2), profile);
     let images = ["ubuntu", "tools"].into_iter();
     let versions = images.flat_map(|image| {
@@ -73,7 +80,7 @@ fn bears(school: &mut School, pcs: usize) {
 }
 
 /// Commits that follow one another, now and then an invalid one or one on another branch.
-fn history(script: &mut Script, chance: &mut Chance) {
+fn history(script: &mut Script, chance: &mut Chance, tried: bool) {
     let busy = script.quiet_from - script.from;
     let mut fleet = script.commits[0].fleet.clone().unwrap();
     let mut tip = 0;
@@ -92,7 +99,7 @@ fn history(script: &mut Script, chance: &mut Chance) {
             .schools
             .values()
             .any(|school| !school.test_classes.is_empty());
-        let next = Rc::new(match chance.below(6) {
+        let next = Rc::new(match chance.below(if tried { 6 } else { 4 }) {
             4 if is_tried => fleets::untried(&fleet),
             4 | 5 => {
                 let far = day(script.until + 9 * DAY);
