@@ -30,19 +30,26 @@ pub struct LinkError {
 ///
 /// When the link cannot be read.
 pub fn class_of(linbo: &Path, device: &Device) -> Result<Option<ClassName>, LinkError> {
-    let address = device.ip.map(|ip| ip.to_string());
-    let Some(name) = address.or_else(|| device.mac.map(|mac| mac.to_string())) else {
-        return Ok(None);
+    let names = match (device.ip, device.mac.map(|mac| mac.to_string())) {
+        (Some(ip), _) => vec![ip.to_string()],
+        // As `devices.csv` has it, which may be either.
+        (None, Some(mac)) => vec![mac.to_ascii_uppercase(), mac],
+        (None, None) => Vec::new(),
     };
-    let path = linbo.join(format!("start.conf-{name}"));
-    let target = match files::if_there(fs::read_link(&path)) {
-        // A file that somebody put there in place of the link is no class.
-        Err(error) if error.kind() == ErrorKind::InvalidInput => None,
-        other => other.map_err(|source| LinkError { path, source })?,
-    };
-    let name = target.as_deref().and_then(Path::file_name);
-    let class = name.and_then(|name| name.to_str()?.strip_prefix("start.conf."));
-    Ok(class.and_then(|class| class.parse().ok()))
+    for name in names {
+        let path = linbo.join(format!("start.conf-{name}"));
+        let target = match files::if_there(fs::read_link(&path)) {
+            // A file that somebody put there in place of the link is no class.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => None,
+            other => other.map_err(|source| LinkError { path, source })?,
+        };
+        let name = target.as_deref().and_then(Path::file_name);
+        let class = name.and_then(|name| name.to_str()?.strip_prefix("start.conf."));
+        if let Some(class) = class.and_then(|class| class.parse().ok()) {
+            return Ok(Some(class));
+        }
+    }
+    Ok(None)
 }
 
 /// The classes that these hosts are led to.
@@ -78,16 +85,18 @@ mod tests {
             r1;pc02;lab;52:54:00:00:00:02;DHCP;;;;;;1\n\
             r1;pc03;lab;52:54:00:00:00:03;10.0.0.3;;;;;;1\n\
             r1;pc04;lab;52:54:00:00:00:04;10.0.0.4;;;;;;1\n\
-            r1;pc05;lab;-;DHCP;;;;;;0\n";
+            r1;pc05;lab;-;DHCP;;;;;;0\n\
+            r1;pc06;lab;52:54:00:00:00:AB;DHCP;;;;;;1\n";
         let devices = Devices::parse(rows);
         let link = |name: &str, to: &str| symlink(to, root.path().join(name)).unwrap();
         link("start.conf-10.0.0.1", "start.conf.gimp");
         link("start.conf-52:54:00:00:00:02", "/srv/linbo/start.conf.lab");
+        link("start.conf-52:54:00:00:00:AB", "start.conf.lab");
         link("start.conf-10.0.0.3", "elsewhere");
         fs::write(root.path().join("start.conf-10.0.0.4"), "by hand").unwrap();
         let hosts = devices.rows().iter().map(|device| device.host.clone());
         let found = of_hosts(root.path(), &devices, &hosts.collect()).unwrap();
         let found: Vec<_> = found.iter().map(|(h, c)| format!("{h} {c}")).collect();
-        assert_eq!(found, ["pc01 gimp", "pc02 lab"]);
+        assert_eq!(found, ["pc01 gimp", "pc02 lab", "pc06 lab"]);
     }
 }

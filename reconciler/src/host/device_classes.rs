@@ -3,9 +3,9 @@
 //! # Invariants
 //!
 //! The file is exchanged as a whole, and only if every host has the class that it was seen with, or has the new one
-//! already. All other bytes, its owner and its mode stay. People and the school console append to the file at any time:
-//! what was appended since it was read is never lost, but found out, and left for the next round. The file before is kept
-//! in the state folder.
+//! already. All other bytes, its owner and its mode stay. People and the school console append to the file at any time,
+//! and lock nothing: it is read once more right before it is exchanged, and what was appended by then is left for the next
+//! round. The file before is kept in the state folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};

@@ -337,7 +337,7 @@ fn in_use(world: &mut World, when: &str) {
 
 #[test]
 fn each_rule_of_care_notices_its_violation() {
-    notices(SEEDS);
+    notices(busy_school, SEEDS);
 }
 
 #[test]

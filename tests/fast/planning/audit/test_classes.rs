@@ -10,7 +10,7 @@ use reconciler::planning::{
 };
 use schema::fleet::{Exam, ExamRooms, Suspension};
 
-use super::judged;
+use super::{Seed, judged, notices, says};
 use crate::fast::planning::cases::MONDAY;
 
 /// A Monday evening on which the second PC of `r101` is to get the class `gimp3`, and the third to go back from it.
@@ -44,9 +44,6 @@ fn moves(plan: &mut Plan) -> &mut BTreeMap<schema::name::HostName, ClassChange> 
     hosts.next().unwrap()
 }
 
-/// What is done to a good world and its good plan, and what is said of it.
-type Seed = (&'static str, fn(&mut World, &mut Plan));
-
 fn suspension() -> Suspension {
     Suspension {
         reason: name("broken"),
@@ -55,7 +52,7 @@ fn suspension() -> Suspension {
     }
 }
 
-const MOVES: &[Seed] = &[
+const MOVES: &[(&str, Seed)] = &[
     ("is outside its window or within lessons", |world, _| {
         world.desired.windows.activate = windows(&["daily 01:00–02:00"]);
     }),
@@ -125,15 +122,7 @@ fn who_is_moved_is_meant_to_be_and_can_be() {
     assert_eq!(judged(&world, &plan), [""; 0]);
     let ids: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
     assert_eq!(ids, ["set-classes/r101-pc02=gimp3,r101-pc03=lab"]);
-    for (index, (what, seed)) in MOVES.iter().enumerate() {
-        let (mut world, mut plan) = moving();
-        seed(&mut world, &mut plan);
-        let found = judged(&world, &plan);
-        assert!(
-            found.iter().any(|line| line.contains(what)),
-            "{index}: {what}: {found:#?}"
-        );
-    }
+    notices(moving, MOVES);
 }
 
 /// Of a test class that is gone from the state repo, its file tells.
@@ -147,13 +136,7 @@ fn who_goes_back_from_a_test_class_that_is_gone_comes_from_one() {
     assert_eq!(ids, ["set-classes/r101-pc03=lab"]);
     assert_eq!(judged(&world, &plan), [""; 0]);
     world.files_mut("gimp3").start_conf = Some("[LINBO]".to_owned());
-    let found = judged(&world, &plan);
-    assert!(
-        found
-            .iter()
-            .any(|line| line.contains("somebody else gave it")),
-        "{found:?}"
-    );
+    says(&world, &plan, "somebody else gave it");
 }
 
 /// Two steps at a time of which one moves hosts.
@@ -224,7 +207,7 @@ fn trying() -> (World, Plan) {
     (world, plan)
 }
 
-const TRIES: &[Seed] = &[
+const TRIES: &[(&str, Seed)] = &[
     (
         "is of another class than the room, or its test class",
         |world, _| {
@@ -264,15 +247,7 @@ fn who_tries_something_is_put_back_to_that() {
     assert_eq!(judged(&world, &plan), [""; 0]);
     let ids: Vec<_> = plan.steps.iter().map(|step| step.id.to_string()).collect();
     assert_eq!(ids, ["reset/r101/2026-11-25T17:00:00Z/gimp3"]);
-    for (index, (what, seed)) in TRIES.iter().enumerate() {
-        let (mut world, mut plan) = trying();
-        seed(&mut world, &mut plan);
-        let found = judged(&world, &plan);
-        assert!(
-            found.iter().any(|line| line.contains(what)),
-            "{index}: {what}: {found:#?}"
-        );
-    }
+    notices(trying, TRIES);
     // On its last day as on any other, and where no link leads it elsewhere.
     let (mut world, plan) = trying();
     test(&mut world).until = day("2026-11-25");
@@ -307,13 +282,7 @@ fn the_image_of_a_test_class_is_put_in_place_in_time() {
     assert_eq!(judged(&world, &plan), [""; 0]);
     world.desired.guard.share = name("100 %");
     world.release("ubuntu-gimp3", "t2", 12 << 30, None);
-    let found = judged(&world, &plan);
-    assert!(
-        found
-            .iter()
-            .any(|line| line.contains("before the day of its rollout")),
-        "{found:?}"
-    );
+    says(&world, &plan, "before the day of its rollout");
 }
 
 /// The import makes the file of a class that has hosts, whoever is to write it.
@@ -329,19 +298,11 @@ fn an_import_waits_for_the_file_of_a_test_class_that_has_hosts() {
         }
     };
     world.files_mut("gimp3").start_conf = None;
-    let found = judged(&world, &import("lab"));
-    assert!(
-        found.iter().any(|line| line.contains("not ours")),
-        "{found:?}"
-    );
+    says(&world, &import("lab"), "not ours");
     world.reclass("r101-pc03", "lab");
     assert_eq!(judged(&world, &import("lab")), [""; 0]);
     world.files_mut("lab").start_conf = None;
-    let found = judged(&world, &import("lab"));
-    assert!(
-        found.iter().any(|line| line.contains("not ours")),
-        "{found:?}"
-    );
+    says(&world, &import("lab"), "not ours");
 }
 
 /// Who tried something goes back to what the others of the room have, and that takes nothing from anybody.
@@ -394,11 +355,5 @@ fn a_test_that_failed_on_several_hosts_is_not_gone_on_with() {
             harness::worlds::failed("no space"),
         );
     }
-    let found = judged(&world, &good);
-    assert!(
-        found
-            .iter()
-            .any(|line| line.contains("rollout that stopped")),
-        "{found:?}"
-    );
+    says(&world, &good, "rollout that stopped");
 }
