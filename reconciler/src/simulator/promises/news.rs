@@ -142,12 +142,8 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
         } else if let Some(title) = line.strip_prefix("  ").filter(|_| over) {
             let known = told.remove(title) || news.unsure.remove(title) || news.lost;
             // With the last that was told of a host all is over that was told of it before.
-            if let Some((host, _)) = title.split_once(" in room ") {
-                told.retain(|other| {
-                    other
-                        .split_once(" in room ")
-                        .is_none_or(|(of, _)| of != host)
-                });
+            if let Some(host) = host_of(title) {
+                told.retain(|other| host_of(other) != Some(host));
             }
             if !known {
                 found.push((
@@ -159,6 +155,11 @@ pub(super) fn letter(letter: &Letter, book: &mut Book) -> Vec<Found> {
     }
     news.telling = Some(told);
     found
+}
+
+/// The host that a title is about, whether or not its room was known then.
+fn host_of(title: &str) -> Option<&str> {
+    title.strip_prefix("host ")?.split(' ').next()
 }
 
 /// Nothing is announced twice.
