@@ -75,8 +75,15 @@ impl Rollouts {
         }
         self.tries.remove(host);
         let known = self.known.entry(host.clone()).or_default();
-        let holds = scene.school.pcs.get(host).map(|pc| &pc.holds);
-        for (image, held) in holds.into_iter().flatten() {
+        let pc = scene.school.pcs.get(host);
+        // What it holds from the time in another class was not heard of.
+        for (file, _) in outcome.applied() {
+            let held = pc.and_then(|pc| {
+                pc.holds
+                    .iter()
+                    .find(|(image, _)| image.as_str() == file.stem())
+            });
+            let Some((image, held)) = held else { continue };
             let before = known.get(image);
             if before.is_none_or(|(contents, _)| *contents != held.contents) {
                 known.insert(image.clone(), (held.contents, scene.clock()));
