@@ -96,6 +96,8 @@ struct Book {
     import_failed: bool,
     /// From when on a host may be taken from whoever works at it.
     forced_from: BTreeMap<HostName, Timestamp>,
+    /// How wrong the server's clock is, and since when it is just that.
+    clock_set: (i64, Option<Moment>),
     commit: Option<usize>,
     rollouts: waves::Rollouts,
     news: news::News,
@@ -141,6 +143,10 @@ impl Promises {
     pub(super) fn see(&mut self, what: &What, scene: &Scene<'_>) {
         let mut found = Vec::new();
         let book = &mut self.books[scene.site];
+        let error = scene.school.clock_error();
+        if book.clock_set.0 != error {
+            book.clock_set = (error, Some(scene.now));
+        }
         match what {
             What::Began(step) => {
                 found.extend(work::needless(step, scene, book));
@@ -157,7 +163,7 @@ impl Promises {
                 }
                 book.news.finished(step, result, scene);
                 book.rollouts.finished(step, result, scene);
-                found.extend(work::overrun(step, scene));
+                found.extend(work::overrun(step, scene, book));
                 found.extend(safety::failed_activation(step, result, scene, book));
             }
             What::Host(host, outcome) => {

@@ -14,6 +14,9 @@ use crate::planning::{Action, Desired, Step};
 use crate::simulator::time::{MINUTE, Moment, clocks_change};
 use crate::simulator::truth::File;
 
+/// How long a download goes on before anybody looks at the clock again.
+const UNWATCHED: SignedDuration = SignedDuration::from_mins(12);
+
 /// Promises 1 and 2: nothing is done to what is right already, and no host is reset that is known to be fresh.
 pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
     let disk = &scene.school.disk;
@@ -207,14 +210,16 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
     found
 }
 
-/// Promise 4: a download stops when its window closes. Within ten minutes, since a clock may jump.
-pub(super) fn overrun(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
+/// Promise 4: a download stops when its window closes, by the server's clock. That may be set while it runs, and
+/// nobody looks at it all the time.
+pub(super) fn overrun(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found> {
     let Action::Download { until, .. } = &step.action else {
         return Vec::new();
     };
-    let late = scene.clock() > *until + SignedDuration::from_mins(12);
-    let jumped = scene.school.clock_error() != 0;
-    if late && !jumped {
+    let late = scene.clock() > *until + UNWATCHED;
+    let (_, clock_set) = book.clock_set;
+    let is_told = clock_set.is_none_or(|at| scene.now.timestamp() > at.timestamp() + UNWATCHED);
+    if late && is_told {
         vec![(
             4,
             format!("step {} goes on after its window closed", step.id),
