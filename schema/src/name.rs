@@ -6,7 +6,9 @@
 //! dot. So no name can leave its folder, become an option, or be read as two words by any program
 //! that it is handed to.
 //!
-//! Copies of a name share its text: plans and observations are full of them.
+//! Copies of a name share its text, or hold it in place where it is short: plans and observations are full of them.
+
+mod short;
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use self::short::Short;
 
 /// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +54,10 @@ impl Shape {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $longest:literal, [$($inner:pat_param)|*], $pattern:literal, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident($text:ty), $kind:literal, $longest:literal, [$($inner:pat_param)|*], $pattern:literal, $rule:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The regular expression that the JSON Schema carries.
@@ -118,42 +122,42 @@ macro_rules! name {
 
 name!(
     /// A school's key in the state repo: its folder below `schools/`.
-    SchoolName, "school name", 40, ['-'], "^[a-z0-9A-Z]([a-zA-Z0-9-]*[a-zA-Z0-9])?$",
+    SchoolName(Arc<str>), "school name", 40, ['-'], "^[a-z0-9A-Z]([a-zA-Z0-9-]*[a-zA-Z0-9])?$",
     "letters, digits and dashes, at most 40"
 );
 name!(
     /// A room: the first column of `devices.csv`.
-    RoomName, "room name", 32, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    RoomName(Arc<str>), "room name", 32, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 32"
 );
 name!(
     /// A host: the second column of `devices.csv`. At most 15 characters, as Active Directory allows.
-    HostName, "host name", 15, ['-'], "^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$",
+    HostName(Short), "host name", 15, ['-'], "^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$",
     "letters, digits and dashes, at most 15"
 );
 name!(
     /// A hardware class: the third column of `devices.csv`, and the ending of `start.conf.<class>`.
-    ClassName, "hardware class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    ClassName(Arc<str>), "hardware class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
 name!(
     /// A line of images, and the stem of its files: no dot, as LINBO cuts names at the first one.
-    ImageName, "image name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    ImageName(Arc<str>), "image name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores (no dot), at most 40"
 );
 name!(
     /// A version of an image. Opaque: versions are never ordered by their names.
-    VersionName, "version name", 40, ['-' | '_' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$",
+    VersionName(Arc<str>), "version name", 40, ['-' | '_' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$",
     "letters, digits, dots, dashes and underscores, at most 40"
 );
 name!(
     /// A channel: a name that points at a version.
-    ChannelName, "channel name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    ChannelName(Arc<str>), "channel name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
 name!(
     /// A test class: a hardware class for a few hosts, with an end date.
-    TestClassName, "test class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    TestClassName(Arc<str>), "test class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
 impl From<&TestClassName> for ClassName {
@@ -165,27 +169,27 @@ impl From<&TestClassName> for ClassName {
 
 name!(
     /// A group of rooms on one electrical circuit.
-    PowerGroupName, "power group name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    PowerGroupName(Arc<str>), "power group name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
 name!(
     /// An rsync module.
-    ModuleName, "rsync module name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    ModuleName(Arc<str>), "rsync module name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
 );
 name!(
     /// A DNS domain or the full name of a machine.
-    Domain, "domain name", 253, ['-' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$",
+    Domain(Arc<str>), "domain name", 253, ['-' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and dots"
 );
 name!(
     /// The label of a partition.
-    PartitionLabel, "partition label", 36, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+    PartitionLabel(Arc<str>), "partition label", 36, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 36"
 );
 name!(
     /// The name of a file within an image's folder, `ubuntu.qcow2.info` say.
-    FileName, "file name", 100, ['-' | '_' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$",
+    FileName(Arc<str>), "file name", 100, ['-' | '_' | '.'], "^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$",
     "letters, digits, dots, dashes and underscores, at most 100"
 );
 
