@@ -234,7 +234,7 @@ impl BigFleet {
             at,
             reports: Arc::new(reports.collect()),
             devices: Probe::Seen(devices),
-            boots: Probe::Seen(Arc::default()),
+            astray: Probe::Seen(Arc::default()),
             classes,
             live: [(image, Probe::Seen(live))].into(),
             store: Probe::Seen(store),

@@ -51,6 +51,8 @@ pub struct World {
     /// What it finds.
     pub observed: Observed,
     rows: Vec<String>,
+    /// Whether LINBO's links lead hosts to classes.
+    are_linked: bool,
 }
 
 /// A GiB.
@@ -266,7 +268,7 @@ impl World {
         let observed = Observed {
             at,
             devices: Probe::Seen(Devices::default()),
-            boots: Probe::Seen(Arc::default()),
+            astray: Probe::Seen(Arc::default()),
             classes: BTreeMap::new(),
             live: BTreeMap::new(),
             store: Probe::Seen(Store {
@@ -287,6 +289,7 @@ impl World {
             desired,
             observed,
             rows: Vec::new(),
+            are_linked: false,
         }
     }
 

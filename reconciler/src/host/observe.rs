@@ -58,7 +58,7 @@ pub async fn observe(
     });
     // Before the reports: what ends between the two looks has left its own by then.
     let busy = hosts::busy(config, journal, at, at_work.clone()).await;
-    let (live, store, seeded, (devices, classes, boots, reports, onboot)) = tokio::join!(
+    let (live, store, seeded, (devices, classes, astray, reports, onboot)) = tokio::join!(
         join_all(live),
         store::look(&paths.store, digests),
         seeds::look(Tmux::new(&config.commands.tmux), image_files(&images)),
@@ -66,8 +66,8 @@ pub async fn observe(
             let devices = devices(&paths.devices).await;
             let hosts = hosts::of_rooms(desired, devices.seen());
             let onboot = onboot::look(&paths.linbo, &hosts, devices.seen()).await;
-            let boots = boots(&paths.linbo, &devices, &hosts).await;
-            let names = class_names(desired, devices.seen(), boots.seen());
+            let astray = astray(&paths.linbo, &devices, &hosts).await;
+            let names = class_names(desired, devices.seen(), astray.seen());
             let classes = names.iter().map(async |class| {
                 let found = classes::look(&paths.linbo, class).await;
                 (class.clone(), found)
@@ -75,7 +75,7 @@ pub async fn observe(
             (
                 devices.clone(),
                 join_all(classes).await,
-                boots,
+                astray,
                 hosts::reports(config, journal, hosts).await,
                 onboot,
             )
@@ -94,7 +94,7 @@ pub async fn observe(
     Observed {
         at,
         devices,
-        boots,
+        astray,
         // What stands in place of a foreign class's file, or whether it can be read, is its owner's affair.
         classes: classes
             .into_iter()
@@ -119,12 +119,12 @@ pub async fn observe(
 fn class_names(
     desired: &Desired,
     devices: Option<&Devices>,
-    boots: Option<&Arc<BTreeMap<HostName, ClassName>>>,
+    astray: Option<&Arc<BTreeMap<HostName, ClassName>>>,
 ) -> BTreeSet<ClassName> {
     let rows = devices.map(Devices::rows).unwrap_or_default().iter();
     let of_rooms = rows.filter(|row| desired.rooms.contains_key(&row.room));
     let have = of_rooms.map(|row| &row.class);
-    let boot = boots.into_iter().flat_map(|boots| boots.values());
+    let boot = astray.into_iter().flat_map(|astray| astray.values());
     desired
         .classes
         .keys()
@@ -134,8 +134,8 @@ fn class_names(
         .collect()
 }
 
-/// Which class each host is led to. What cannot be known of devices is said of them already.
-async fn boots(
+/// Which hosts are led to another class than they have. What cannot be known of devices is said of them already.
+async fn astray(
     linbo: &Path,
     devices: &Probe<Devices>,
     hosts: &BTreeSet<HostName>,
@@ -146,7 +146,14 @@ async fn boots(
     let (linbo, devices, hosts) = (linbo.to_owned(), devices.clone(), hosts.clone());
     blocking(
         move || match boot_links::of_hosts(&linbo, &devices, &hosts) {
-            Ok(found) => Probe::Seen(Arc::new(found)),
+            Ok(mut found) => {
+                found.retain(|host, boots| {
+                    devices
+                        .get(host)
+                        .is_none_or(|device| device.class != *boots)
+                });
+                Probe::Seen(Arc::new(found))
+            }
             Err(error) => Probe::Unseen(format!("{error}: {}", error.source)),
         },
     )

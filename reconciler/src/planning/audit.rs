@@ -348,12 +348,10 @@ impl<'a> Court<'a> {
             }),
         };
         check(fits, "is of another class than the room, or its test class");
-        let boots = observed.boots.seen();
-        let astray = |wake: &Wake| {
-            boots.is_none_or(|boots| boots.get(&wake.host).is_some_and(|boots| boots != class))
-        };
+        let astray = observed.astray.seen();
+        let is_astray = |wake: &Wake| astray.is_none_or(|astray| astray.contains_key(&wake.host));
         check(
-            !hosts.iter().any(astray),
+            !hosts.iter().any(is_astray),
             "restores a host that may boot another class",
         );
         let bounded = wanted.is_some_and(|wanted| {

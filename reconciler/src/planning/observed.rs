@@ -63,9 +63,9 @@ pub struct Observed {
     pub devices: Probe<Devices>,
     /// What belongs to each wanted hardware class, and to others that hosts of wanted rooms have or boot.
     pub classes: BTreeMap<ClassName, Probe<ClassFiles>>,
-    /// The class whose `start.conf` each host of a wanted room is led to when it boots, where there is such a link.
-    /// Copies share them.
-    pub boots: Probe<Arc<BTreeMap<HostName, ClassName>>>,
+    /// Hosts of wanted rooms that are led to the `start.conf` of another class when they boot than `devices.csv` gives
+    /// them, and to which. Copies share them.
+    pub astray: Probe<Arc<BTreeMap<HostName, ClassName>>>,
     /// LINBO's folder of each wanted image.
     pub live: BTreeMap<ImageName, Probe<LiveImage>>,
     /// The reconciler's own store.
@@ -337,7 +337,7 @@ impl Observed {
     pub fn blind_spots(&self) -> Vec<String> {
         let single = [
             self.devices.cause(),
-            self.boots.cause(),
+            self.astray.cause(),
             self.store.cause(),
             self.kept.cause(),
             self.busy.cause(),

@@ -40,6 +40,19 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             observed.classes.insert(class.clone(), Probe::Seen(files));
         }
         Action::SetClasses { hosts } => {
+            if let (Probe::Seen(devices), Probe::Seen(astray)) =
+                (&observed.devices, &mut observed.astray)
+            {
+                let astray = Arc::make_mut(astray);
+                for (host, change) in hosts {
+                    let before = devices.get(host).filter(|device| device.pxe.is_reset());
+                    let Some(before) = before else { continue };
+                    let boots = astray.remove(host).unwrap_or_else(|| before.class.clone());
+                    if boots != change.after {
+                        astray.insert(host.clone(), boots);
+                    }
+                }
+            }
             if let Probe::Seen(devices) = &mut observed.devices {
                 let after = hosts
                     .iter()
@@ -48,12 +61,10 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             }
         }
         Action::ImportDevices { classes, hosts } => {
-            if let Probe::Seen(boots) = &mut observed.boots
+            if let Probe::Seen(astray) = &mut observed.astray
                 && !hosts.is_empty()
             {
-                let hosts = hosts.iter();
-                let hosts = hosts.map(|(host, class)| (host.clone(), class.clone()));
-                Arc::make_mut(boots).extend(hosts);
+                Arc::make_mut(astray).retain(|host, _| !hosts.contains_key(host));
             }
             for class in classes {
                 if let Some(Probe::Seen(files)) = observed.classes.get_mut(class) {

@@ -119,7 +119,8 @@ impl Port {
         let after = after.map(|(host, change)| (host.clone(), change.after.clone()));
         {
             let mut school = self.school().borrow_mut();
-            school.disk.devices = school.disk.devices.given(&after.collect());
+            let devices = school.disk.devices.given(&after.collect());
+            school.replace(devices);
         }
         let what = format!("{} hosts have another class in devices.csv", hosts.len());
         self.happened(What::Changed(what));

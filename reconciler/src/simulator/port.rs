@@ -326,8 +326,8 @@ impl Port {
         let mut observed = Observed {
             at,
             devices: probe(blind(Sense::Devices), || school.disk.devices.clone()),
-            boots: probe(blind(Sense::Classes), || {
-                std::sync::Arc::clone(&school.disk.boots)
+            astray: probe(blind(Sense::Classes), || {
+                std::sync::Arc::clone(&school.disk.astray)
             }),
             classes: classes.collect(),
             live: live.collect(),

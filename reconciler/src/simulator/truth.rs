@@ -57,6 +57,8 @@ pub struct Disk {
     pub boots: Arc<BTreeMap<HostName, ClassName>>,
     /// All of these classes.
     pub booted: BTreeSet<ClassName>,
+    /// Hosts that the links lead to another class than `devices.csv` gives them, and to which.
+    pub astray: Arc<BTreeMap<HostName, ClassName>>,
     /// LINBO's folder of each image.
     pub live: BTreeMap<ImageName, Live>,
     /// The reconciler's store.
@@ -329,6 +331,24 @@ impl School {
         Arc::clone(&read.seen)
     }
 
+    /// Replaces `devices.csv`.
+    pub fn replace(&mut self, devices: Devices) {
+        self.disk.devices = devices;
+        self.find_astray();
+    }
+
+    fn find_astray(&mut self) {
+        let Disk { devices, boots, .. } = &self.disk;
+        let class = |host| devices.get(host).map(|row| &row.class);
+        let astray = boots
+            .iter()
+            .filter(|(host, boots)| class(host) != Some(boots));
+        let astray: BTreeMap<_, _> = astray
+            .map(|(host, boots)| (host.clone(), boots.clone()))
+            .collect();
+        self.disk.astray = Arc::new(astray);
+    }
+
     /// Leads each host to the class that `devices.csv` gives it, as an import does.
     pub fn link(&mut self) {
         let rows = self.disk.devices.rows().iter();
@@ -339,6 +359,7 @@ impl School {
             self.disk.booted = links.values().cloned().collect();
             self.disk.boots = Arc::new(links);
         }
+        self.find_astray();
     }
 
     /// The commands of others that wait for hosts, as they stand in their files.

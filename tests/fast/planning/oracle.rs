@@ -264,7 +264,7 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 of_class.collect::<BTreeSet<_>>() == images.iter().cloned().collect(),
                 "restores other images",
             );
-            let boots = observed.boots.seen().unwrap();
+            let astray = observed.astray.seen().unwrap();
             let rows: Vec<&Device> = observed.devices.seen().unwrap().rows().iter().collect();
             for wake in hosts {
                 let device = rows.iter().find(|device| device.host == wake.host).unwrap();
@@ -275,8 +275,8 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 );
                 let busy = observed.busy.seen().unwrap().contains_key(&wake.host);
                 check(!busy, &format!("disturbs {}", wake.host));
-                let led = boots.get(&wake.host).unwrap_or(class);
-                check(led == class, &format!("{} boots {led}", wake.host));
+                let led = astray.get(&wake.host);
+                check(led.is_none(), &format!("{} boots {led:?}", wake.host));
                 let named = own.is_none_or(|own| own.hosts.contains(&wake.host));
                 check(
                     named,

@@ -193,10 +193,7 @@ fn a_host_that_boots_another_class_is_not_put_back() {
     let mut world = asked();
     all_now(&mut world);
     // The import said that it did, and did not.
-    let Probe::Seen(boots) = &mut world.observed.boots else {
-        unreachable!("it was seen");
-    };
-    std::sync::Arc::make_mut(boots).insert(name("r101-pc01"), name("lab"));
+    world.lead("r101-pc01", "lab");
     world.observed.at = at("2026-11-25T18:00");
     check(
         &world,

@@ -45,14 +45,39 @@ impl World {
 
     /// Leads all hosts to the classes that `devices.csv` gives them, as an import does.
     pub fn import(&mut self) {
-        let rows = self.observed.devices.seen().into_iter();
-        let rows = rows.flat_map(Devices::rows);
-        let links = rows.map(|row| (row.host.clone(), row.class.clone()));
-        self.observed.boots = Probe::Seen(Arc::new(links.collect()));
+        self.are_linked = true;
+        self.observed.astray = Probe::Seen(Arc::default());
+    }
+
+    /// Leads a host to a class, whatever `devices.csv` says.
+    pub fn lead(&mut self, host: &str, class: &str) {
+        let has = |devices: &Devices| {
+            devices
+                .get(&name(host))
+                .is_some_and(|row| row.class.as_str() == class)
+        };
+        let is_right = self.observed.devices.seen().is_some_and(has);
+        if let Probe::Seen(astray) = &mut self.observed.astray {
+            let astray = Arc::make_mut(astray);
+            astray.remove(host);
+            if !is_right {
+                astray.insert(name(host), name(class));
+            }
+        }
+    }
+
+    /// The class that a host boots.
+    fn boots(&self, host: &str) -> Option<ClassName> {
+        let astray = self.observed.astray.seen()?.get(host);
+        let class = || Some(&self.observed.devices.seen()?.get(&name(host))?.class);
+        astray
+            .or_else(|| class().filter(|_| self.are_linked))
+            .cloned()
     }
 
     /// Gives a host another class in `devices.csv`.
     pub fn reclass(&mut self, host: &str, class: &str) {
+        let boots = self.boots(host);
         for row in &mut self.rows {
             let mut columns: Vec<&str> = row.split(';').collect();
             if columns.get(1) == Some(&host) {
@@ -62,6 +87,9 @@ impl World {
         }
         self.observed.devices =
             Probe::Seen(Devices::parse((self.rows.join("\n") + "\n").as_bytes()));
+        if let Some(boots) = boots {
+            self.lead(host, boots.as_str());
+        }
     }
 }
 
@@ -97,12 +125,9 @@ pub(super) fn test_class(world: &mut World, dice: &mut Dice) {
     if dice.once_in(2) {
         world.import();
     }
-    if let Probe::Seen(boots) = &mut world.observed.boots {
-        for host in &hosts {
-            if dice.once_in(4) {
-                let class: ClassName = name(dice.pick(&["tried", "lab"]));
-                Arc::make_mut(boots).insert(host.clone(), class);
-            }
+    for host in &hosts {
+        if dice.once_in(4) {
+            world.lead(host.as_str(), dice.pick(&["tried", "lab"]));
         }
     }
     if dice.once_in(6) {

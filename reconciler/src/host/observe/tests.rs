@@ -312,8 +312,8 @@ async fn classes_of_hosts_are_looked_at_and_nobody_is_told_of_foreign_ones() {
     let seen = bed.look(&[]).await;
     let names: Vec<_> = seen.classes.keys().map(ClassName::as_str).collect();
     assert_eq!(names, ["before", "c", "tried"]);
-    let boots = seen.boots.seen().unwrap();
-    assert_eq!(**boots, [(name("pc01"), name("before"))].into());
+    let astray = seen.astray.seen().unwrap();
+    assert_eq!(**astray, [(name("pc01"), name("before"))].into());
     assert!(
         !seen
             .blind_spots()

@@ -364,12 +364,11 @@ impl<'a> Court<'a> {
             }
             (RoomHosts::FromDevices, _) | (_, Some(_)) => devices.in_room(name).collect(),
         };
-        let (onboot, boots) = (self.observed.onboot.seen(), self.observed.boots.seen());
+        let (onboot, astray) = (self.observed.onboot.seen(), self.observed.astray.seen());
         members.retain(|device| {
             let host = &device.host;
             let others = onboot.is_some_and(|onboot| onboot.contains_key(host));
-            let boots = boots.and_then(|boots| boots.get(host));
-            let astray = boots.is_some_and(|boots| boots != group.class);
+            let astray = astray.is_some_and(|astray| astray.contains_key(host));
             let is_of_group = device.room == *name
                 && device.class == *group.class
                 && group.test.is_none_or(|test| test.names(host));

@@ -122,19 +122,16 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
 /// else differs between the links and `devices.csv` is somebody else's work that is not finished.
 fn strays(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, ClassName> {
     let of_tests = of_tests(desired, observed);
-    let (Probe::Seen(devices), Probe::Seen(boots)) = (&observed.devices, &observed.boots) else {
+    let (Probe::Seen(devices), Probe::Seen(astray)) = (&observed.devices, &observed.astray) else {
         return BTreeMap::new();
     };
     if of_tests.is_empty() {
         return BTreeMap::new();
     }
-    let strays = boots.iter().filter_map(|(host, boots)| {
+    let strays = astray.iter().filter_map(|(host, boots)| {
         let device = devices.get(host)?;
-        let is_stray = device.pxe.is_reset()
-            && device.class != *boots
-            && [&device.class, boots]
-                .iter()
-                .any(|class| of_tests.contains(*class));
+        let mut between = [&device.class, boots].into_iter();
+        let is_stray = device.pxe.is_reset() && between.any(|class| of_tests.contains(class));
         is_stray.then(|| (device.host.clone(), device.class.clone()))
     });
     strays.collect()

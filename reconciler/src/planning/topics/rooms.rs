@@ -434,7 +434,7 @@ impl<'a> RoomReset<'a> {
         let mut unseen = [
             observed.busy.cause(),
             observed.onboot.cause(),
-            observed.boots.cause(),
+            observed.astray.cause(),
         ]
         .into_iter();
         if let Some(cause) = unseen.find_map(|cause| cause) {

@@ -233,11 +233,10 @@ const TRIES: &[(&str, Seed)] = &[
         },
     ),
     ("restores a host that may boot another class", |world, _| {
-        let boots = [(name("r101-pc02"), name("lab"))];
-        world.observed.boots = Probe::Seen(Arc::new(boots.into()));
+        world.lead("r101-pc02", "lab");
     }),
     ("restores a host that may boot another class", |world, _| {
-        world.observed.boots = Probe::Unseen("gone".to_owned());
+        world.observed.astray = Probe::Unseen("gone".to_owned());
     }),
 ];
 
@@ -251,7 +250,7 @@ fn who_tries_something_is_put_back_to_that() {
     // On its last day as on any other, and where no link leads it elsewhere.
     let (mut world, plan) = trying();
     test(&mut world).until = day("2026-11-25");
-    world.observed.boots = Probe::Seen(Arc::default());
+    world.observed.astray = Probe::Seen(Arc::default());
     assert_eq!(judged(&world, &plan), [""; 0]);
 }
 

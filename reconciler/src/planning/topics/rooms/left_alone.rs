@@ -5,12 +5,12 @@ use crate::planning::observed::Observed;
 
 /// Leaves those alone that would boot another class: its images would be restored.
 pub(super) fn to_the_import(members: &mut Members<'_>, observed: &Observed) {
-    let Some(boots) = observed.boots.seen() else {
+    let Some(astray) = observed.astray.seen().filter(|astray| !astray.is_empty()) else {
         return;
     };
     let strangers = &mut members.strangers;
     members.hosts.retain(|device| {
-        let other = boots.get(&device.host).filter(|boots| **boots != device.class);
+        let other = astray.get(&device.host);
         strangers.extend(other.map(|boots| {
             let why = format!(
                 "boots hardware class {boots} and not {}: linuxmuster-import-devices has to run first",
