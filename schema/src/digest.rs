@@ -21,10 +21,14 @@ impl Digest {
     /// The 64 hexadecimal digits without the prefix: a safe file name.
     #[must_use]
     pub fn hex(&self) -> String {
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let digits = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16));
+        const DIGITS: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
         let mut hex = String::with_capacity(64);
-        hex.extend(digits);
+        for byte in self.0 {
+            hex.push(DIGITS[usize::from(byte >> 4)]);
+            hex.push(DIGITS[usize::from(byte & 15)]);
+        }
         hex
     }
 

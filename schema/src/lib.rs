@@ -28,6 +28,7 @@ pub mod name;
 pub mod policy;
 pub mod read;
 pub mod schedule;
+mod short;
 pub mod text;
 pub mod tree;
 pub mod units;

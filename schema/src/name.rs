@@ -8,8 +8,6 @@
 //!
 //! Copies of a name share its text, or hold it in place where it is short: plans and observations are full of them.
 
-mod short;
-
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +16,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use self::short::Short;
+use crate::short::Short;
 
 /// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,6 +192,15 @@ name!(
 );
 
 impl FileName {
+    /// Whether it is a file of this image, by its [`stem`](Self::stem).
+    #[must_use]
+    #[inline]
+    pub fn is_of(&self, image: &ImageName) -> bool {
+        // Names of images have no dot, so the last one of the file's name is the one that follows.
+        let ending = self.as_str().strip_prefix(image.as_str());
+        ending.is_some_and(|ending| ending.is_empty() || ending.rfind('.') == Some(0))
+    }
+
     /// The name without its last ending: of an image file, the image that it belongs to.
     #[must_use]
     pub fn stem(&self) -> &str {
@@ -226,6 +233,23 @@ mod tests {
             assert!(text.parse::<HostName>().is_err(), "{text:?}");
             assert!(text.parse::<VersionName>().is_err(), "{text:?}");
             assert!(text.parse::<FileName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_of_the_image_that_its_stem_names() {
+        let image: ImageName = "ubuntu".parse().unwrap();
+        for name in [
+            "ubuntu",
+            "ubuntu.qcow2",
+            "ubuntu.qcow2.info",
+            "ubuntu2.qcow2",
+            "ubunt",
+            "win.ubuntu",
+            "win11",
+        ] {
+            let file: FileName = name.parse().unwrap();
+            assert_eq!(file.is_of(&image), file.stem() == image.as_str(), "{name}");
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::short::Short;
+
 /// Serde and JSON Schema for a type that is written as text: read through its `FromStr`, written
 /// through its `Display`.
 macro_rules! written {
@@ -74,10 +76,10 @@ impl fmt::Display for TextError {
 impl std::error::Error for TextError {}
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $admits:path, $pattern:literal, $rule:literal $(, $extra:ident)*) => {
+    ($(#[$doc:meta])* $name:ident($held:ty), $kind:literal, $admits:path, $pattern:literal, $rule:literal $(, $extra:ident)*) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash $(, $extra)*)]
-        pub struct $name(Box<str>);
+        pub struct $name($held);
 
         impl $name {
             /// The text itself.
@@ -112,31 +114,31 @@ text!(
     /// Text for people on one line: no control characters. Where it ends up in `start.conf`, whose values
     /// LINBO's clients source with a shell, only letters, digits and ` ._:/=,+@%-` are admitted
     /// (checked when a class is loaded). Blanks around it are dropped; only the default is empty.
-    PlainText, "line of text", plain,
+    PlainText(Box<str>), "line of text", plain,
     r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$",
     "one line without control characters, not empty, at most 500 characters",
     Default
 );
 text!(
     /// A disk as `start.conf` names it: `/dev/sda`, `/dev/nvme0n1`, `/dev/disk0`.
-    DevicePath, "device", device, "^/dev/[a-zA-Z][a-zA-Z0-9]{0,30}$",
+    DevicePath(Box<str>), "device", device, "^/dev/[a-zA-Z][a-zA-Z0-9]{0,30}$",
     "`/dev/` and the letters and digits of a disk, as in `/dev/sda`, `/dev/nvme0n1` or `/dev/disk0`"
 );
 text!(
     /// The timestamp of an image's `.info`: twelve digits, local time of the machine that made it.
     /// Opaque: never ordered in time, only compared.
-    ImageStamp, "image timestamp", stamp, "^[0-9]{12}$",
+    ImageStamp(Short), "image timestamp", stamp, "^[0-9]{12}$",
     "twelve digits as in an image's `.info`, `202601101930` say"
 );
 text!(
     /// A mail address.
-    MailAddress, "mail address", mail,
+    MailAddress(Box<str>), "mail address", mail,
     r"^[a-zA-Z0-9_]([a-zA-Z0-9_+%-]|\.[a-zA-Z0-9_+%-]){0,30}@[a-zA-Z0-9]([a-zA-Z0-9]|[.-][a-zA-Z0-9]){0,100}$",
     "plain ASCII as in `it@school.example`, letters, digits and `._+%-` before the `@`, a domain after it"
 );
 text!(
     /// A key of `start.conf`.
-    SettingKey, "setting of start.conf", key, "^[a-zA-Z][a-zA-Z0-9]{0,39}$",
+    SettingKey(Box<str>), "setting of start.conf", key, "^[a-zA-Z][a-zA-Z0-9]{0,39}$",
     "letters and digits, a letter first, at most 40"
 );
 

@@ -1,6 +1,6 @@
 //! How many days of PCs are simulated in a second on one core, faults, people and promises included.
 //!
-//! `cargo bench -p fleet-tests --bench simulator`. The quickest of several fleets counts, by the time that the core
+//! `cargo bench -p fleet-tests --bench simulator -- "12 PCs"`. The quickest of several fleets counts, by the time that the core
 //! worked: how busy the machine is besides changes little.
 
 #![expect(
@@ -31,8 +31,17 @@ fn main() {
     if !env::args().any(|argument| argument == "--bench") {
         return;
     }
+    let asked: Vec<String> = env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     for (schools, rooms, hosts) in SIZES {
         for profile in [Profile::None, Profile::Light, Profile::Heavy] {
+            let pcs = rooms * hosts;
+            let name = format!("{schools} schools, {pcs} PCs each, {profile:?}");
+            if !asked.iter().all(|part| name.contains(part)) {
+                continue;
+            }
             let size = Size {
                 schools: schools as usize,
                 rooms: rooms as usize,
@@ -40,11 +49,9 @@ fn main() {
             let least = (1..=RUNS).map(|seed| run(seed.into(), profile, size, hosts));
             let least = least.min().unwrap_or(Duration::MAX).as_secs_f64();
             let school_days = f64::from(schools * DAYS);
-            let pcs = f64::from(rooms * hosts);
-            let name = format!("{schools} schools, {pcs} PCs each, {profile:?}");
             println!(
                 "{name:32} {:9.0} PC-days/s {:9.3} ms for a school's day",
-                school_days * pcs / least,
+                school_days * f64::from(pcs) / least,
                 least * 1000.0 / school_days
             );
         }

@@ -400,7 +400,7 @@ async fn a_stop_begins_nothing_more_and_keeps_what_was_heard() {
         ["started reset r101", "r101-pc01 applied"]
     );
     let (observed, _) = summary.last.unwrap();
-    let known = observed.journal.attempts(&name("r101-pc01")).len();
+    let known = observed.journal.host(&name("r101-pc01")).attempts().len();
     assert_eq!(known, 1, "people are told by what this journal knows");
 }
 

@@ -490,7 +490,11 @@ fn a_host_keeps_what_went_well_beside_what_failed() {
     let (_, _, entry) = ledger.host(&found).unwrap();
     let images: Vec<&str> = entry.applied.keys().map(|image| image.as_str()).collect();
     assert_eq!((images, entry.is_fresh), (vec!["ubuntu"], false));
-    let runs = world.observed.journal.runs(&found, &name("ubuntu.qdiff"));
+    let runs = world
+        .observed
+        .journal
+        .host(&found)
+        .runs(&name("ubuntu.qdiff"));
     assert_eq!(runs.unwrap().stamp, Some(name(STAMP)));
     // Many attempts later that is still known.
     for day in 1..20 {
@@ -498,8 +502,8 @@ fn a_host_keeps_what_went_well_beside_what_failed() {
         world.outcome(host, when, failed("no"));
     }
     let journal = &world.observed.journal;
-    assert_eq!(journal.attempts(&found).len(), 16);
-    assert_eq!(journal.applied(&found).count(), 1);
+    assert_eq!(journal.host(&found).attempts().len(), 16);
+    assert_eq!(journal.host(&found).applied().count(), 1);
 }
 
 /// A pass that was killed: what a host had before says nothing any more, and neither does an older report.

@@ -151,7 +151,7 @@ impl HostOutcome {
     }
 
     /// The image files that it was put back to, each with its state, in that order.
-    pub fn applied(&self) -> impl Iterator<Item = (&FileName, Option<&ImageStamp>)> {
+    pub fn applied(&self) -> impl Iterator<Item = (&FileName, Option<&ImageStamp>)> + Clone {
         let (before, last) = match self {
             Self::Applied {
                 file,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
@@ -194,14 +195,26 @@ impl From<PowerBudget> for Pace {
 /// What identifies a step over passes and restarts: derived from what it does, so that the journal
 /// knows it again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StepId(String);
+#[serde(from = "String", into = "String")]
+pub struct StepId(Arc<str>);
+
+impl From<String> for StepId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<StepId> for String {
+    fn from(id: StepId) -> Self {
+        id.to_string()
+    }
+}
 
 impl StepId {
     /// The identity of the download of a version.
     #[must_use]
     pub fn download(image: &ImageName, version: &VersionName, manifest: &Digest) -> Self {
-        Self(format!("download/{image}/{version}/{}", manifest.short()))
+        format!("download/{image}/{version}/{}", manifest.short()).into()
     }
 
     /// The room and the occurrence, where the step is the reset of a room.
@@ -313,7 +326,7 @@ impl Action {
     /// The identity of the step that performs this action.
     #[must_use]
     pub fn id(&self) -> StepId {
-        StepId(match self {
+        StepId::from(match self {
             Self::WriteStartConf { class, .. } => format!("start-conf/{class}"),
             Self::SetClasses { hosts } => {
                 let hosts: Vec<String> = hosts

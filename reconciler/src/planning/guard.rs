@@ -168,6 +168,7 @@ struct Look<'a> {
 }
 
 /// A state of an image file that a host was put back to.
+#[derive(Clone, Copy)]
 struct State<'a> {
     at: Timestamp,
     file: &'a FileName,
@@ -252,8 +253,19 @@ impl<'a> Look<'a> {
             Some(Probe::Unseen(_)) | None => return Sight::Unseen,
         };
         let states = self.states(host, report);
-        let taken = || self.taken(&states, class).map(Change::ImageTaken);
-        let other = || self.other_version(&states, class).map(Change::Version);
+        let is_foreign = |file: &FileName| !class.os.iter().any(|os| file.is_of(&os.image));
+        // Most hosts have never had another image: nothing of what they had is compared then.
+        let mut had = self.observed.journal.host(host).files();
+        let may_be_taken =
+            had.any(is_foreign) || report.is_some_and(|report| is_foreign(&report.file));
+        let taken = || {
+            let taken = may_be_taken.then(|| self.taken(states.clone(), is_foreign));
+            taken.flatten().map(Change::ImageTaken)
+        };
+        let other = || {
+            self.other_version(states.clone(), class)
+                .map(Change::Version)
+        };
         let change = taken().or_else(other);
         match change {
             Some(_)
@@ -274,17 +286,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// An image that a host was last put back to, and that its class has no more. What it tried in a test class is not
+    /// An image that a host was last put back to, and that is foreign to its class by now. What it tried in a test class is not
     /// taken from it: that it goes back was said when it came.
-    fn taken(&self, states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
-        let last = states.iter().map(|state| state.at).max()?;
-        let mut newest = states.iter().filter(|state| state.at == last);
+    fn taken(
+        &self,
+        states: impl Iterator<Item = State<'a>> + Clone,
+        is_foreign: impl Fn(&FileName) -> bool,
+    ) -> Option<ImageName> {
+        let last = states.clone().map(|state| state.at).max()?;
+        let mut newest = states.filter(|state| state.at == last);
         newest.find_map(|state| {
             let image = state.file.stem();
-            let known = class.os.iter().any(|os| os.image.as_str() == image);
             let mut tests = self.desired.test_classes.values();
-            let tried = tests.any(|test| test.images.contains(image));
-            if known || tried {
+            if !is_foreign(state.file) || tests.any(|test| test.images.contains(image)) {
                 None
             } else {
                 image.parse().ok()
@@ -293,13 +307,18 @@ impl<'a> Look<'a> {
     }
 
     /// An image of its class that a host has in another state than the one that all would get at once.
-    fn other_version(&self, states: &[State<'_>], class: &DesiredClass) -> Option<ImageName> {
+    fn other_version(
+        &self,
+        states: impl Iterator<Item = State<'a>> + Clone,
+        class: &DesiredClass,
+    ) -> Option<ImageName> {
+        if self.offered.is_empty() {
+            return None;
+        }
         let mut images = class.os.iter().map(|os| &os.image);
         images
             .find(|image| {
-                let of_image = states
-                    .iter()
-                    .filter(|state| state.file.stem() == image.as_str());
+                let of_image = states.clone().filter(|state| state.file.is_of(image));
                 match (
                     self.offered.get(image),
                     of_image.max_by_key(|state| state.at),
@@ -314,52 +333,47 @@ impl<'a> Look<'a> {
     }
 
     /// What a host was put back to, as far as is remembered, and what it said itself since.
-    fn states(&self, host: &HostName, report: Option<&'a HostReport>) -> Vec<State<'a>> {
+    fn states(
+        &self,
+        host: &HostName,
+        report: Option<&'a HostReport>,
+    ) -> impl Iterator<Item = State<'a>> + Clone {
         let believed = self.observed.at + SKEW;
-        let journal = &self.observed.journal;
-        let applied = journal
-            .applied(host)
-            .filter(|attempt| attempt.at <= believed);
-        let mut states: Vec<State<'a>> = applied
-            .flat_map(|attempt| {
-                let files = attempt.outcome.applied();
-                files.map(|(file, stamp)| State {
-                    at: attempt.at,
-                    file,
-                    stamp,
-                })
+        let memory = self.observed.journal.host(host);
+        let applied = memory.applied();
+        let applied = applied.filter(move |attempt| attempt.at <= believed);
+        let states = applied.flat_map(|attempt| {
+            let files = attempt.outcome.applied();
+            files.map(|(file, stamp)| State {
+                at: attempt.at,
+                file,
+                stamp,
             })
-            .collect();
+        });
         // What did not answer has what it had before.
-        let mut attempts = journal
-            .attempts(host)
-            .iter()
-            .rev()
-            .skip_while(|attempt| attempt.at > believed);
+        let attempts = memory.attempts().iter().rev();
+        let mut attempts = attempts.skip_while(|attempt| attempt.at > believed);
         let began = attempts.find(|attempt| !attempt.outcome.is_untouched());
-        if let Some(HostReport {
-            at,
-            event: ImageEvent::Applied,
-            file,
-            stamp,
-        }) = report
-            && let Ok(at) = at.to_zoned(self.desired.zone.clone())
-            && let at = at.timestamp()
-            && at <= believed
-            && began.is_none_or(|began| at > began.at)
-        {
-            let stamp = stamp.as_ref();
-            states.push(State { at, file, stamp });
-        }
-        states
+        let report = report.filter(|report| report.event == ImageEvent::Applied);
+        let said = report.and_then(
+            |HostReport {
+                 at, file, stamp, ..
+             }| {
+                let at = at.to_zoned(self.desired.zone.clone()).ok()?.timestamp();
+                let counts = at <= believed && began.is_none_or(|began| at > began.at);
+                let stamp = stamp.as_ref();
+                counts.then_some(State { at, file, stamp })
+            },
+        );
+        states.chain(said)
     }
 
     /// The version of an image that a host was last put back to, by name, if that is known.
     fn version(&self, host: &HostName, image: &ImageName) -> Option<&'a str> {
-        let attempts = self.observed.journal.applied(host);
+        let attempts = self.observed.journal.host(host).applied();
         let of_image = attempts.flat_map(|attempt| {
             let files = attempt.outcome.applied();
-            let files = files.filter(|(file, _)| file.stem() == image.as_str());
+            let files = files.filter(|(file, _)| file.is_of(image));
             files.map(move |(file, _)| (attempt, file))
         });
         let (last, file) = of_image.max_by_key(|(attempt, _)| attempt.at)?;

@@ -170,7 +170,7 @@ pub struct Noticed {
 
 /// What is remembered of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct HostMemory {
+pub struct HostMemory {
     /// When something was last begun on it whose end is not known.
     begun: Option<Timestamp>,
     attempts: Vec<Attempt>,
@@ -416,41 +416,16 @@ impl Journal {
         hosts.map(|(host, _)| host.clone()).collect()
     }
 
-    /// When something was begun on a host whose end is not known: its pass was killed, or still runs.
+    /// What is remembered of a host; of one that was never touched, nothing.
     #[must_use]
-    pub fn unheard(&self, host: &HostName) -> Option<Timestamp> {
-        self.hosts.get(host)?.begun
-    }
-
-    /// Whether what a host reported at that time says something of what was begun on it last, as far as that is not
-    /// known otherwise: what was begun later and cut off may have spoiled what it reported. What is noted to have begun
-    /// later than `believed` has not begun.
-    #[must_use]
-    pub fn is_told_by(&self, host: &HostName, report: Timestamp, believed: Timestamp) -> bool {
-        let begun = self.unheard(host).filter(|begun| *begun <= believed);
-        begun.is_none_or(|begun| report.duration_since(begun) >= -TOLERANCE)
-    }
-
-    /// When something was last begun on a host, or its outcome was noted.
-    #[must_use]
-    pub fn touched(&self, host: &HostName) -> Option<Timestamp> {
-        let memory = self.hosts.get(host)?;
-        let noted = memory.attempts.last().map(|last| last.at);
-        memory.begun.max(noted)
-    }
-
-    /// The attempts to reset a host, oldest first.
-    #[must_use]
-    pub fn attempts(&self, host: &HostName) -> &[Attempt] {
-        self.hosts
-            .get(host)
-            .map_or(&[], |memory| memory.attempts.as_slice())
-    }
-
-    /// Which state of a file a host was put back to last.
-    #[must_use]
-    pub fn runs(&self, host: &HostName, file: &FileName) -> Option<&Runs> {
-        self.hosts.get(host)?.runs.get(file)
+    pub fn host(&self, host: &HostName) -> &HostMemory {
+        static NOTHING: HostMemory = HostMemory {
+            begun: None,
+            attempts: Vec::new(),
+            applied: BTreeMap::new(),
+            runs: BTreeMap::new(),
+        };
+        self.hosts.get(host).map_or(&NOTHING, |memory| memory)
     }
 
     /// When an image was last exchanged in LINBO's folder.
@@ -458,13 +433,54 @@ impl Journal {
     pub fn activated(&self, image: &ImageName) -> Option<Timestamp> {
         self.activated.get(image).copied()
     }
+}
 
-    /// What a host applied: of each file at least the last time, however many attempts came after it.
-    pub fn applied(&self, host: &HostName) -> impl Iterator<Item = &Attempt> {
-        let memory = self.hosts.get(host).into_iter();
-        let older = memory.flat_map(|memory| memory.applied.values());
+impl HostMemory {
+    /// When something was begun on the host whose end is not known: its pass was killed, or still runs.
+    #[must_use]
+    pub const fn unheard(&self) -> Option<Timestamp> {
+        self.begun
+    }
+
+    /// Whether what the host reported at that time says something of what was begun on it last, as far as that is not
+    /// known otherwise: what was begun later and cut off may have spoiled what it reported. What is noted to have begun
+    /// later than `believed` has not begun.
+    #[must_use]
+    pub fn is_told_by(&self, report: Timestamp, believed: Timestamp) -> bool {
+        let begun = self.begun.filter(|begun| *begun <= believed);
+        begun.is_none_or(|begun| report.duration_since(begun) >= -TOLERANCE)
+    }
+
+    /// When something was last begun on the host, or its outcome was noted.
+    #[must_use]
+    pub fn touched(&self) -> Option<Timestamp> {
+        let noted = self.attempts.last().map(|last| last.at);
+        self.begun.max(noted)
+    }
+
+    /// The attempts to reset the host, oldest first.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// Which state of a file the host was put back to last.
+    #[must_use]
+    pub fn runs(&self, file: &FileName) -> Option<&Runs> {
+        self.runs.get(file)
+    }
+
+    /// The files that the host was ever put back to, of each image the last one.
+    pub fn files(&self) -> impl Iterator<Item = &FileName> {
+        self.runs.keys()
+    }
+
+    /// What the host applied: of each file at least the last time, however many attempts came after it.
+    pub fn applied(&self) -> impl Iterator<Item = &Attempt> + Clone {
         let is_applied = |attempt: &&Attempt| attempt.outcome.applied().next().is_some();
-        older.chain(self.attempts(host).iter().filter(is_applied))
+        self.applied
+            .values()
+            .chain(self.attempts.iter().filter(is_applied))
     }
 }
 

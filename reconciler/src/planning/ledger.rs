@@ -269,21 +269,25 @@ impl<'a> View<'a> {
 
     fn host(&self, host: &HostName) -> HostEntry<'a> {
         let believed = self.observed.at + SKEW;
-        let all = self.observed.journal.attempts(host);
+        let memory = self.observed.journal.host(host);
+        let all = memory.attempts();
         let count = all.iter().rposition(|attempt| attempt.at <= believed);
         let attempts = all
             .get(..count.map_or(0, |last| last + 1))
             .unwrap_or_default();
         let mut applied: BTreeMap<ImageName, Applied<'a>> = BTreeMap::new();
         let mut take = |found: Applied<'a>| {
-            if let Ok(image) = found.file.stem().parse()
-                && found.at <= believed
-                && applied.get(&image).is_none_or(|known| known.at <= found.at)
-            {
-                applied.insert(image, found);
+            let image = found.file.stem();
+            if found.at > believed {
+                return;
+            }
+            match applied.get_mut(image) {
+                Some(known) if known.at > found.at => {}
+                Some(known) => *known = found,
+                None => applied.extend(image.parse().ok().map(|image| (image, found))),
             }
         };
-        for attempt in self.observed.journal.applied(host) {
+        for attempt in memory.applied() {
             for (file, stamp) in attempt.outcome.applied() {
                 take(Applied {
                     file,
@@ -301,21 +305,16 @@ impl<'a> View<'a> {
         let began = attempts
             .iter()
             .rfind(|attempt| !attempt.outcome.is_untouched());
-        let journal = &self.observed.journal;
-        let unheard = journal.unheard(host).filter(|begun| *begun <= believed);
+        let unheard = memory.unheard().filter(|begun| *begun <= believed);
         let reported =
             reported.filter(|report| report.at <= believed && is_newer(report.at, began));
-        let is_wanted = |file: &FileName| {
-            self.wanted
-                .iter()
-                .any(|wanted| wanted.image.as_str() == file.stem())
-        };
+        let is_wanted = |file: &FileName| self.wanted.iter().any(|wanted| file.is_of(wanted.image));
         // A host that is back to some of its images alone is not.
         let whole = attempts.iter().rev().find(|attempt| {
             matches!(attempt.outcome, HostOutcome::Applied { .. })
                 && attempt.outcome.applied().any(|(file, _)| is_wanted(file))
         });
-        let tells = |at: Timestamp| journal.is_told_by(host, at, believed);
+        let tells = |at: Timestamp| memory.is_told_by(at, believed);
         let by_itself = reported
             .as_ref()
             .filter(|report| is_wanted(report.file) && tells(report.at));

@@ -31,7 +31,7 @@ impl<'a> Stalled<'a> {
         resolved: Option<Timestamp>,
         reported: Option<Timestamp>,
     ) -> Option<Self> {
-        let attempts = observed.journal.attempts(host);
+        let attempts = observed.journal.host(host).attempts();
         let is_of = |report: Timestamp, attempt: &Attempt| {
             let due = || attempt.step.reset().map(|(_, due)| due);
             report <= attempt.at && due().is_some_and(|due| due <= report)
@@ -80,7 +80,7 @@ pub fn reported(desired: &Desired, class: &DesiredClass, report: &HostReport) ->
     let HostReport {
         at, event, file, ..
     } = report;
-    let is_ours = class.os.iter().any(|os| os.image.as_str() == file.stem());
+    let is_ours = class.os.iter().any(|os| file.is_of(&os.image));
     if *event != ImageEvent::Applied || !is_ours {
         return None;
     }

@@ -92,7 +92,7 @@ fn first_resets(
         observed.devices.seen().is_some_and(|devices| {
             devices
                 .in_room(room)
-                .all(|device| observed.journal.attempts(&device.host).is_empty())
+                .all(|device| observed.journal.host(&device.host).attempts().is_empty())
         })
     };
     let rooms = desired.rooms.iter();

@@ -101,7 +101,7 @@ impl<'a> Concern<'a> {
             }
             Goal::Seeded(file) => {
                 let mut images = groups().flat_map(|group| &group.images);
-                images.any(|image| image.as_str() == file.stem())
+                images.any(|image| file.is_of(image))
             }
             Goal::Import | Goal::Classes(_) => true,
             Goal::Off(_) | Goal::Deleted(..) => false,

@@ -281,7 +281,7 @@ fn guard_key(change: &Change) -> String {
 }
 
 fn of_host(host: &HostName, observed: &Observed, plan: &Plan) -> Option<Trouble> {
-    let last = observed.journal.attempts(host).last()?;
+    let last = observed.journal.host(host).attempts().last()?;
     let room = observed
         .devices
         .seen()
@@ -339,7 +339,7 @@ fn is_over(key: &str, observed: &Observed, plan: &Plan) -> bool {
     };
     match kind {
         "host" => name.parse().is_ok_and(|host: HostName| {
-            let applied = observed.journal.attempts(&host).last();
+            let applied = observed.journal.host(&host).attempts().last();
             // A host that left its room is nobody's trouble any more.
             let left = observed.devices.seen().is_some() && !observed.reports.contains_key(&host);
             left || applied.is_some_and(|last| matches!(last.outcome, HostOutcome::Applied { .. }))

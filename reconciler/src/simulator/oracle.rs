@@ -185,7 +185,8 @@ fn difference(
                     |outcome: &HostOutcome| matches!(outcome, HostOutcome::Applied { .. });
                 let expected = predicted
                     .journal
-                    .attempts(host)
+                    .host(host)
+                    .attempts()
                     .last()
                     .is_some_and(|last| applied(&last.outcome));
                 expected != applied(outcome)

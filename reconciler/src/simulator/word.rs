@@ -47,10 +47,14 @@ pub(super) fn expected(
 
 /// A timestamp that belongs to a content.
 pub(super) fn stamp(content: Digest) -> Option<ImageStamp> {
-    let number = content
-        .hex()
-        .bytes()
-        .fold(7_u64, |sum, byte| (sum * 31 + u64::from(byte)) % 525_600);
+    let hex = content.hex();
+    // Eight digits at a time are no more than a number holds.
+    let number = hex.as_bytes().chunks(8).fold(7_u64, |sum, digits| {
+        let sum = digits
+            .iter()
+            .fold(sum, |sum, digit| sum * 31 + u64::from(*digit));
+        sum % 525_600
+    });
     let (day, minute) = (number / 1440, number % 1440);
     let (month, day) = (day / 31 % 12 + 1, day % 28 + 1);
     let text = format!("2026{month:02}{day:02}{:02}{:02}", minute / 60, minute % 60);

@@ -342,13 +342,15 @@ fn changed(world: &World, plan: &Plan) -> BTreeSet<HostName> {
         let journal = &world.observed.journal;
         let images = world.images_of(&devices.get(host).unwrap().room);
         let applied = journal
-            .applied(host)
+            .host(host)
+            .applied()
             .filter(|attempt| attempt.at <= believed);
         let report = world.observed.reports[host].seen().and_then(Option::as_ref);
         let report = report.filter(|report| {
             let at = report.at.to_zoned(world.desired.zone.clone()).unwrap();
             let last = journal
-                .attempts(host)
+                .host(host)
+                .attempts()
                 .iter()
                 .rev()
                 .skip_while(|attempt| attempt.at > believed)

@@ -33,13 +33,13 @@ fn a_commit_is_in_force_since_it_was_taken_up_first() {
 fn a_host_was_touched_when_something_was_begun_or_judged() {
     let mut world = World::empty(at("2026-11-23T18:00"));
     let host: HostName = name("r101-pc01");
-    assert_eq!(world.observed.journal.touched(&host), None);
+    assert_eq!(world.observed.journal.host(&host).touched(), None);
     begin(&mut world, &host, "2026-11-23T18:05");
     let begun = at("2026-11-23T18:05");
-    assert_eq!(world.observed.journal.touched(&host), Some(begun));
+    assert_eq!(world.observed.journal.host(&host).touched(), Some(begun));
     let judged = at("2026-11-23T18:15");
     world.outcome(host.as_str(), judged, unreachable());
-    assert_eq!(world.observed.journal.touched(&host), Some(judged));
+    assert_eq!(world.observed.journal.host(&host).touched(), Some(judged));
 }
 
 /// The clocks of clients may be behind that of their server.
@@ -49,7 +49,7 @@ fn a_report_tells_of_what_was_begun_up_to_two_minutes_later() {
     let host: HostName = name("r101-pc01");
     begin(&mut world, &host, "2026-11-23T18:05");
     let journal = &world.observed.journal;
-    let tells = |time| journal.is_told_by(&host, at(time), Timestamp::MAX);
+    let tells = |time| journal.host(&host).is_told_by(at(time), Timestamp::MAX);
     assert!(tells("2026-11-23T18:03") && tells("2026-11-23T18:20"));
     assert!(!tells("2026-11-23T18:02"));
 }

@@ -58,7 +58,7 @@ pub(super) async fn reports(
         let (folder, chunk) = (config.paths.linbo_log.clone(), chunk.to_vec());
         let logs_of_unheard: Vec<_> = chunk
             .iter()
-            .map(|host| journal.unheard(host).map(|_| logs(config, host)))
+            .map(|host| journal.host(host).unheard().map(|_| logs(config, host)))
             .collect();
         async move {
             let read = blocking({
@@ -145,7 +145,7 @@ pub(super) async fn busy(
         (host, Busy { by, since, until })
     };
     let orphans = orphans.into_iter().map(|host| {
-        let since = journal.touched(&host).unwrap_or(at);
+        let since = journal.host(&host).touched().unwrap_or(at);
         let log = host_log(config, &host).display().to_string();
         busy(host, Occupant::Orphan(log), since)
     });

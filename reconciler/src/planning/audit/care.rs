@@ -148,7 +148,7 @@ impl<'a> Court<'a> {
         );
         let wait = self.desired.retries.wait.to_duration();
         let asks_too_early = |host: &HostName| {
-            let last = self.observed.journal.attempts(host).last();
+            let last = self.observed.journal.host(host).attempts().last();
             last.is_some_and(|last| {
                 matches!(last.outcome, HostOutcome::InUse { .. })
                     && last.at >= *due
@@ -229,7 +229,7 @@ impl<'a> Court<'a> {
             let hosts = members.into_iter();
             let hosts = hosts.map(|device| {
                 let host = &device.host;
-                let runs = journal.runs(host, &file);
+                let runs = journal.host(host).runs(&file);
                 let runs = runs.filter(|runs| runs.stamp.as_ref() == Some(stamp));
                 let applied = entry.and_then(|entry| entry.hosts.get(host)?.applied.get(image));
                 let applied =
@@ -269,7 +269,7 @@ impl<'a> Court<'a> {
         let since = since.max(since.and(written));
         for (name, hosts) in &mut rooms {
             for (host, standing) in hosts {
-                let last = journal.attempts(host).last();
+                let last = journal.host(host).attempts().last();
                 let (Standing::Lacks, Some(since), Some(last)) = (*standing, since, last) else {
                     continue;
                 };
@@ -309,7 +309,7 @@ impl<'a> Court<'a> {
     fn has_stalled(&self, name: &RoomName, host: &HostName, due: Timestamp) -> bool {
         let resolved = self.resolved(name, host);
         let mut steps = Vec::new();
-        for attempt in self.observed.journal.attempts(host).iter().rev() {
+        for attempt in self.observed.journal.host(host).attempts().iter().rev() {
             let is_good = matches!(
                 attempt.outcome,
                 HostOutcome::Applied { .. } | HostOutcome::InUse { .. }

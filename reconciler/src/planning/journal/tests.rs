@@ -66,7 +66,7 @@ fn a_host_that_went_on_to_a_diff_runs_the_base_alone_no_more() {
         })
         .collect();
     let journal: Journal = records.iter().collect();
-    let runs = |file: &str| journal.runs(&host, &file.parse().unwrap()).is_some();
+    let runs = |file: &str| journal.host(&host).runs(&file.parse().unwrap()).is_some();
     assert!(!runs("ubuntu.qcow2"));
     assert!(runs("tools.qcow2") && runs("ubuntu.qdiff"));
 }
@@ -104,16 +104,20 @@ fn what_was_applied_is_remembered_behind_any_number_of_failures_and_of_looks_at_
         .collect::<Vec<_>>()
         .iter()
         .collect();
-    let attempts = journal.attempts(&host);
+    let attempts = journal.host(&host).attempts();
     assert_eq!(attempts.len(), Journal::ATTEMPTS_KEPT);
     let failed = |attempt: &&Attempt| matches!(attempt.outcome, HostOutcome::Failed { .. });
     assert_eq!(
         attempts.iter().filter(failed).count(),
         Journal::ATTEMPTS_KEPT - 1
     );
-    let when: Vec<i64> = journal.applied(&host).map(|a| a.at.as_second()).collect();
+    let when: Vec<i64> = journal
+        .host(&host)
+        .applied()
+        .map(|a| a.at.as_second())
+        .collect();
     assert_eq!(when, [3, 2]);
-    let last = journal.attempts(&host).last().unwrap();
+    let last = journal.host(&host).attempts().last().unwrap();
     let (room, due) = last.step.reset().unwrap();
     assert_eq!(
         (room.as_str(), due.to_string().as_str()),
@@ -140,10 +144,16 @@ fn each_image_of_a_run_is_remembered() {
         ("win11.qcow2", "202611011930"),
         ("ubuntu.qdiff", "202611021930"),
     ] {
-        let runs = journal.runs(&host, &file.parse().unwrap()).unwrap();
+        let runs = journal.host(&host).runs(&file.parse().unwrap()).unwrap();
         assert_eq!((&runs.stamp, runs.since), (&stamp.parse().ok(), record.at));
     }
-    let said = journal.attempts(&host).last().unwrap().outcome.to_string();
+    let said = journal
+        .host(&host)
+        .attempts()
+        .last()
+        .unwrap()
+        .outcome
+        .to_string();
     assert_eq!(
         said,
         "applied ubuntu.qdiff of 202611021930 and win11.qcow2 of 202611011930"

@@ -78,11 +78,7 @@ impl Rollouts {
         let pc = scene.school.pcs.get(host);
         // What it holds from the time in another class was not heard of.
         for (file, _) in outcome.applied() {
-            let held = pc.and_then(|pc| {
-                pc.holds
-                    .iter()
-                    .find(|(image, _)| image.as_str() == file.stem())
-            });
+            let held = pc.and_then(|pc| pc.holds.iter().find(|(image, _)| file.is_of(image)));
             let Some((image, held)) = held else { continue };
             let before = known.get(image);
             if before.is_none_or(|(contents, _)| *contents != held.contents) {

@@ -53,7 +53,7 @@ impl RoomReset<'_> {
         let due = self.place.due;
         let journal = &self.observed.journal;
         let believed = self.observed.at + SKEW;
-        let attempts = journal.attempts(host).iter();
+        let attempts = journal.host(host).attempts().iter();
         let (before, since): (Vec<_>, Vec<_>) = attempts
             .filter(|attempt| attempt.at <= believed)
             .partition(|attempt| attempt.at < due);

@@ -95,7 +95,7 @@ fn of_image<'p>(
     let is_news = |host: &HostName| {
         let endings = ["qcow2", "qdiff"].into_iter();
         let files = endings.filter_map(|ending| format!("{image}.{ending}").parse().ok());
-        let mut runs = files.filter_map(|file: FileName| observed.journal.runs(host, &file));
+        let mut runs = files.filter_map(|file: FileName| observed.journal.host(host).runs(&file));
         runs.any(|runs| runs.since < written)
     };
     let replaced = || {
@@ -116,7 +116,7 @@ fn of_image<'p>(
     for (place, hosts) in &mut places {
         let judge = place.judge(desired, observed);
         for (host, standing) in hosts {
-            let last = observed.journal.attempts(host).last();
+            let last = observed.journal.host(host).attempts().last();
             let (Standing::Lacks, Some(from), Some(last)) = (*standing, counts_from, last) else {
                 continue;
             };
@@ -147,11 +147,11 @@ fn standing(
     wanted: Wanted<'_>,
 ) -> Standing {
     let believed = observed.at + crate::planning::gates::SKEW;
-    let journal = &observed.journal;
+    let memory = observed.journal.host(host);
     let began = |attempt: &&Attempt| !attempt.outcome.is_untouched();
-    let last = journal.attempts(host).iter().rfind(began);
-    let runs = journal
-        .runs(host, wanted.file)
+    let last = memory.attempts().iter().rfind(began);
+    let runs = memory
+        .runs(wanted.file)
         .filter(|runs| runs.stamp.as_ref() == Some(wanted.stamp));
     let since = runs.map(|runs| runs.since);
     // What a host wrote itself counts when nothing newer is known of it.

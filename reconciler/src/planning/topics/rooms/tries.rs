@@ -62,7 +62,8 @@ impl<'a> Judge<'a> {
         let believed = self.observed.at + SKEW;
         let resolved = self.resolved(host);
         let (mut tries, mut failed, mut last) = (0, false, None);
-        let attempts = self.observed.journal.attempts(host).iter();
+        let memory = self.observed.journal.host(host);
+        let attempts = memory.attempts().iter();
         for attempt in attempts.filter(|attempt| attempt.at >= due && attempt.at <= believed) {
             // What it was put back to while it had another class is none of this one's images.
             if !self.is_of_class(&attempt.outcome) {
@@ -87,8 +88,7 @@ impl<'a> Judge<'a> {
         };
         let reported =
             report.and_then(|report| stalled::reported(self.desired, self.class, report));
-        let journal = &self.observed.journal;
-        let tells = |at| journal.is_told_by(host, at, believed);
+        let tells = |at| memory.is_told_by(at, believed);
         if reported.is_some_and(|at| {
             at >= due && at <= believed && last.is_none_or(|judged| at > judged.at) && tells(at)
         }) {
@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
         let mut applied = outcome.applied().peekable();
         let is_ours = |file: &FileName| {
             let mut systems = self.class.os.iter();
-            systems.any(|os| os.image.as_str() == file.stem())
+            systems.any(|os| file.is_of(&os.image))
         };
         applied.peek().is_none() || applied.any(|(file, _)| is_ours(file))
     }

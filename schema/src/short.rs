@@ -14,7 +14,7 @@ const LONGEST: usize = 15;
 /// The letters, zeros behind them, and in the last place how many letters there are. Read as one number these are in
 /// the order of their texts, since a zero comes before every letter.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short([u8; LONGEST + 1]);
+pub(crate) struct Short([u8; LONGEST + 1]);
 
 impl From<&str> for Short {
     /// Of a text that is none of the kind, as much as fits: whoever has it held has looked at it.
@@ -31,6 +31,7 @@ impl From<&str> for Short {
 impl Deref for Short {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
         let letters = self.0.get(..usize::from(self.0[LONGEST]));
         let text = letters.map(str::from_utf8);
@@ -39,12 +40,14 @@ impl Deref for Short {
 }
 
 impl Ord for Short {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
     }
 }
 
 impl PartialOrd for Short {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
