@@ -62,7 +62,7 @@ fn no_promise_is_broken_in_any_world() {
 /// Test classes come and go in these worlds. They are fewer; `TRIED=1` with `SEEDS` looks for more.
 #[test]
 fn no_promise_is_broken_where_hosts_try_something() {
-    no_promise_is_broken(40, true);
+    no_promise_is_broken(200, true);
 }
 
 fn no_promise_is_broken(seeds: u64, tried: bool) {

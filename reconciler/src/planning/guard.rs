@@ -20,6 +20,7 @@ use crate::linbo::start_conf::{self, StartConf};
 use crate::linbo::status::{HostReport, ImageEvent};
 use crate::planning::desired::{Desired, DesiredClass, Purpose};
 use crate::planning::gates::{Change, Excess, Gate, SKEW};
+use crate::planning::journal::{Attempt, HostMemory};
 use crate::planning::observed::{Observed, Probe};
 use crate::planning::orders::Subject;
 use crate::planning::suspension;
@@ -167,14 +168,6 @@ struct Look<'a> {
     offered: BTreeMap<&'a ImageName, (FileName, &'a ImageStamp)>,
 }
 
-/// A state of an image file that a host was put back to.
-#[derive(Clone, Copy)]
-struct State<'a> {
-    at: Timestamp,
-    file: &'a FileName,
-    stamp: Option<&'a ImageStamp>,
-}
-
 impl<'a> Look<'a> {
     /// Classes whose `start.conf` would do something else to disks, and those of which that cannot be told.
     fn classes(&self) -> (BTreeSet<&'a ClassName>, BTreeSet<&'a ClassName>) {
@@ -252,21 +245,19 @@ impl<'a> Look<'a> {
             Some(Probe::Seen(report)) => report.as_ref(),
             Some(Probe::Unseen(_)) | None => return Sight::Unseen,
         };
-        let states = self.states(host, report);
+        let memory = self.observed.journal.host(host);
         let is_foreign = |file: &FileName| !class.os.iter().any(|os| file.is_of(&os.image));
-        // Most hosts have never had another image: nothing of what they had is compared then.
-        let mut had = self.observed.journal.host(host).files();
+        // Most hosts never had another image.
         let may_be_taken =
-            had.any(is_foreign) || report.is_some_and(|report| is_foreign(&report.file));
-        let taken = || {
-            let taken = may_be_taken.then(|| self.taken(states.clone(), is_foreign));
-            taken.flatten().map(Change::ImageTaken)
-        };
-        let other = || {
-            self.other_version(states.clone(), class)
-                .map(Change::Version)
-        };
-        let change = taken().or_else(other);
+            memory.files().any(is_foreign) || report.is_some_and(|report| is_foreign(&report.file));
+        let mut change = None;
+        if may_be_taken || self.at_once {
+            let said = report.and_then(|report| self.said(memory, report));
+            let taken = may_be_taken.then(|| self.taken(memory, said, is_foreign));
+            let taken = taken.flatten().map(Change::ImageTaken);
+            let other = || self.other_version(memory, said, class);
+            change = taken.or_else(|| other().map(Change::Version));
+        }
         match change {
             Some(_)
                 if self.is_suspended(&Subject::Host(host.clone()))
@@ -286,19 +277,25 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// An image that a host was last put back to, and that is foreign to its class by now. What it tried in a test class is not
-    /// taken from it: that it goes back was said when it came.
+    /// An image that a host was last put back to, and that is foreign to its class by now. What it tried in a test
+    /// class is not taken from it: that it goes back was said when it came.
     fn taken(
         &self,
-        states: impl Iterator<Item = State<'a>> + Clone,
+        memory: &HostMemory,
+        said: Option<&HostReport>,
         is_foreign: impl Fn(&FileName) -> bool,
     ) -> Option<ImageName> {
-        let last = states.clone().map(|state| state.at).max()?;
-        let mut newest = states.filter(|state| state.at == last);
-        newest.find_map(|state| {
-            let image = state.file.stem();
+        let mut believed = memory.applied().filter(|attempt| self.is_believed(attempt));
+        let last = believed.next().filter(|_| said.is_none());
+        let files = last.into_iter().flat_map(|last| last.outcome.applied());
+        let mut files = said
+            .map(|said| &said.file)
+            .into_iter()
+            .chain(files.map(|(file, _)| file));
+        files.find_map(|file| {
+            let image = file.stem();
             let mut tests = self.desired.test_classes.values();
-            if !is_foreign(state.file) || tests.any(|test| test.images.contains(image)) {
+            if !is_foreign(file) || tests.any(|test| test.images.contains(image)) {
                 None
             } else {
                 image.parse().ok()
@@ -309,74 +306,56 @@ impl<'a> Look<'a> {
     /// An image of its class that a host has in another state than the one that all would get at once.
     fn other_version(
         &self,
-        states: impl Iterator<Item = State<'a>> + Clone,
+        memory: &HostMemory,
+        said: Option<&HostReport>,
         class: &DesiredClass,
     ) -> Option<ImageName> {
-        if self.offered.is_empty() {
-            return None;
-        }
-        let mut images = class.os.iter().map(|os| &os.image);
-        images
-            .find(|image| {
-                let of_image = states.clone().filter(|state| state.file.is_of(image));
-                match (
-                    self.offered.get(image),
-                    of_image.max_by_key(|state| state.at),
-                ) {
-                    (Some((file, stamp)), Some(has)) => has
-                        .stamp
-                        .is_some_and(|found| has.file != file || found != *stamp),
-                    _ => false,
-                }
+        let is_other = |image: &&ImageName| {
+            let Some((file, stamp)) = self.offered.get(image) else {
+                return false;
+            };
+            let has = match said.filter(|said| said.file.is_of(image)) {
+                Some(said) => Some((&said.file, said.stamp.as_ref())),
+                None => memory
+                    .state(image, self.believed())
+                    .map(|(_, file, stamp)| (file, stamp)),
+            };
+            has.is_some_and(|(has, found)| {
+                found.is_some_and(|found| has != file || found != *stamp)
             })
-            .cloned()
+        };
+        let mut images = class.os.iter().map(|os| &os.image);
+        images.find(is_other).cloned()
     }
 
-    /// What a host was put back to, as far as is remembered, and what it said itself since.
-    fn states(
-        &self,
-        host: &HostName,
-        report: Option<&'a HostReport>,
-    ) -> impl Iterator<Item = State<'a>> + Clone {
-        let believed = self.observed.at + SKEW;
-        let memory = self.observed.journal.host(host);
-        let applied = memory.applied();
-        let applied = applied.filter(move |attempt| attempt.at <= believed);
-        let states = applied.flat_map(|attempt| {
-            let files = attempt.outcome.applied();
-            files.map(|(file, stamp)| State {
-                at: attempt.at,
-                file,
-                stamp,
-            })
-        });
+    /// What a host said itself that it was put back to, where that is newer than all that is remembered.
+    fn said<'r>(&self, memory: &HostMemory, report: &'r HostReport) -> Option<&'r HostReport> {
+        if report.event != ImageEvent::Applied {
+            return None;
+        }
+        let at = report.at.to_zoned(self.desired.zone.clone()).ok()?;
+        let at = at.timestamp();
         // What did not answer has what it had before.
         let attempts = memory.attempts().iter().rev();
-        let mut attempts = attempts.skip_while(|attempt| attempt.at > believed);
+        let mut attempts = attempts.skip_while(|attempt| !self.is_believed(attempt));
         let began = attempts.find(|attempt| !attempt.outcome.is_untouched());
-        let report = report.filter(|report| report.event == ImageEvent::Applied);
-        let said = report.and_then(
-            |HostReport {
-                 at, file, stamp, ..
-             }| {
-                let at = at.to_zoned(self.desired.zone.clone()).ok()?.timestamp();
-                let counts = at <= believed && began.is_none_or(|began| at > began.at);
-                let stamp = stamp.as_ref();
-                counts.then_some(State { at, file, stamp })
-            },
-        );
-        states.chain(said)
+        let is_newer = began.is_none_or(|began| at > began.at);
+        (at <= self.believed() && is_newer).then_some(report)
+    }
+
+    /// What is later was noted by a clock that was wrong.
+    fn believed(&self) -> Timestamp {
+        self.observed.at + SKEW
+    }
+
+    fn is_believed(&self, attempt: &Attempt) -> bool {
+        attempt.at <= self.believed()
     }
 
     /// The version of an image that a host was last put back to, by name, if that is known.
     fn version(&self, host: &HostName, image: &ImageName) -> Option<&'a str> {
-        let attempts = self.observed.journal.host(host).applied();
-        let of_image = attempts.flat_map(|attempt| {
-            let files = attempt.outcome.applied();
-            let files = files.filter(|(file, _)| file.is_of(image));
-            files.map(move |(file, _)| (attempt, file))
-        });
-        let (last, file) = of_image.max_by_key(|(attempt, _)| attempt.at)?;
+        let memory = self.observed.journal.host(host);
+        let (last, file, _) = memory.state(image, Timestamp::MAX)?;
         last.version_of(file).map(schema::name::VersionName::as_str)
     }
 

@@ -174,8 +174,8 @@ pub struct HostMemory {
     /// When something was last begun on it whose end is not known.
     begun: Option<Timestamp>,
     attempts: Vec<Attempt>,
-    /// Of each file, when it was last applied, as far as that is no longer among the attempts.
-    applied: BTreeMap<FileName, Attempt>,
+    /// Of each file the last attempt that applied it, as far as that is no longer among the attempts; oldest first.
+    applied: Vec<(FileName, Attempt)>,
     runs: BTreeMap<FileName, Runs>,
 }
 
@@ -277,7 +277,8 @@ impl Journal {
                 if memory.attempts.len() == Self::ATTEMPTS_KEPT {
                     let oldest = memory.attempts.remove(0);
                     for (file, _) in oldest.outcome.applied() {
-                        memory.applied.insert(file.clone(), oldest.clone());
+                        memory.applied.retain(|(known, _)| known != file);
+                        memory.applied.push((file.clone(), oldest.clone()));
                     }
                 }
                 memory.attempts.push(Attempt {
@@ -422,7 +423,7 @@ impl Journal {
         static NOTHING: HostMemory = HostMemory {
             begun: None,
             attempts: Vec::new(),
-            applied: BTreeMap::new(),
+            applied: Vec::new(),
             runs: BTreeMap::new(),
         };
         self.hosts.get(host).map_or(&NOTHING, |memory| memory)
@@ -475,12 +476,27 @@ impl HostMemory {
         self.runs.keys()
     }
 
-    /// What the host applied: of each file at least the last time, however many attempts came after it.
-    pub fn applied(&self) -> impl Iterator<Item = &Attempt> + Clone {
+    /// The attempts by which something was put in place, the last first: of each file at least the last one, however
+    /// many came after it. By their order, whatever a clock said that was wrong for a while.
+    pub fn applied(&self) -> impl Iterator<Item = &Attempt> {
         let is_applied = |attempt: &&Attempt| attempt.outcome.applied().next().is_some();
-        self.applied
-            .values()
-            .chain(self.attempts.iter().filter(is_applied))
+        let older = self.applied.iter().rev().map(|(_, attempt)| attempt);
+        self.attempts.iter().rev().filter(is_applied).chain(older)
+    }
+
+    /// The last attempt that put a file of this image in place, of those until then, and what it put there.
+    #[must_use]
+    pub fn state(
+        &self,
+        image: &ImageName,
+        until: Timestamp,
+    ) -> Option<(&Attempt, &FileName, Option<&ImageStamp>)> {
+        let mut believed = self.applied().filter(|attempt| attempt.at <= until);
+        believed.find_map(|attempt| {
+            let mut files = attempt.outcome.applied();
+            let (file, stamp) = files.find(|(file, _)| file.is_of(image))?;
+            Some((attempt, file, stamp))
+        })
     }
 }
 

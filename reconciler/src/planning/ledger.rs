@@ -276,27 +276,23 @@ impl<'a> View<'a> {
             .get(..count.map_or(0, |last| last + 1))
             .unwrap_or_default();
         let mut applied: BTreeMap<ImageName, Applied<'a>> = BTreeMap::new();
-        let mut take = |found: Applied<'a>| {
-            let image = found.file.stem();
-            if found.at > believed {
-                return;
-            }
-            match applied.get_mut(image) {
-                Some(known) if known.at > found.at => {}
-                Some(known) => *known = found,
-                None => applied.extend(image.parse().ok().map(|image| (image, found))),
-            }
-        };
-        for attempt in memory.applied() {
+        let put_in_place = memory.applied().filter(|attempt| attempt.at <= believed);
+        for attempt in put_in_place {
             for (file, stamp) in attempt.outcome.applied() {
-                take(Applied {
+                if applied.contains_key(file.stem()) {
+                    continue;
+                }
+                let version = attempt
+                    .version_of(file)
+                    .or_else(|| version_of(self.observed, file, stamp));
+                let found = Applied {
                     file,
                     stamp,
-                    version: attempt
-                        .version_of(file)
-                        .or_else(|| version_of(self.observed, file, stamp)),
+                    version,
                     at: attempt.at,
-                });
+                };
+                let image = file.stem().parse().ok();
+                applied.extend(image.map(|image| (image, found)));
             }
         }
         let (reported, unseen) = self.report(host);
@@ -327,7 +323,11 @@ impl<'a> View<'a> {
         let report_at = reported.as_ref().map(|report| report.at);
         let report_at = report_at.filter(|at| is_newer(*at, attempts.last()) && tells(*at));
         let is_reported = report_at.is_some();
-        reported.into_iter().for_each(&mut take);
+        if let Some(reported) = reported
+            && let Ok(image) = reported.file.stem().parse()
+        {
+            applied.insert(image, reported);
+        }
         let busy = self.busy(host);
         let (state, since) = match attempts.last() {
             _ if let Some(busy) = &busy => (HostState::Busy, Some(busy.since)),

@@ -341,7 +341,7 @@ fn changed(world: &World, plan: &Plan) -> BTreeSet<HostName> {
         let believed = world.observed.at + reconciler::planning::gates::SKEW;
         let journal = &world.observed.journal;
         let images = world.images_of(&devices.get(host).unwrap().room);
-        let applied = journal
+        let mut applied = journal
             .host(host)
             .applied()
             .filter(|attempt| attempt.at <= believed);
@@ -361,12 +361,10 @@ fn changed(world: &World, plan: &Plan) -> BTreeSet<HostName> {
         });
         let newest = match report {
             Some(report) => Some((report.file.clone(), report.stamp.clone())),
-            None => applied
-                .max_by_key(|attempt| attempt.at)
-                .and_then(|attempt| {
-                    let (file, stamp) = attempt.outcome.applied().next()?;
-                    Some((file.clone(), stamp.cloned()))
-                }),
+            None => applied.next().and_then(|attempt| {
+                let (file, stamp) = attempt.outcome.applied().next()?;
+                Some((file.clone(), stamp.cloned()))
+            }),
         };
         newest.is_some_and(|(file, stamp)| {
             let stem = file.as_str().split('.').next().unwrap();

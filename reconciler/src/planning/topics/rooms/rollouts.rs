@@ -83,7 +83,7 @@ fn of_image<'p>(
     let mut places: Vec<(_, Vec<(&HostName, Standing)>)> = places
         .map(|place| {
             let hosts = place.members.hosts.iter().map(|device| {
-                let standing = standing(desired, observed, &device.host, wanted);
+                let standing = standing(desired, observed, &device.host, image, wanted);
                 (&device.host, standing)
             });
             (place, hosts.collect())
@@ -144,6 +144,7 @@ fn standing(
     desired: &Desired,
     observed: &Observed,
     host: &HostName,
+    image: &ImageName,
     wanted: Wanted<'_>,
 ) -> Standing {
     let believed = observed.at + crate::planning::gates::SKEW;
@@ -157,7 +158,7 @@ fn standing(
     // What a host wrote itself counts when nothing newer is known of it.
     if let Some(Probe::Seen(Some(report))) = observed.reports.get(host)
         && report.event == ImageEvent::Applied
-        && report.file.stem() == wanted.file.stem()
+        && report.file.is_of(image)
         && let Ok(at) = report.at.to_zoned(desired.zone.clone())
         && let at = at.timestamp()
         && at <= believed
