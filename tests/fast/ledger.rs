@@ -457,6 +457,16 @@ fn what_is_wanted_is_what_git_says_not_what_lies_there() {
     stands(&world, HostState::Applied, Runs::Wanted, 0);
 }
 
+/// The server's clock ran ahead at the first reset and was put right before the second.
+#[test]
+fn a_clock_that_ran_ahead_makes_no_old_state_the_newer_one() {
+    let mut world = school();
+    let old = HostOutcome::applied_one(name("ubuntu.qdiff"), Some(name("202610011930")));
+    world.outcome("r101-pc01", at("2026-11-23T18:40"), old);
+    world.outcome("r101-pc01", at("2026-11-23T18:20"), applied("ubuntu.qdiff"));
+    stands(&world, HostState::Applied, Runs::Wanted, 0);
+}
+
 /// A host with two systems of which one could not be put back is not fresh, and keeps what is known of the other,
 /// for the rollout of that one, too.
 #[test]

@@ -125,6 +125,53 @@ fn what_was_applied_is_remembered_behind_any_number_of_failures_and_of_looks_at_
     );
 }
 
+/// A clock ran ahead at the second reset and was right again at the third.
+#[test]
+fn what_a_host_was_put_back_to_last_is_what_was_noted_last() {
+    let host: HostName = "r101-pc01".parse().unwrap();
+    let note = |at, outcome: &HostOutcome| {
+        let entry = Entry::Host {
+            step: serde_json::from_str("\"reset/r101/2026-11-23T17:00:00Z\"").unwrap(),
+            host: host.clone(),
+            outcome: outcome.clone(),
+            version: None,
+        };
+        record(at, entry)
+    };
+    let resets = [
+        (1000, "tools.qcow2"),
+        (9000, "ubuntu.qdiff"),
+        (2000, "ubuntu.qcow2"),
+    ];
+    let resets = resets.map(|(at, file)| {
+        let outcome = HostOutcome::applied_one(file.parse().unwrap(), None);
+        note(at, &outcome)
+    });
+    let mut journal: Journal = resets.iter().collect();
+    let check = |journal: &Journal| {
+        let memory = journal.host(&host);
+        let state = |until| {
+            let until = Timestamp::from_second(until).unwrap();
+            let state = memory.state(&"ubuntu".parse().unwrap(), until);
+            state.map(|(attempt, file, _)| format!("{file} {}", attempt.at.as_second()))
+        };
+        assert_eq!(state(10_000).as_deref(), Some("ubuntu.qcow2 2000"));
+        assert_eq!(state(2000).as_deref(), Some("ubuntu.qcow2 2000"));
+        assert_eq!(state(1999), None);
+        let all = memory.applied().map(|attempt| attempt.at.as_second());
+        assert_eq!(all.collect::<Vec<_>>(), [2000, 9000, 1000]);
+        let files: Vec<&str> = memory.files().map(FileName::as_str).collect();
+        assert_eq!(files, ["tools.qcow2", "ubuntu.qcow2"]);
+    };
+    check(&journal);
+    // However many attempts came to nothing since.
+    let failed = HostOutcome::Unreachable { why: String::new() };
+    for at in 0..20 {
+        journal.fold(&note(3000 + at, &failed));
+    }
+    check(&journal);
+}
+
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let line = r#"{"at":"2026-11-23T18:00:00Z","pass":"2026-11-23T18:00:00Z","event":"host","step":"reset/r101/2026-11-23T17:00:00Z","host":"r101-pc01","outcome":{"applied":{"file":"ubuntu.qcow2","stamp":null}}}"#;
