@@ -37,6 +37,8 @@ mod pitfalls;
 mod resets;
 #[path = "lab/retention.rs"]
 mod retention;
+#[path = "lab/rollback.rs"]
+mod rollback;
 #[path = "lab/rollout.rs"]
 mod rollout;
 #[path = "lab/test_classes.rs"]

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use ::schema::name::{ImageName, VersionName};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -18,6 +19,7 @@ mod manifest;
 mod orders;
 mod output;
 mod pass;
+mod rollback;
 mod schema;
 mod simulate;
 mod status;
@@ -183,8 +185,24 @@ enum Command {
         #[arg(value_name = "WHAT", num_args = 0..=2)]
         what: Vec<String>,
     },
-    /// End a suspension, or declare failures to be resolved: hosts that stand still are tried again, a
-    /// rollout that stopped goes on.
+    /// Let an image go back to a version that was there before, on this server alone. A running pass obeys within
+    /// seconds.
+    ///
+    /// All PCs get it with their next reset, without waves. The version that the state repo names is not tried again
+    /// until it names another one, or until `reconcile resume image NAME`. For all schools, merge a commit instead.
+    Rollback {
+        /// The image.
+        #[arg(value_name = "IMAGE")]
+        image: ImageName,
+        /// The version that it goes back to. Without it: the one that lay in LINBO's folder before.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<VersionName>,
+        /// Why, for whoever reads a plan.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// End a suspension or a rollback, or declare failures to be resolved: hosts that stand still are tried
+    /// again, a rollout that stopped goes on.
     ///
     /// What the state repo suspends ends there, or by a commit that takes it out.
     Resume {
@@ -254,6 +272,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             Ok(what) => orders::suspend(&common, what, &reason, until, &output, now()),
             Err(why) => return usage(&why),
         },
+        Some(Command::Rollback { image, to, reason }) => {
+            let wish = rollback::Wish {
+                image: &image,
+                to: to.as_ref(),
+                reason: &reason,
+            };
+            rollback::run(&common, &wish, &output, now)
+        }
         Some(Command::Resume { what }) => match orders::subject(&what) {
             Ok(what) => orders::resume(&common, what, &output, now()),
             Err(why) => return usage(&why),

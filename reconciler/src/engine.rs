@@ -129,10 +129,15 @@ impl<W: Senses + Hands> Pass<'_, W> {
             let Some(desired) = &target.desired else {
                 return;
             };
-            self.summary.desired = Some(Arc::clone(desired));
             let mut ended: VecDeque<Ended> = VecDeque::new();
             let observed =
                 meanwhile(&mut work, &mut ended, world.observe(desired, &self.running)).await;
+            let desired = &observed.obeyed(desired);
+            if let Some(before) = self.summary.desired.replace(Arc::clone(desired))
+                && before.gone_back != desired.gone_back
+            {
+                self.done.clear();
+            }
             if ended.is_empty() {
                 let now = observed.at;
                 let look_again = self.begin(desired, observed, emit, |step| {

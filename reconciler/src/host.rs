@@ -41,7 +41,9 @@ use crate::host::reset::circuits::Circuits;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
 use crate::planning::action::{Circuit, Pace};
-use crate::planning::{Action, Desired, Entry, Journal, Observed, Record, Running, Step};
+use crate::planning::{
+    Action, Desired, Entry, Journal, LiveImage, Observed, Probe, Record, Running, Step,
+};
 use crate::world::{Failure, Hands, Letter, Problem, Progress, Senses, Target};
 
 /// The clock of this machine: the one place that asks it.
@@ -148,6 +150,11 @@ impl Host {
                 .state
                 .loaded()
                 .is_some_and(|loaded| loaded.mail.is_some())
+    }
+
+    /// What lay in LINBO's folder of an image before what lies there.
+    pub async fn before(&self, image: &ImageName) -> Probe<LiveImage> {
+        observe::before(&self.config.paths, &self.digests, image).await
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

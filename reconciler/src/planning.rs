@@ -25,6 +25,7 @@ pub mod plan;
 pub mod predict;
 pub mod preview;
 pub mod retention;
+pub mod rollback;
 pub mod rollout;
 pub mod slots;
 pub mod stalled;
@@ -48,10 +49,11 @@ pub use observed::{
     Busy, ClassFiles, Grub, ImageFile, LiveImage, Observed, Occupant, Probe, Running, Store,
     Torrent,
 };
-pub use orders::{Orders, Subject, Suspended};
+pub use orders::{Orders, RolledBack, Subject, Suspended};
 pub use plan::{Goal, Hold, Plan, plan};
 pub use predict::predict;
 pub use preview::{Preview, preview};
+pub use rollback::GoneBack;
 pub use slots::{Slot, SlotKind, Slots};
 pub use suspension::{InForce, in_force};
 pub use timetable::{Batch, Taken, Timetable, longest_first, lower_bound, shortest, timetable};

@@ -16,6 +16,7 @@ mod on_site;
 mod oracle;
 mod properties;
 mod retention;
+mod rollback;
 mod rooms;
 mod slots;
 mod test_classes;

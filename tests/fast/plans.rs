@@ -105,6 +105,24 @@ fn deletions() {
     shown("deletions", &world, &[]);
 }
 
+/// One image goes back, another one cannot: what it was to go back to is named no more.
+#[test]
+fn rolled_back() {
+    let mut world = World::school(at("2026-11-25T22:30"));
+    world.release("mint", "7", 8 * GIB, None);
+    world.converge();
+    world
+        .desired
+        .images
+        .remove(&(name("ubuntu"), name("2026.10.1")));
+    world.release("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    world.store("ubuntu", "2026.11.1", 12 * GIB, Some(GIB));
+    world.converge();
+    world.roll_back("ubuntu", "2026.10.1", true);
+    world.roll_back("mint", "6", false);
+    shown("rolled-back", &world, &[]);
+}
+
 #[test]
 fn waiting_for_windows() {
     let mut world = World::school(at("2026-11-24T10:00"));

@@ -22,6 +22,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::stalled",
         "planning::gates",
         "planning::suspension",
+        "planning::rollback",
         "planning::cohort",
         "planning::guard",
         "planning::timetable",

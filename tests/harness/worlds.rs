@@ -2,6 +2,7 @@
 //!
 //! [`World::school`] is converged: every test begins there and breaks what it is about.
 
+mod back;
 mod dice;
 mod evenings;
 mod hosts;
@@ -241,6 +242,8 @@ impl World {
             download_rate: None,
             slots: None,
             images: BTreeMap::new(),
+            others: BTreeMap::new(),
+            gone_back: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),

@@ -207,6 +207,7 @@ fn each_bug_is_noticed_by_its_promise() {
         (Bug::ForgetsExams, 4),
         (Bug::ForgetsSuspensions, 4),
         (Bug::ForgetsOrders, 4),
+        (Bug::ForgetsRollbacks, 4),
         (Bug::ForgetsFirstDay, 4),
         (Bug::IgnoresPeople, 4),
         (Bug::OpensAllWaves, 4),
@@ -230,6 +231,15 @@ fn each_bug_is_noticed_by_its_promise() {
             careful_month()
         } else if bug == Bug::ForgetsFirstDay {
             announced_month()
+        } else if bug == Bug::ForgetsRollbacks {
+            let mut script = month();
+            // Before the second version is in its place.
+            let soon = script.from + 2 * DAY + HOUR + HOUR / 2;
+            for site in 0..2 {
+                let back = Turn::RollBack(site, fleets::read("ubuntu"), fleets::read("v2"));
+                script.turns.push((soon, back));
+            }
+            script
         } else if bug == Bug::DeletesShared {
             // In the end nobody needs the diff of the second any more, but its base belongs to the first as well.
             month_of(["v2", "v1", "v3"])

@@ -311,6 +311,10 @@ impl Scene {
                     Ok(Rc::new(fleets::at_version(&self.fleet, "ubuntu", version))),
                 );
             }
+            ["rollback", "ubuntu", "to", version] => {
+                let turn = Turn::RollBack(0, read("ubuntu"), read(version));
+                self.turns.push((at, turn));
+            }
             ["merge", "gimp3", "for", host, "until", until] => {
                 let until = until.parse().unwrap();
                 let fleet = fleets::tried(&self.fleet, &[host], until);
@@ -435,6 +439,7 @@ const fn is_peoples(gate: &Gate) -> bool {
             | Gate::InUse(_)
             | Gate::Wave { .. }
             | Gate::RolloutStopped { .. }
+            | Gate::RolledBack { .. }
             | Gate::Stalled { .. }
             | Gate::NotReset(_)
     )

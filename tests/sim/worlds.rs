@@ -196,6 +196,18 @@ fn people(script: &mut Script, chance: &mut Chance, profile: Profile) {
 fn orders(script: &mut Script, chance: &mut Chance, site: usize) {
     let hosts = fleets::hosts(script, site);
     let busy = script.quiet_from - script.from;
+    let mut back = chance.part(1);
+    if back.happens(200) {
+        let image = fleets::read("ubuntu");
+        let at = script.from + back.between(0, busy - HOUR);
+        let to = fleets::read(back.pick(&["v1", "v2", "v3"]).unwrap());
+        script.turns.push((at, Turn::RollBack(site, image, to)));
+        if back.happens(500) {
+            let later = (at + back.between(HOUR, 9 * DAY)).min(script.quiet_from);
+            let image = Subject::Image(fleets::read("ubuntu"));
+            script.turns.push((later, Turn::Resume(site, image)));
+        }
+    }
     for _ in 0..chance.below(4) {
         let at = script.from + chance.between(0, busy - HOUR);
         let what = match chance.below(6) {

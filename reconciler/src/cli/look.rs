@@ -61,6 +61,7 @@ pub(super) async fn look(
         bail!("there is no commit to work towards");
     };
     let mut observed = world.observe(&desired, &[]).await;
+    let desired = observed.obeyed(&desired);
     if let Some(at) = at {
         observed.at = at.instant(&desired.zone)?;
     }

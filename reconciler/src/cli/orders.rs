@@ -56,6 +56,16 @@ impl End {
     }
 }
 
+/// Why, as whoever wonders later reads it.
+pub(super) fn reason(text: &str) -> Result<String, WrongUsage> {
+    let reason = text.trim().to_owned();
+    if reason.is_empty() {
+        let text = "the reason is empty: say why, for whoever wonders that nothing happens";
+        return Err(WrongUsage(text.to_owned()));
+    }
+    Ok(reason)
+}
+
 pub(super) fn suspend(
     common: &Common,
     what: Subject,
@@ -66,11 +76,7 @@ pub(super) fn suspend(
 ) -> anyhow::Result<Exit> {
     let config = pass::config(common, output)?;
     let zone = status::zone(&config);
-    let reason = reason.trim().to_owned();
-    if reason.is_empty() {
-        let text = "the reason is empty: say why, for whoever wonders that nothing happens";
-        return Err(WrongUsage(text.to_owned()).into());
-    }
+    let reason = self::reason(reason)?;
     let until = until.map(|until| until.instant(now, &zone));
     let shown = |at| time(at, now, &zone);
     if let Some(until) = until.filter(|until| *until <= now) {
@@ -126,10 +132,20 @@ pub(super) fn resume(
         let ended = orders
             .suspension(&what, now)
             .map(|ended| ended.reason.clone());
+        let gone_back = match &what {
+            Subject::Image(image) => orders.rolled_back().get(image).cloned(),
+            Subject::Server | Subject::Room(_) | Subject::Host(_) => None,
+        };
         orders.resume(what.clone(), now);
         if let Some(reason) = ended {
             text = format!(
                 "{what} is resumed, it was suspended: {reason}\nits failures until now count as resolved\n"
+            );
+        }
+        if let Some(order) = gone_back {
+            text = format!(
+                "{what} takes up again what the state repo names; it went back to {}: {}\nits failures until now count as resolved\n",
+                order.to, order.reason
             );
         }
         for (
@@ -173,7 +189,7 @@ fn unknown(config: &Config, what: &Subject) -> Option<String> {
     }
 }
 
-fn set_aside(aside: Option<std::path::PathBuf>, output: &Output) {
+pub(super) fn set_aside(aside: Option<std::path::PathBuf>, output: &Output) {
     if let Some(aside) = aside {
         output.line(&format!(
             "! earlier orders could not be understood and are in {}",
@@ -187,7 +203,7 @@ fn set_aside(aside: Option<std::path::PathBuf>, output: &Output) {
     clippy::disallowed_methods,
     reason = "the command line is what reads the environment"
 )]
-fn user() -> String {
+pub(super) fn user() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

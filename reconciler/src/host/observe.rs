@@ -13,10 +13,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use schema::name::{ClassName, FileName, HostName, ImageName};
 
-use crate::config::Config;
+use crate::config::{Config, Paths};
+use crate::host::store::StoreFolder;
 use crate::host::tmux::Tmux;
 use crate::linbo::devices::Devices;
-use crate::planning::{Action, Desired, Journal, Observed, Probe, Running};
+use crate::planning::{Action, Desired, Journal, LiveImage, Observed, Probe, Running};
 
 use super::boot_links;
 use super::digests::Digests;
@@ -36,6 +37,12 @@ mod store;
 /// `devices.csv` of the largest school has some hundred kilobytes.
 const LONGEST_DEVICES: u64 = 16 << 20;
 
+/// The set of files that lay in LINBO's folder of an image before the one that lies there; none when there is none.
+pub async fn before(paths: &Paths, digests: &Digests, image: &ImageName) -> Probe<LiveImage> {
+    let folder = StoreFolder::new(&paths.store).previous(image);
+    images::look(folder, image, Some(digests)).await
+}
+
 /// Looks at everything that `desired` speaks of. `journal` and `running` become part of what is seen.
 pub async fn observe(
     config: &Config,
@@ -51,10 +58,8 @@ pub async fn observe(
     let at_work = at_work(running);
     let live = images.iter().map(|image| async {
         let asked = released.contains(image).then_some(digests);
-        (
-            image.clone(),
-            images::look(&paths.linbo, image, asked).await,
-        )
+        let folder = paths.linbo.join("images").join(image.as_str());
+        (image.clone(), images::look(folder, image, asked).await)
     });
     // Before the reports: what ends between the two looks has left its own by then.
     let busy = hosts::busy(config, journal, at, at_work.clone()).await;

@@ -179,6 +179,7 @@ pub fn arrivals(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Arri
                 let found = desired.images.get(&(image.clone(), version.clone()))?;
                 let what = Subject::Image(image.clone());
                 let comes = found.purpose == Purpose::Rooms
+                    && !desired.gone_back.contains_key(&image)
                     && suspension::check(desired, observed, &what).is_ok();
                 let live = observed.live.get(&image).and_then(Probe::seen);
                 let begun = live.map(|live| gates::rollout_begun(desired, live, observed.at));

@@ -262,12 +262,18 @@ impl<'a> Court<'a> {
                     .live(image)
                     .is_some_and(|live| live.base.is_some() || live.diff.is_some());
                 check(
-                    !(early && replaces && waits),
+                    !(early && replaces && waits) || desired.gone_back.contains_key(image),
                     "puts a version in place before the day of its rollout",
                 );
                 check(
                     observed.busy.seen().is_some(),
                     "does not know which hosts are busy",
+                );
+                let orders = observed.orders.seen();
+                let refused = orders.and_then(|orders| orders.rolled_back().get(image));
+                check(
+                    refused.is_none_or(|order| order.from != *manifest),
+                    "puts in place what people went back from",
                 );
             }
             Action::Seed { image, .. } => {

@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use crate::linbo::start_conf::{self, StartConf};
 use crate::planning::action::{Circuit, Pace};
+use crate::planning::rollback::GoneBack;
 use crate::planning::slots::{Share, Slots};
 use crate::planning::suspension::Suspensions;
 
@@ -64,6 +65,10 @@ pub struct Desired {
     pub slots: Option<Arc<Slots>>,
     /// Released images by name and version. Of one image, one version at most serves rooms.
     pub images: BTreeMap<(ImageName, VersionName), DesiredImage>,
+    /// All versions that those of rooms could be instead: named by Git, and not marked bad.
+    pub others: BTreeMap<(ImageName, VersionName), DesiredImage>,
+    /// Images that people let go back on this server, and from which version.
+    pub gone_back: BTreeMap<ImageName, GoneBack>,
     /// Images made at this school of which hosts are to have one state alone: the timestamp in its `.info`.
     pub pinned: BTreeMap<ImageName, ImageStamp>,
     /// Hardware classes that rooms use, and those of test classes.
@@ -290,6 +295,17 @@ impl Desired {
                 Purpose::Rooms,
             )
         }));
+        let others = school.images.keys().flat_map(|image| {
+            let source = fleet.images.get(image).map(|image| &image.source);
+            let versions = match source {
+                Some(ImageSource::Released { versions, .. }) => Some(versions),
+                Some(ImageSource::OnSite { .. }) | None => None,
+            };
+            let good = versions.into_iter().flatten();
+            let good = good.filter(|(_, version)| version.bad.is_none());
+            good.filter_map(|(name, _)| released(image, name, None, Purpose::Rooms))
+        });
+        let others = others.collect();
         let pinned = fleet
             .images
             .iter()
@@ -311,6 +327,8 @@ impl Desired {
             download_rate: school.download_rate,
             slots: None,
             images,
+            others,
+            gone_back: BTreeMap::new(),
             pinned: pinned.collect(),
             classes: classes.collect(),
             rooms: school.rooms.clone(),
@@ -369,6 +387,8 @@ impl Desired {
             download_rate: None,
             slots: None,
             images: BTreeMap::new(),
+            others: BTreeMap::new(),
+            gone_back: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -390,6 +410,15 @@ impl Desired {
         at.to_zoned(self.zone.clone()).date()
     }
 
+    /// The version of an image that rooms are to have.
+    #[must_use]
+    pub fn of_rooms(&self, image: &ImageName) -> Option<(&VersionName, &DesiredImage)> {
+        let mut images = self.images.iter();
+        let ((_, version), wanted) =
+            images.find(|((of, _), wanted)| of == image && wanted.purpose == Purpose::Rooms)?;
+        Some((version, wanted))
+    }
+
     /// The test classes that are not over.
     pub fn tests(&self, at: Timestamp) -> impl Iterator<Item = (&TestClassName, &DesiredTest)> {
         // Most schools have none, and then nobody needs to know what day it is.
@@ -405,16 +434,17 @@ impl Desired {
         self.test_classes.get(class.as_str())
     }
 
-    /// How a new version of an image comes to its hosts. Those of a test class are the first to try what no room has:
-    /// they get it at once.
+    /// How a new version of an image comes to its hosts. Those of a test class are the first to try what no room has,
+    /// and what an image goes back to was tried before: they get it at once.
     #[must_use]
     pub fn rollout_of(&self, image: &ImageName) -> Rollout {
         let is_tried = self
             .test_classes
             .values()
             .any(|test| test.images.contains(image));
+        let at_once = is_tried || self.gone_back.contains_key(image);
         Rollout {
-            waves: self.rollout.waves.clone().filter(|_| !is_tried),
+            waves: self.rollout.waves.clone().filter(|_| !at_once),
             ..self.rollout.clone()
         }
     }

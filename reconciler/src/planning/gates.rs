@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use schema::fleet::Room;
-use schema::name::{ClassName, FileName, HostName, ImageName, RoomName};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, VersionName};
 use schema::schedule::{Opening, Windows};
 use schema::text::ImageStamp;
 use schema::units::Bytes;
@@ -117,6 +117,19 @@ pub enum Gate {
         /// Who did it, if that is known.
         by: Option<String>,
     },
+    /// People let the image go back from this version on this server.
+    RolledBack {
+        /// The image.
+        image: ImageName,
+        /// The version that is to be there instead.
+        to: VersionName,
+        /// Whether the state repo still names that one, and nobody marked it bad.
+        is_there: bool,
+        /// Why, in the words of who did it.
+        reason: String,
+        /// Who did it.
+        by: String,
+    },
     /// Something could not be seen.
     Unseen(String),
     /// An image has to be moved into the school's domain before any client may see it.
@@ -218,8 +231,12 @@ impl Gate {
             | Self::RolloutStopped { .. }
             | Self::Guard { .. }
             | Self::Slot(None)
+            | Self::RolledBack {
+                is_there: false, ..
+            }
             | Self::Unseen(_) => true,
             Self::NotActive(_)
+            | Self::RolledBack { .. }
             | Self::DueSoon
             | Self::Window(_)
             | Self::Slot(Some(_))
@@ -270,10 +287,14 @@ impl Gate {
             | Self::HostsHang(_)
             | Self::RolloutStopped { .. }
             | Self::Slot(None)
+            | Self::RolledBack {
+                is_there: false, ..
+            }
             | Self::Unseen(_)
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
             Self::NotRebranded
+            | Self::RolledBack { .. }
             | Self::Guard { .. }
             | Self::NotActive(_)
             | Self::DueSoon

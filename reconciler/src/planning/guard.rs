@@ -4,9 +4,9 @@
 //! # Invariants
 //!
 //! A PC that is put back to the state that it had already is never counted, and neither is one to which a new version
-//! comes in waves, nor one that a test class names. What counts is what would happen to hosts sooner or later, whatever window is open just now: a
-//! school is not changed slice by slice. What could not be seen counts as changed; of a host that was never heard of
-//! nothing can be taken away.
+//! comes in waves, nor one that a test class names, nor one whose image people let go back. What counts is what would
+//! happen to hosts sooner or later, whatever window is open just now: a school is not changed slice by slice. What could
+//! not be seen counts as changed; of a host that was never heard of nothing can be taken away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +49,9 @@ impl<'a> Guard<'a> {
         let at_once = desired.rollout.waves.is_none();
         let live = observed.live.iter().filter(|_| at_once);
         let offered = live.filter_map(|(image, live)| {
+            if desired.gone_back.contains_key(image) {
+                return None;
+            }
             let (file, _, stamp) = live.seen()?.state(image)?;
             Some((image, (file, stamp)))
         });
@@ -197,6 +200,7 @@ impl<'a> Look<'a> {
         let wanted = self.desired.images.iter().filter(|(_, wanted)| {
             wanted.purpose == Purpose::Rooms && wanted.domain_join == DomainJoin::NotNeeded
         });
+        let wanted = wanted.filter(|((image, _), _)| !self.desired.gone_back.contains_key(image));
         for ((image, version), wanted) in wanted.filter(|_| self.at_once) {
             let live = match self.observed.live.get(image) {
                 Some(Probe::Seen(live)) => live,

@@ -16,6 +16,7 @@ use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::planning::action::Step;
+use crate::planning::desired::Desired;
 use crate::planning::journal::Journal;
 use crate::planning::orders::Orders;
 
@@ -332,6 +333,15 @@ impl LiveImage {
 }
 
 impl Observed {
+    /// What the state repo says, as far as people let it count on this server by what they ordered.
+    #[must_use]
+    pub fn obeyed(&self, desired: &Arc<Desired>) -> Arc<Desired> {
+        // Nothing is done as long as it is not known what they ordered.
+        let orders = self.orders.seen();
+        let obeying = orders.and_then(|orders| desired.obeying(orders));
+        obeying.map_or_else(|| Arc::clone(desired), Arc::new)
+    }
+
     /// Everything that could not be seen, by name and cause. Not empty means: incomplete, exit 1.
     #[must_use]
     pub fn blind_spots(&self) -> Vec<String> {

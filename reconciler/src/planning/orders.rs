@@ -1,4 +1,4 @@
-//! What people ordered on this server with `reconcile suspend` and `reconcile resume`.
+//! What people ordered on this server with `reconcile suspend`, `reconcile rollback` and `reconcile resume`.
 //!
 //! # Invariants
 //!
@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use schema::name::{HostName, ImageName, RoomName};
+use schema::digest::Digest;
+use schema::name::{HostName, ImageName, RoomName, VersionName};
 use serde::{Deserialize, Serialize};
 
 /// What people suspend and resume on a server.
@@ -34,6 +35,9 @@ pub struct Orders {
     /// What somebody last declared to be resolved, and when.
     #[serde(default)]
     resumed: BTreeMap<Subject, Timestamp>,
+    /// Images of which a version is not wanted here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rolled_back: BTreeMap<ImageName, RolledBack>,
 }
 
 /// A suspension.
@@ -50,16 +54,46 @@ pub struct Suspended {
     pub until: Option<Timestamp>,
 }
 
+/// That an image goes back from a version, as long as the state repo names that one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The digest of the manifest of the version that is not wanted.
+    pub from: Digest,
+    /// The version that is to be there instead.
+    pub to: VersionName,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the words of who ordered it.
+    pub reason: String,
+    /// Who ordered it.
+    pub by: String,
+}
+
 impl Orders {
     /// Stops all work on `what`. An older suspension of it is replaced.
     pub fn suspend(&mut self, what: Subject, suspended: Suspended) {
         self.suspended.insert(what, suspended);
     }
 
+    /// Lets an image go back. That ends its suspension, which is given back if there was one: nothing would be done.
+    pub fn roll_back(&mut self, image: ImageName, order: RolledBack) -> Option<Suspended> {
+        let ended = self.suspended.remove(&Subject::Image(image.clone()));
+        self.rolled_back.insert(image, order);
+        ended
+    }
+
+    /// The images that go back from a version, if that is still the one that the state repo names.
+    pub fn rolled_back(&self) -> &BTreeMap<ImageName, RolledBack> {
+        &self.rolled_back
+    }
+
     /// Ends a suspension, which is given back if there was one, and declares all failures of `what` until `at` to be
-    /// resolved.
+    /// resolved. An image takes up again what the state repo names.
     pub fn resume(&mut self, what: Subject, at: Timestamp) -> Option<Suspended> {
         let ended = self.suspended.remove(&what);
+        if let Subject::Image(image) = &what {
+            self.rolled_back.remove(image);
+        }
         self.resumed.insert(what, at);
         ended
     }
@@ -178,6 +212,30 @@ mod tests {
         assert!(orders.resume(Subject::Server, at(30)).is_some());
         assert_eq!(orders.suspensions(at(20)).count(), 0);
         assert_eq!(orders.resumed(&Subject::Server), Some(at(30)));
+    }
+
+    #[test]
+    fn an_image_that_goes_back_is_not_suspended_and_takes_up_again_what_is_resumed() {
+        let image: ImageName = "ubuntu".parse().unwrap();
+        let order = RolledBack {
+            from: Digest::new([1; 32]),
+            to: "2026.10.1".parse().unwrap(),
+            since: at(10),
+            reason: "no sound".into(),
+            by: "root".into(),
+        };
+        let mut orders = Orders::default();
+        orders.suspend(Subject::Image(image.clone()), suspended(None));
+        let ended = orders.roll_back(image.clone(), order.clone());
+        assert_eq!(ended, Some(suspended(None)));
+        assert_eq!(orders.suspensions(at(20)).count(), 0);
+        let text = serde_json::to_string(&orders).unwrap();
+        let mut orders: Orders = serde_json::from_str(&text).unwrap();
+        assert_eq!(orders.rolled_back(), &[(image.clone(), order)].into());
+        orders.resume(Subject::Server, at(20));
+        assert_eq!(orders.rolled_back().len(), 1);
+        orders.resume(Subject::Image(image), at(20));
+        assert_eq!(orders.rolled_back().len(), 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::planning::desired::Desired;
 use crate::planning::gates::{Closed, Gate};
 use crate::planning::observed::{Observed, Probe};
-use crate::planning::orders::Subject;
+use crate::planning::orders::{RolledBack, Subject};
 
 /// The suspensions of the state repo that concern a whole server or an image; rooms have theirs with them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -181,7 +181,24 @@ pub fn in_force(desired: &Desired, observed: &Observed) -> Vec<InForce> {
         until: suspended.until,
         end: End::Command(what.resume()),
     });
-    written.chain(ordered).collect()
+    let gone_back = desired.gone_back.iter().map(|(image, gone_back)| {
+        let RolledBack {
+            to,
+            since,
+            reason,
+            by,
+            ..
+        } = &gone_back.order;
+        InForce {
+            what: format!("image {image} {}", gone_back.from),
+            reason: format!("rolled back to {to}: {reason}"),
+            by: by.clone(),
+            since: Some(*since),
+            until: None,
+            end: End::Command(Subject::Image(image.clone()).resume()),
+        }
+    });
+    written.chain(ordered).chain(gone_back).collect()
 }
 
 /// What the state repo says of the thing itself.

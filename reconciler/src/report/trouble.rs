@@ -207,7 +207,13 @@ fn of_hold(hold: &Hold, summary: &Summary, clock: Clock<'_>) -> Option<(String, 
     }
     if let Gate::RolloutStopped { image, .. } = &hold.gate {
         let title = title::held(hold, clock).notes.join(" ");
-        return Some((format!("rollout/{image}"), Trouble::new(title, Vec::new())));
+        let desired = summary.desired.as_ref();
+        let is_released =
+            desired.is_some_and(|desired| desired.others.keys().any(|(other, _)| other == image));
+        let back =
+            format!("`reconcile rollback {image} --reason TEXT` brings the version before back");
+        let details = is_released.then_some(back).into_iter().collect();
+        return Some((format!("rollout/{image}"), Trouble::new(title, details)));
     }
     let item = title::held(hold, clock);
     let mut details = item.notes;

@@ -24,6 +24,8 @@ pub enum Bug {
     ForgetsSuspensions,
     /// What people ordered on the server is forgotten. Breaks promise 4.
     ForgetsOrders,
+    /// What people went back from is forgotten. Breaks promise 4.
+    ForgetsRollbacks,
     /// The first day of a rollout is forgotten. Breaks promise 4.
     ForgetsFirstDay,
     /// Nobody asks whether somebody works at a host. Breaks promise 4.

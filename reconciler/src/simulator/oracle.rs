@@ -28,8 +28,7 @@ impl Port {
         if self.world.bug.is_some() || !chosen {
             return None;
         }
-        let applied = self.school().borrow().disk.applied?;
-        let desired = self.world.desired(self.site, applied)?;
+        let desired = self.world.obeyed(self.site, &self.school().borrow().disk)?;
         let mut predicted = self.look(&desired, &[]);
         predict(&mut predicted, step);
         let calm = self.school().borrow().faults.is_empty();

@@ -117,8 +117,7 @@ fn next(port: &Port, ended: &Summary, mailed: bool) -> Moment {
     let Some((_, plan)) = &ended.last else {
         return next;
     };
-    let applied = port.school().borrow().disk.applied;
-    let desired = applied.and_then(|number| port.world.desired(port.site, number));
+    let desired = port.world.obeyed(port.site, &port.school().borrow().disk);
     let orphans = port.world.sites[port.site].rest.orphans.get();
     next.min(wake(plan, desired.as_deref(), now, error, orphans))
 }

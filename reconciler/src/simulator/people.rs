@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use schema::name::{HostName, ImageName};
+use schema::name::{HostName, ImageName, VersionName};
 
 use super::event::What;
 use super::pc::{Pc, Usage};
@@ -10,7 +10,7 @@ use super::script::Turn;
 use super::time::Moment;
 use super::truth::File;
 use super::world::{Passes, World};
-use crate::planning::{Orders, Subject, Suspended};
+use crate::planning::{Orders, RolledBack, Subject, Suspended};
 
 impl World {
     pub(super) fn people_do(self: &Rc<Self>, turn: &Turn, passes: &mut Passes) {
@@ -90,6 +90,7 @@ impl World {
                 });
                 self.befalls(*site, format!("reconcile suspend {what}{until}"));
             }
+            Turn::RollBack(site, image, to) => self.roll_back(*site, image, to),
             Turn::Resume(site, what) => {
                 self.order(*site, |orders| {
                     orders.resume(what.clone(), now.timestamp());
@@ -120,6 +121,28 @@ impl World {
                 self.look(*site, passes);
             }
         }
+    }
+
+    /// Somebody lets an image go back, if the state repo names another version of it, and knows that one.
+    fn roll_back(&self, site: usize, image: &ImageName, to: &VersionName) {
+        let applied = self.sites[site].school.borrow().disk.applied;
+        let desired = applied.and_then(|number| self.desired(site, number));
+        let Some(desired) = desired else { return };
+        let Some((from, wanted)) = desired.of_rooms(image) else {
+            return;
+        };
+        if from == to || !desired.others.contains_key(&(image.clone(), to.clone())) {
+            return;
+        }
+        let order = RolledBack {
+            from: wanted.manifest,
+            to: to.clone(),
+            since: self.time.now().timestamp(),
+            reason: "no sound".to_owned(),
+            by: "root".to_owned(),
+        };
+        self.order(site, |orders| drop(orders.roll_back(image.clone(), order)));
+        self.befalls(site, format!("reconcile rollback {image} --to {to}"));
     }
 
     /// Somebody comes to a host or goes away from it. Its server does not notice.

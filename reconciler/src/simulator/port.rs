@@ -196,7 +196,10 @@ impl Port {
     /// What a dry run does, at the very instant at which a pass looks too.
     fn dry_run(&self, desired: &Desired) {
         let before = self.school().borrow().disk.clone();
-        let foretold = preview(desired, self.look(desired, &[]))
+        let observed = self.look(desired, &[]);
+        let orders = observed.orders.seen();
+        let obeying = orders.and_then(|orders| desired.obeying(orders));
+        let foretold = preview(obeying.as_ref().unwrap_or(desired), observed)
             .rounds
             .into_iter()
             .next()
@@ -344,6 +347,13 @@ impl Port {
         };
         if self.has(Bug::ForgetsOrders) {
             observed.orders = Probe::Seen(Orders::default());
+        }
+        if self.has(Bug::ForgetsRollbacks)
+            && let Probe::Seen(orders) = &mut observed.orders
+        {
+            for image in orders.clone().rolled_back().keys() {
+                orders.resume(Subject::Image(image.clone()), observed.at);
+            }
         }
         if self.has(Bug::NeverStops)
             && let Probe::Seen(orders) = &mut observed.orders

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schema::digest::Digest;
 use schema::fleet::{Fleet, ImageSource, RoomHosts};
-use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName};
+use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName, VersionName};
 use sha2::{Digest as _, Sha256};
 
 use super::bug::Bug;
@@ -72,6 +72,8 @@ pub enum Turn {
     SeederDied(usize, ImageName),
     /// Somebody orders that something at a school is left alone, until a moment or until further notice.
     Suspend(usize, Subject, Option<Moment>),
+    /// Somebody lets an image at a school go back to a version.
+    RollBack(usize, ImageName, VersionName),
     /// Somebody ends that at a school, and declares its troubles to be resolved.
     Resume(usize, Subject),
     /// Somebody ends all that was ordered to be left alone at a school, and declares all troubles to be resolved.
@@ -107,6 +109,7 @@ impl Turn {
             | Self::TorrentLost(site, _)
             | Self::SeederDied(site, _)
             | Self::Suspend(site, ..)
+            | Self::RollBack(site, ..)
             | Self::Resume(site, _)
             | Self::Resolve(site)
             | Self::Backup(site)
@@ -125,6 +128,7 @@ impl Turn {
             Self::TorrentLost(_, image) => Self::TorrentLost(site, image),
             Self::SeederDied(_, image) => Self::SeederDied(site, image),
             Self::Suspend(_, what, until) => Self::Suspend(site, what, until),
+            Self::RollBack(_, image, to) => Self::RollBack(site, image, to),
             Self::Resume(_, what) => Self::Resume(site, what),
             Self::Resolve(_) => Self::Resolve(site),
             Self::Backup(_) => Self::Backup(site),

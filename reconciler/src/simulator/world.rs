@@ -339,6 +339,14 @@ impl World {
             .between(low, high)
     }
 
+    /// What is to be made true at a school with this disk: what the commit that it applied last says, and what people
+    /// ordered there.
+    pub(super) fn obeyed(&self, site: usize, disk: &Disk) -> Option<Arc<Desired>> {
+        let desired = self.desired(site, disk.applied?)?;
+        let obeying = desired.obeying(&disk.orders);
+        Some(obeying.map_or(desired, Arc::new))
+    }
+
     /// What a school's server is to make true by a commit.
     pub(super) fn desired(&self, site: usize, number: usize) -> Option<Arc<Desired>> {
         let here = &self.sites[site];
@@ -410,10 +418,7 @@ impl World {
                 _ => {}
             }
             let school = self.sites[site].school.borrow();
-            let desired = school
-                .disk
-                .applied
-                .and_then(|number| self.desired(site, number));
+            let desired = self.obeyed(site, &school.disk);
             let remote = self.remote.borrow();
             let scene = Scene {
                 now: event.at,
@@ -450,11 +455,10 @@ impl World {
     /// said that there would be something to do.
     pub(super) fn planned(&self, site: usize, plan: &Plan) {
         let now = self.time.now();
-        let (applied, error) = {
+        let (desired, error) = {
             let school = self.sites[site].school.borrow();
-            (school.disk.applied, school.clock_error())
+            (self.obeyed(site, &school.disk), school.clock_error())
         };
-        let desired = applied.and_then(|number| self.desired(site, number));
         let rest = &self.sites[site].rest;
         let wake = wake(plan, desired.as_deref(), now, error, rest.orphans.get());
         if !rest.planned(now, wake, plan) {
@@ -476,10 +480,7 @@ impl World {
             let now = self.time.now();
             here.school.borrow_mut().settle(now);
             let school = here.school.borrow();
-            let desired = school
-                .disk
-                .applied
-                .and_then(|number| self.desired(site, number));
+            let desired = self.obeyed(site, &school.disk);
             let scene = Scene {
                 now,
                 site,

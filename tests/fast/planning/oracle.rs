@@ -177,6 +177,12 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 !files.is_empty() && verified,
                 "activates what was not verified",
             );
+            let orders = observed.orders.seen().unwrap();
+            let mut refused = orders.rolled_back().values();
+            check(
+                !refused.any(|order| order.from == *manifest),
+                "activates what people went back from",
+            );
         }
         Action::Delete { manifest, .. } => {
             let today = observed.at.to_zoned(desired.zone.clone()).date();

@@ -99,6 +99,9 @@ fn world(dice: &mut Dice) -> World {
     blind(&mut world, dice);
     run(&mut world, dice);
     care(&mut world, dice);
+    if dice.once_in(6) {
+        world.roll_back(dice.pick(&IMAGES), "1", !dice.once_in(4));
+    }
     world
 }
 

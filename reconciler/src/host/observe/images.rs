@@ -1,6 +1,6 @@
 //! LINBO's folder of an image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use schema::name::ImageName;
@@ -13,13 +13,12 @@ use crate::planning::{ImageFile, LiveImage, Probe, Torrent};
 /// Far more than an `.info` needs.
 const LONGEST_INFO: u64 = 64 << 10;
 
-/// What lies there; with digests when somebody asks for them.
+/// What lies there, or in a folder like it; with digests when somebody asks for them.
 pub(super) async fn look(
-    linbo: &Path,
+    folder: PathBuf,
     image: &ImageName,
     digests: Option<&Digests>,
 ) -> Probe<LiveImage> {
-    let folder = linbo.join("images").join(image.as_str());
     let (inside, name) = (folder.clone(), image.clone());
     let found = blocking(move || match files(&inside, &name) {
         Ok(live) => Probe::Seen(live),

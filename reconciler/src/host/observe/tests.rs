@@ -207,6 +207,8 @@ fn desired() -> Desired {
         rollout: schema::fleet::Rollout::default(),
         guard: Default::default(),
         suspended: Default::default(),
+        others: BTreeMap::new(),
+        gone_back: BTreeMap::new(),
         pinned: BTreeMap::new(),
         test_classes: BTreeMap::new(),
         not_before: None,

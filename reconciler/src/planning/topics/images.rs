@@ -20,6 +20,10 @@ const NEEDS: SignedDuration = SignedDuration::from_mins(10);
 const WORTH: SignedDuration = SignedDuration::from_mins(1);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
+    for (image, gone_back) in &desired.gone_back {
+        let goal = Goal::Active(image.clone(), gone_back.from.clone());
+        drafts.hold(goal, gone_back.gate(desired, image), None);
+    }
     for ((image, version), wanted) in &desired.images {
         if let Purpose::TestClass { until } = wanted.purpose
             && until < desired.day(observed.at)
@@ -199,6 +203,7 @@ impl Named<'_> {
 
     fn activate(&self, live: &LiveImage, drafts: &mut Drafts<'_>) {
         let begun = match self.wanted.purpose {
+            Purpose::Rooms if self.desired.gone_back.contains_key(self.image) => Ok(()),
             Purpose::Rooms => gates::rollout_begun(self.desired, live, self.observed.at),
             Purpose::TestClass { .. } => Ok(()),
         };

@@ -30,6 +30,15 @@ pub(super) fn untouchable(step: &Step, scene: &Scene<'_>, book: &mut Book) -> Ve
         _ => {}
     }
     let mut found = Vec::new();
+    if let Action::Activate {
+        image, manifest, ..
+    } = &step.action
+    {
+        let refused = scene.school.disk.orders.rolled_back().get(image);
+        if refused.is_some_and(|order| order.from == *manifest) {
+            found.push(format!("puts in place what {image} went back from"));
+        }
+    }
     let today = desired.zone.to_datetime(scene.clock()).date();
     for host in touched {
         let Some(device) = scene.school.disk.devices.get(host) else {

@@ -327,11 +327,12 @@ fn rooms<'a>(
     found
 }
 
-/// In which waves an image comes; at once where a test class tries it.
+/// In which waves an image comes; at once where a test class tries it, or where it goes back.
 fn rules<'a>(image: &ImageName, desired: &'a Desired) -> Option<&'a Waves> {
     let mut tests = desired.test_classes.values();
     let is_tried = tests.any(|test| test.images.contains(image));
-    desired.rollout.waves.as_ref().filter(|_| !is_tried)
+    let at_once = is_tried || desired.gone_back.contains_key(image);
+    desired.rollout.waves.as_ref().filter(|_| !at_once)
 }
 
 /// Who gets a new state together.

@@ -171,7 +171,7 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
         let lies_there = scene.school.disk.live.get(image);
         let replaces = lies_there.is_some_and(|live| live.base.is_some() || live.diff.is_some());
         check(
-            !replaces || first.day <= local.date(),
+            !replaces || first.day <= local.date() || desired.gone_back.contains_key(image),
             "before the first day of its rollout",
         );
     }
