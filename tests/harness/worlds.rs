@@ -134,6 +134,7 @@ pub fn os(image: &str, reset: ResetCommand) -> OsEntry {
         initrd,
         append: name("ro splash"),
         icon: None,
+        extra: BTreeMap::new(),
     }
 }
 

@@ -358,6 +358,7 @@ fn class(images: &[&str]) -> HardwareClass {
         initrd: read("boot/initrd.img"),
         append: read("ro splash"),
         icon: None,
+        extra: BTreeMap::new(),
     });
     HardwareClass {
         firmware: Firmware::Efi64,

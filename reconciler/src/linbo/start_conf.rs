@@ -9,15 +9,20 @@
 //! `[OS]` the six keys without which the boot menu would end before it.
 //! [`StartConf::parse()`] reads as tolerantly as the client (`linbo_split_startconf`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use schema::fleet::{DefaultAction, DownloadType, FileSystem, Firmware, HardwareClass};
+use schema::fleet::{DefaultAction, DownloadType, FileSystem, Firmware, HardwareClass, OsEntry};
 use schema::name::ClassName;
+use schema::text::{PlainText, SettingKey};
 use schema::units::Bytes;
 
+use self::read::download_type_of;
 pub use self::read::{OsSection, Section, StartConf};
+pub use self::same::{Size, differences, size_of};
 
 mod read;
+mod same;
 #[cfg(test)]
 mod tests;
 
@@ -58,40 +63,46 @@ fn text_from(folder: &str, class: &ClassName, hw: &HardwareClass) -> String {
         );
     }
     for os in &hw.os {
-        section(
-            &mut text,
-            "OS",
-            &[
-                ("Name", os.name.as_str().to_owned()),
-                ("Version", String::new()),
-                ("Description", os.name.as_str().to_owned()),
-                (
-                    "IconName",
-                    os.icon
-                        .as_ref()
-                        .map_or_else(String::new, ToString::to_string),
-                ),
-                ("BaseImage", format!("{}.qcow2", os.image)),
-                ("Boot", device_labelled(hw, os.root.as_str())),
-                ("Root", device_labelled(hw, os.root.as_str())),
-                ("Kernel", os.kernel.as_str().to_owned()),
-                ("Initrd", os.initrd.as_str().to_owned()),
-                ("Append", os.append.as_str().to_owned()),
-                ("StartEnabled", "yes".to_owned()),
-                ("SyncEnabled", "yes".to_owned()),
-                ("NewEnabled", "yes".to_owned()),
-                ("Autostart", yes_no(os.autostart).to_owned()),
-                ("AutostartTimeout", "5".to_owned()),
-                ("DefaultAction", default_action(os.default).to_owned()),
-                ("Hidden", "no".to_owned()),
-            ],
-        );
+        section(&mut text, "OS", &os_keys(hw, os));
     }
     text
 }
 
-/// The `[LINBO]` section. A setting of the class replaces a default of ours, but none of the keys
-/// that the class has a word of its own for: those would contradict it.
+/// An `[OS]` section, in which settings replace defaults as they do in `[LINBO]`.
+fn os_keys<'a>(hw: &'a HardwareClass, os: &'a OsEntry) -> Vec<(&'a str, String)> {
+    let root = device_labelled(hw, os.root.as_str());
+    let icon = os.icon.as_ref().map(ToString::to_string);
+    let usual = |key: &'static str| {
+        let mut defaults = OS_DEFAULTS.iter();
+        let value = defaults.find(|(known, _)| *known == key);
+        (
+            key,
+            value.map_or_else(String::new, |(_, value)| (*value).to_owned()),
+        )
+    };
+    let keys = vec![
+        ("Name", os.name.as_str().to_owned()),
+        usual("Version"),
+        ("Description", os.name.as_str().to_owned()),
+        ("IconName", icon.unwrap_or_default()),
+        ("BaseImage", format!("{}.qcow2", os.image)),
+        ("Boot", root.clone()),
+        ("Root", root),
+        ("Kernel", os.kernel.as_str().to_owned()),
+        ("Initrd", os.initrd.as_str().to_owned()),
+        ("Append", os.append.as_str().to_owned()),
+        usual("StartEnabled"),
+        usual("SyncEnabled"),
+        usual("NewEnabled"),
+        ("Autostart", yes_no(os.autostart).to_owned()),
+        usual("AutostartTimeout"),
+        ("DefaultAction", default_action(os.default).to_owned()),
+        usual("Hidden"),
+    ];
+    with_extra(keys, &OWNED_KEYS_OF_OS, &os.extra)
+}
+
+/// The `[LINBO]` section.
 fn linbo_keys<'a>(class: &ClassName, hw: &'a HardwareClass) -> Vec<(&'a str, String)> {
     let owned = OWNED_KEYS.into_iter().zip([
         class.to_string(),
@@ -100,29 +111,54 @@ fn linbo_keys<'a>(class: &ClassName, hw: &'a HardwareClass) -> Vec<(&'a str, Str
         firmware(hw.firmware).to_owned(),
         hw.kernel_options.as_str().to_owned(),
     ]);
-    let defaults = [
-        ("AutoPartition", "no"),
-        ("AutoFormat", "no"),
-        ("AutoInitCache", "no"),
-        ("GuiDisabled", "no"),
-        ("UseMinimalLayout", "no"),
-        ("Locale", "de-de"),
-    ];
     let mut keys: Vec<(&str, String)> = owned.collect();
-    keys.extend(defaults.map(|(key, value)| (key, value.to_owned())));
-    for (key, value) in &hw.extra {
+    keys.extend(LINBO_DEFAULTS.map(|(key, value)| (key, value.to_owned())));
+    with_extra(keys, &OWNED_KEYS, &hw.extra)
+}
+
+/// A setting of the class replaces a default of ours, but none of the keys that the class has a word of its own for:
+/// those would contradict it.
+fn with_extra<'a>(
+    mut keys: Vec<(&'a str, String)>,
+    owned: &[&str],
+    extra: &'a BTreeMap<SettingKey, PlainText>,
+) -> Vec<(&'a str, String)> {
+    for (key, value) in extra {
         let (key, value) = (key.as_str(), value.as_str().to_owned());
-        match keys
-            .iter()
-            .position(|(known, _)| known.eq_ignore_ascii_case(key))
-        {
-            Some(place) if place >= OWNED_KEYS.len() => keys[place].1 = value,
-            Some(_) => {}
+        if owned.iter().any(|owned| owned.eq_ignore_ascii_case(key)) {
+            continue;
+        }
+        let mut known = keys.iter_mut();
+        match known.find(|(known, _)| known.eq_ignore_ascii_case(key)) {
+            Some((_, known)) => *known = value,
             None => keys.push((key, value)),
         }
     }
     keys
 }
+
+/// What we write into `[LINBO]` where a class says nothing else.
+pub const LINBO_DEFAULTS: [(&str, &str); 6] = [
+    ("AutoPartition", "no"),
+    ("AutoFormat", "no"),
+    ("AutoInitCache", "no"),
+    ("GuiDisabled", "no"),
+    ("UseMinimalLayout", "no"),
+    ("Locale", "de-de"),
+];
+
+/// What we write into `[OS]` where a system says nothing else.
+pub const OS_DEFAULTS: [(&str, &str); 9] = [
+    ("Version", ""),
+    ("IconName", ""),
+    ("StartEnabled", "yes"),
+    ("SyncEnabled", "yes"),
+    ("NewEnabled", "yes"),
+    ("Autostart", "no"),
+    ("AutostartTimeout", "5"),
+    ("DefaultAction", "sync"),
+    ("Hidden", "no"),
+];
 
 /// The keys of `[LINBO]` that follow from a class, so that `extra` may not name them.
 pub const OWNED_KEYS: [&str; 5] = [
@@ -131,6 +167,19 @@ pub const OWNED_KEYS: [&str; 5] = [
     "DownloadType",
     "SystemType",
     "KernelOptions",
+];
+
+/// The keys of `[OS]` that follow from a class, in the same way.
+pub const OWNED_KEYS_OF_OS: [&str; 9] = [
+    "Name",
+    "BaseImage",
+    "Root",
+    "Kernel",
+    "Initrd",
+    "Append",
+    "IconName",
+    "Autostart",
+    "DefaultAction",
 ];
 
 fn section(text: &mut String, name: &str, keys: &[(&str, String)]) {

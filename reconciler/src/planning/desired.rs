@@ -214,11 +214,19 @@ pub struct DesiredClass {
 }
 
 impl DesiredClass {
+    /// Whether a `start.conf` says what it is to say: it is ours, or somebody wrote it otherwise and means the same.
+    #[must_use]
+    pub fn is_said_by(&self, text: &str) -> bool {
+        text == self.start_conf
+            || (!start_conf::is_ours(text.as_bytes())
+                && start_conf::differences(text.as_bytes(), &self.start_conf).is_empty())
+    }
+
     /// Whether a `start.conf` of ours has the operating systems of this class under the same numbers, whatever else
     /// it says otherwise.
     #[must_use]
     pub fn has_its_systems(&self, text: &str) -> bool {
-        text == self.start_conf
+        self.is_said_by(text)
             || (start_conf::is_ours(text.as_bytes())
                 && StartConf::parse(text.as_bytes())
                     .operating_systems()

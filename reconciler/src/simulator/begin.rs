@@ -154,7 +154,10 @@ pub(super) fn edit(school: &mut School, class: &ClassName, edit: Edit) -> String
             Some(format!("{text}# a line by hand\n")),
             "is edited by hand",
         ),
-        Edit::Foreign => (Some(format!("# mine\n{text}")), "is replaced by hand"),
+        Edit::Foreign => {
+            let other = text.replace("GuiDisabled = no", "GuiDisabled = yes");
+            (Some(format!("# mine\n{other}")), "is replaced by hand")
+        }
         Edit::Removed => (None, "is removed by hand"),
     };
     files.write(text);

@@ -400,7 +400,8 @@ impl School {
         let classes = desired.classes.iter();
         for (name, class) in classes.filter(|(name, _)| !over.contains(name.as_str())) {
             let found = self.disk.classes.get(name).cloned().unwrap_or_default();
-            if found.start_conf.as_ref() != Some(&class.start_conf) {
+            let text = found.start_conf.as_deref();
+            if !text.is_some_and(|text| class.is_said_by(text)) {
                 wanting.push(format!("start.conf.{name} is not as it should be"));
             } else if !found.by_hand
                 && found.boot_of != Some(found.written)

@@ -28,6 +28,19 @@ const OWNED: [(&str, &str); 5] = [
     ("KernelOptions", "`kernel_options`"),
 ];
 
+/// Settings of `[OS]` that follow from other keys of a system, with these keys.
+const OWNED_OF_OS: [(&str, &str); 9] = [
+    ("Name", "`name`"),
+    ("BaseImage", "`image`"),
+    ("Root", "`root`"),
+    ("Kernel", "`kernel`"),
+    ("Initrd", "`initrd`"),
+    ("Append", "`append`"),
+    ("IconName", "`icon`"),
+    ("Autostart", "`autostart`"),
+    ("DefaultAction", "`default`"),
+];
+
 /// Checks a document and gives the class.
 pub(crate) fn resolve(
     file: &str,
@@ -75,7 +88,7 @@ pub(crate) fn resolve(
             .into_iter()
             .collect::<Option<Vec<_>>>()
     });
-    let extra = settings(file, extra, found);
+    let extra = settings(file, extra, &OWNED, found);
     Some(HardwareClass {
         firmware: firmware?,
         download: download.into_inner().unwrap_or(DownloadType::Torrent),
@@ -225,7 +238,9 @@ fn system_of(
         initrd,
         append,
         icon,
+        extra,
     } = document;
+    let extra = settings(file, extra, &OWNED_OF_OS, found);
     if let (Some(label), Some(labels)) = (root.get(), labels)
         && !labels.contains(label)
     {
@@ -279,6 +294,7 @@ fn system_of(
         initrd: text(initrd, usual_initrd),
         append: text(append, usual_append),
         icon: icon.into_inner(),
+        extra,
     })
 }
 
@@ -290,6 +306,7 @@ fn text(own: At<ConfText>, usual: &str) -> PlainText {
 fn settings(
     file: &str,
     extra: At<Map<SettingKey, ConfText>>,
+    owned: &[(&str, &str)],
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<SettingKey, PlainText> {
     let mut settings: BTreeMap<SettingKey, PlainText> = BTreeMap::new();
@@ -299,7 +316,7 @@ fn settings(
             continue;
         };
         let same = |other: &str| other.eq_ignore_ascii_case(key.as_str());
-        if let Some((_, instead)) = OWNED.iter().find(|(owned, _)| same(owned)) {
+        if let Some((_, instead)) = owned.iter().find(|(owned, _)| same(owned)) {
             let message = format!("`{key}` follows from the rest of this file");
             found.push(
                 Diagnostic::error("owned-setting", file, at, message)

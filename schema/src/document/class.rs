@@ -83,4 +83,7 @@ pub struct OsDocument {
     /// The file name of its icon.
     #[serde(default)]
     pub icon: At<FileName>,
+    /// Further settings of its `[OS]` section by their LINBO names, as in `AutostartTimeout: 10`.
+    #[serde(default)]
+    pub extra: At<Map<SettingKey, ConfText>>,
 }

@@ -113,6 +113,8 @@ pub struct OsEntry {
     pub append: PlainText,
     /// The icon's file name.
     pub icon: Option<FileName>,
+    /// Settings of its `[OS]` section that have no key of their own here, by their LINBO names.
+    pub extra: BTreeMap<SettingKey, PlainText>,
 }
 
 /// LINBO's `DefaultAction`.

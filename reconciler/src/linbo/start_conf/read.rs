@@ -70,6 +70,15 @@ impl OsSection<'_> {
     }
 }
 
+/// `DownloadType` as LINBO reads it.
+pub(super) fn download_type_of(text: Option<&str>) -> DownloadType {
+    match text {
+        Some("torrent") => DownloadType::Torrent,
+        Some("multicast") => DownloadType::Multicast,
+        _ => DownloadType::Rsync,
+    }
+}
+
 impl StartConf {
     /// Reads what LINBO's client would read.
     #[must_use]
@@ -118,11 +127,7 @@ impl StartConf {
     /// `DownloadType`; anything that LINBO does not know means rsync.
     #[must_use]
     pub fn download_type(&self) -> DownloadType {
-        match self.linbo.get("DownloadType") {
-            Some("torrent") => DownloadType::Torrent,
-            Some("multicast") => DownloadType::Multicast,
-            _ => DownloadType::Rsync,
-        }
+        download_type_of(self.linbo.get("DownloadType"))
     }
 
     /// The operating systems, in order.

@@ -51,6 +51,11 @@ fn two_systems() -> HardwareClass {
                 initrd: text("boot/initrd.img"),
                 append: text("ro splash"),
                 icon: Some("ubuntu.svg".parse().unwrap()),
+                extra: BTreeMap::from([
+                    ("Description".parse().unwrap(), text("Ubuntu for all")),
+                    ("RestoreOpsiState".parse().unwrap(), text("no")),
+                    ("root".parse().unwrap(), text("another")),
+                ]),
             },
             OsEntry {
                 name: text("Windows 11"),
@@ -63,6 +68,7 @@ fn two_systems() -> HardwareClass {
                 initrd: text(""),
                 append: text(""),
                 icon: None,
+                extra: BTreeMap::new(),
             },
         ],
         kernel_options: text("quiet splash"),
@@ -203,4 +209,80 @@ proptest! {
         let harmful = written.lines().skip(1).find(|line| line.contains(['"', '$', '`', '\\', '\'', '#', ';']));
         prop_assert_eq!(harmful, None);
     }
+}
+
+/// A file as people write them: without what is usual, with comments, in another order.
+const BY_HAND: &str = "# our own\n[LINBO]\nGroup = dual-lab\nlocale = en-gb\nRootTimeout = 600\nCache = /dev/nvme0n1p4\n\
+    DownloadType = torrent\nKernelOptions = quiet splash\nAutoFormat = No # never\n\n\
+    [partition]\nDev = /dev/nvme0n1p1\nLabel = efi\nSize = 524288\nId = EF\nFSType = vfat\nBootable = yes\n\
+    [Partition]\nDev = /dev/nvme0n1p2\nLabel = ubuntu\nSize = 61440M\nId = 83\nFSType = ext4\n\
+    [Partition]\nDev = /dev/nvme0n1p3\nLabel = windows\nSize = 100G\nId = 7\nFSType = ntfs\nBootable = no\n\
+    [Partition]\nDev = /dev/nvme0n1p4\nLabel = cache\nSize =\nId = 83\nFSType = ext4\n\n\
+    [OS]\nName = Ubuntu 24.04\nDescription = Ubuntu for all\nRestoreOpsiState = no\nIconName = ubuntu.svg\n\
+    BaseImage = ubuntu.qcow2\nRoot = /dev/nvme0n1p2\nKernel = boot/vmlinuz\nInitrd = boot/initrd.img\nAppend = ro splash\n\
+    [OS]\nName = Windows 11\nBaseImage = win11-metall.qcow2\nBoot = /dev/nvme0n1p3\nRoot = /dev/nvme0n1p3\nKernel =\n\
+    Initrd =\nAppend =\nAutostart = yes\nDefaultAction = new\n";
+
+#[test]
+fn a_file_that_somebody_wrote_otherwise_may_say_the_same() {
+    let ours = render(&class(), &two_systems());
+    assert_eq!(differences(BY_HAND.as_bytes(), &ours), Vec::<String>::new());
+    assert_eq!(differences(ours.as_bytes(), &ours), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_file_says_otherwise_is_named_by_its_section_and_key() {
+    let ours = render(&class(), &two_systems());
+    for (from, to, expected) in [
+        ("Group = dual-lab\n", "", "[LINBO] group = "),
+        ("locale = en-gb", "locale = de-de", "[LINBO] locale = de-de"),
+        ("locale = en-gb\n", "", "[LINBO] locale = "),
+        ("RootTimeout = 600\n", "", "[LINBO] roottimeout = "),
+        (
+            "# our own\n[LINBO]",
+            "[LINBO]\nServer = 10.0.0.1",
+            "[LINBO] Server = 10.0.0.1",
+        ),
+        ("DownloadType = torrent\n", "", "[LINBO] downloadtype = "),
+        (
+            "AutoFormat = No",
+            "AutoFormat = Yes",
+            "[LINBO] AutoFormat = Yes",
+        ),
+        ("Size = 100G", "Size = 100", "[Partition] 3 Size = 100"),
+        ("Size = 100G", "Size =", "[Partition] 3 Size = "),
+        ("Size = 100G", "Size = 100x", "[Partition] 3 Size = 100x"),
+        ("Id = 7", "Id = 17", "[Partition] 3 Id = 17"),
+        (
+            "Id = 83\nFSType = ext4\n\n[OS]",
+            "Id = 83\nFSType = ext4\nBootable = yes\n\n[OS]",
+            "[Partition] 4 Bootable = yes",
+        ),
+        ("Append =\n", "Append = quiet\n", "[OS] 2 Append = quiet"),
+        ("DefaultAction = new\n", "", "[OS] 2 defaultaction = "),
+        (
+            "Autostart = yes",
+            "Hidden = yes\nAutostart = yes",
+            "[OS] 2 Hidden = yes",
+        ),
+        ("RestoreOpsiState = no\n", "", "[OS] 1 restoreopsistate = "),
+        (
+            "Boot = /dev/nvme0n1p3",
+            "Boot = /dev/nvme0n1p1",
+            "[OS] 2 Boot = /dev/nvme0n1p1",
+        ),
+    ] {
+        assert!(BY_HAND.contains(from), "{from}");
+        let found = differences(BY_HAND.replacen(from, to, 1).as_bytes(), &ours);
+        let found: Vec<String> = found.iter().map(|line| line.to_lowercase()).collect();
+        assert_eq!(found, [expected.to_lowercase()], "{from:?} to {to:?}");
+    }
+    let one = BY_HAND.split("[OS]\nName = Windows").next().unwrap();
+    assert_eq!(
+        differences(one.as_bytes(), &ours),
+        ["1 [OS] sections instead of 2"]
+    );
+    // What only LINBO's client bears is not the same.
+    let odd = BY_HAND.replace("KernelOptions = quiet splash\n", "");
+    assert!(differences(odd.as_bytes(), &ours)[0].contains("KernelOptions is missing"));
 }

@@ -48,7 +48,7 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             start_conf: before,
             grub,
         } = files;
-        if before.as_ref() == Some(&class.start_conf) {
+        if before.as_ref().is_some_and(|text| class.is_said_by(text)) {
             match grub {
                 Grub::Stale => outdated.push(name.clone()),
                 Grub::Current => current.push(name.clone()),
