@@ -96,6 +96,21 @@ fn hosts_go_back_when_the_test_class_is_gone_from_the_state_repo() {
     check(&world, &[]);
 }
 
+/// What else LINBO's links lead astray is somebody else's work that is not finished.
+#[test]
+fn hosts_that_try_nothing_are_not_imported_because_others_do() {
+    let mut world = asked();
+    all_now(&mut world);
+    check(&world, &["r101 2: Window"]);
+    world.lead("r101-pc05", "other");
+    check(&world, &["r101: NotReset", "r101 2: Window"]);
+    world.lead("r101-pc02", "lab");
+    let mut plan = of(&world);
+    let import = plan.steps.remove(0).action;
+    let expected = [(name("r101-pc02"), name("gimp3"))].into();
+    assert!(matches!(import, Action::ImportDevices { hosts, .. } if hosts == expected));
+}
+
 #[test]
 fn one_that_is_named_no_more_goes_back_alone() {
     let mut world = asked();
