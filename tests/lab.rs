@@ -7,6 +7,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "lab/adopt.rs"]
+mod adopt;
 #[path = "lab/announce.rs"]
 mod announce;
 #[path = "lab/classes.rs"]

@@ -5,10 +5,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ::schema::name::{ImageName, VersionName};
+use ::schema::name::{Domain, ImageName, SchoolName, VersionName};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod adopt;
 mod exit;
 mod explain;
 mod forecast;
@@ -116,6 +117,21 @@ enum Command {
         /// The folder of the state repo.
         #[arg(value_name = "DIR", default_value = ".")]
         dir: PathBuf,
+    },
+    /// Write the state repo of this server as it is, such that its first dry run plans nothing. Needs no settings.
+    ///
+    /// Rooms, hardware classes and images are taken from `devices.csv`, `start.conf.*` and LINBO's folder. What cannot
+    /// be written is listed with its reason. No file in DIR is overwritten: adopt all schools into one folder.
+    Adopt {
+        /// The folder of the state repo.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// What the school is called there; as the settings say, or the first part of its domain.
+        #[arg(long, value_name = "NAME")]
+        school: Option<SchoolName>,
+        /// The server that releases images.
+        #[arg(long, value_name = "HOST")]
+        central: Option<Domain>,
     },
     /// Rehearse a state repo: what would happen when, the peaks, what would be late or fail. Needs no server.
     ///
@@ -253,6 +269,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
     let result = match command {
         None => pass::run(&common, &pass, &output, now),
         Some(Command::Validate { dir }) => validate::run(&dir, &output),
+        Some(Command::Adopt {
+            out,
+            school,
+            central,
+        }) => {
+            let wish = adopt::Wish {
+                out: &out,
+                school: school.as_ref(),
+                central: central.as_ref(),
+            };
+            adopt::run(&common, &wish, &output, now)
+        }
         Some(Command::Simulate {
             dir,
             weeks,

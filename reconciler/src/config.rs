@@ -108,6 +108,8 @@ pub struct Paths {
     pub ssh_config: PathBuf,
     /// `/etc/linuxmuster/sophomorix/default-school/devices.csv`
     pub devices: PathBuf,
+    /// `/var/lib/linuxmuster/setup.ini`: what the server was set up as.
+    pub setup_ini: PathBuf,
     /// `/var/lib/linuxmuster-reconciler`: journal, digests, clone of the state repo.
     pub state: PathBuf,
     /// `/run/linuxmuster-reconciler`: lock of the pass, locks and output of commands on hosts.
@@ -172,6 +174,7 @@ impl Default for Paths {
             linbo_log: "/var/log/linuxmuster/linbo".into(),
             ssh_config: "/etc/linuxmuster/linbo/ssh_config".into(),
             devices: "/etc/linuxmuster/sophomorix/default-school/devices.csv".into(),
+            setup_ini: "/var/lib/linuxmuster/setup.ini".into(),
             state: "/var/lib/linuxmuster-reconciler".into(),
             run: "/run/linuxmuster-reconciler".into(),
             calendar: "/var/lib/linuxmuster-reconciler/calendar.ics".into(),

@@ -11,6 +11,7 @@ pub mod digests;
 pub mod download;
 pub mod files;
 mod history;
+pub mod inventory;
 pub mod journal_file;
 pub mod lock;
 pub mod observe;

@@ -8,6 +8,7 @@
     )
 )]
 
+pub mod adopt;
 pub mod cli;
 pub mod config;
 pub mod engine;

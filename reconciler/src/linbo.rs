@@ -12,6 +12,7 @@ pub mod devices;
 pub mod image_info;
 pub mod log;
 pub mod remote;
+pub mod setup_ini;
 pub mod start_conf;
 pub mod status;
 pub mod verdict;

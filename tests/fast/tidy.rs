@@ -12,6 +12,7 @@ use crate::root;
 /// The longest name that fits counts: `planning::plan` is not `planning`.
 const LAYERS: &[&[&[&str]]] = &[
     &[&["linbo"], &["manifest"]],
+    &[&["adopt"]],
     &[&[
         "planning::desired",
         "planning::action",

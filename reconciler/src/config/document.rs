@@ -202,6 +202,7 @@ struct PathsDocument {
     linbo_log: At<Absolute>,
     ssh_config: At<Absolute>,
     devices: At<Absolute>,
+    setup_ini: At<Absolute>,
     state: At<Absolute>,
     run: At<Absolute>,
     calendar: At<Absolute>,
@@ -388,6 +389,7 @@ impl Check<'_> {
             linbo_log: path(paths.linbo_log, default.linbo_log),
             ssh_config: path(paths.ssh_config, default.ssh_config),
             devices: path(paths.devices, default.devices),
+            setup_ini: path(paths.setup_ini, default.setup_ini),
             state,
             run: path(paths.run, default.run),
         };

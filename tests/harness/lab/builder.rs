@@ -248,6 +248,11 @@ impl Builder {
         let header = "# room;host;group;mac;ip;office;win;dhcpopts;role;-;pxe;opt;;;comment\n";
         let csv = std::iter::once(header.to_owned()).chain(rows);
         replace(&server.devices_csv(), csv.collect::<String>())?;
+        let setup = format!(
+            "[setup]\nservername = server\ndomainname = {0}.example\nschoolname = Schule {0}\nadminpw = secret\n",
+            server.name
+        );
+        replace(&server.setup_ini(), setup)?;
         replace(&server.linbo().join("start.conf"), "")?;
         let classes: BTreeSet<_> = own().map(|(_, host)| &host.class).collect();
         let handle = super::Server {

@@ -272,6 +272,12 @@ impl ServerPaths {
         self.etc().join("sophomorix/default-school/devices.csv")
     }
 
+    /// `setup.ini`.
+    #[must_use]
+    pub fn setup_ini(&self) -> PathBuf {
+        self.etc().join("setup.ini")
+    }
+
     /// The SSH configuration for LINBO clients.
     #[must_use]
     pub fn ssh_config(&self) -> PathBuf {
