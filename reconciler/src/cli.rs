@@ -22,6 +22,7 @@ mod output;
 mod pass;
 mod rollback;
 mod schema;
+mod scrub;
 mod simulate;
 mod status;
 mod validate;
@@ -226,6 +227,13 @@ enum Command {
         #[arg(value_name = "WHAT", num_args = 0..=2)]
         what: Vec<String>,
     },
+    /// Read all files of the store slowly, to find those that the disk has damaged. What is wanted of them is then
+    /// fetched again by the next passes.
+    Scrub {
+        /// How fast, in MiB per second.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        mib_per_second: u32,
+    },
     /// Write the manifest of a release folder, and print the lines for the state repo.
     ///
     /// The folder holds the files of one version, <IMAGE>/<VERSION>/<IMAGE>.qcow2 and so on, below the
@@ -312,6 +320,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             Ok(what) => orders::resume(&common, what, &output, now()),
             Err(why) => return usage(&why),
         },
+        Some(Command::Scrub { mib_per_second }) => scrub::run(&common, mib_per_second, &output),
         Some(Command::Manifest { dir }) => manifest::run(&dir, &output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

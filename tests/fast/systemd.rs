@@ -8,6 +8,8 @@ use crate::root;
 
 /// The exposure that `systemd-analyze security` may give: 10 is a unit without any restriction.
 const EXPOSURE_AT_MOST: f64 = 5.5;
+/// The same for the unit that reads the store.
+const SCRUB_EXPOSURE_AT_MOST: f64 = 2.5;
 
 fn unit(name: &str) -> String {
     fs::read_to_string(root().join("reconciler/systemd").join(name)).unwrap()
@@ -39,11 +41,17 @@ fn analyze(dir: &Path, args: &[&str]) -> String {
 /// The units as they are, but for a program that exists on this machine.
 fn copies() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let service = unit("reconcile.service");
-    assert_eq!(values(&service, "ExecStart"), ["/usr/bin/reconcile"]);
-    let service = service.replace("ExecStart=/usr/bin/reconcile", "ExecStart=/bin/true");
-    fs::write(dir.path().join("reconcile.service"), service).unwrap();
-    fs::write(dir.path().join("reconcile.timer"), unit("reconcile.timer")).unwrap();
+    for (name, program) in [
+        ("reconcile", "/usr/bin/reconcile"),
+        ("reconcile-scrub", "/usr/bin/reconcile scrub"),
+    ] {
+        let service = unit(&format!("{name}.service"));
+        assert_eq!(values(&service, "ExecStart"), [program]);
+        let service = service.replace(&format!("ExecStart={program}"), "ExecStart=/bin/true");
+        fs::write(dir.path().join(format!("{name}.service")), service).unwrap();
+        let timer = format!("{name}.timer");
+        fs::write(dir.path().join(&timer), unit(&timer)).unwrap();
+    }
     dir
 }
 
@@ -57,6 +65,8 @@ fn systemd_has_nothing_to_say_against_the_units() {
             "--man=no",
             "./reconcile.service",
             "./reconcile.timer",
+            "./reconcile-scrub.service",
+            "./reconcile-scrub.timer",
         ],
     );
     let about_us: Vec<_> = said
@@ -67,29 +77,45 @@ fn systemd_has_nothing_to_say_against_the_units() {
 }
 
 #[test]
-fn the_unit_is_not_exposed_more_than_it_has_to_be() {
+fn the_units_are_not_exposed_more_than_they_have_to_be() {
     let dir = copies();
-    let said = analyze(
-        dir.path(),
-        &[
-            "security",
-            "--offline=true",
-            "--no-pager",
-            "./reconcile.service",
-        ],
-    );
-    let line = said
-        .lines()
-        .find(|line| line.contains("Overall exposure level"))
-        .expect("a line with the score");
-    let score: f64 = line
-        .rsplit(':')
-        .next()
-        .and_then(|rest| rest.split_whitespace().next())
-        .and_then(|score| score.parse().ok())
-        .expect("a score");
-    assert!(score <= EXPOSURE_AT_MOST, "{line}");
-    writeln(line.trim());
+    for (service, at_most) in [
+        ("./reconcile.service", EXPOSURE_AT_MOST),
+        ("./reconcile-scrub.service", SCRUB_EXPOSURE_AT_MOST),
+    ] {
+        let said = analyze(
+            dir.path(),
+            &["security", "--offline=true", "--no-pager", service],
+        );
+        let line = said
+            .lines()
+            .find(|line| line.contains("Overall exposure level"))
+            .expect("a line with the score");
+        let score: f64 = line
+            .rsplit(':')
+            .next()
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|score| score.parse().ok())
+            .expect("a score");
+        assert!(score <= at_most, "{line}");
+        writeln(line.trim());
+    }
+}
+
+/// It disturbs nobody, and nobody has to wait for it.
+#[test]
+fn a_scrub_gives_way() {
+    let service = unit("reconcile-scrub.service");
+    for (key, value) in [
+        ("Nice", "19"),
+        ("IOSchedulingClass", "idle"),
+        ("TimeoutStartSec", "infinity"),
+    ] {
+        assert_eq!(values(&service, key), [value], "{key}");
+    }
+    let timer = unit("reconcile-scrub.timer");
+    assert_eq!(values(&timer, "Persistent"), ["true"]);
+    analyze(&root(), &["calendar", values(&timer, "OnCalendar")[0]]);
 }
 
 #[test]

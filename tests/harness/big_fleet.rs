@@ -211,6 +211,7 @@ impl BigFleet {
             let store = Store {
                 manifests: [(manifest_digest, manifest)].into(),
                 objects: [file.sha256].into(),
+                damaged: Default::default(),
                 partial: BTreeMap::new(),
                 free: 1 << 40,
             };

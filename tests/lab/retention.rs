@@ -1,8 +1,8 @@
-//! What nobody needs goes out of the store, and nothing else, with real files.
+//! What nobody needs goes out of the store, and nothing else; what the disk damages is fetched again. With real files.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use harness::lab::{Content, Server};
@@ -91,6 +91,66 @@ fn a_version_that_nobody_needs_is_deleted_two_weeks_later() {
         school.lab.central().rsync.sent(),
         sent,
         "it was fetched again"
+    );
+    school.assert_clean();
+}
+
+/// Another byte in a file whose times stay, as a bad disk has it.
+fn damage(path: &Path) {
+    let before = fs::metadata(path).unwrap().modified().unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"forgotten", 1 << 20).unwrap();
+    file.set_modified(before).unwrap();
+}
+
+#[test]
+fn what_the_disk_damaged_is_found_fetched_again_and_put_in_place() {
+    let mut school = OneSchool::fresh(1);
+    school.release("2026.10.1", &content(1));
+    school.point("2026.10.1", "the first");
+    school.pass(MONDAY, 0);
+    let nord = school.nord();
+    let live = nord.paths.images().join("ubuntu/ubuntu.qcow2");
+    let good = fs::read(&live).unwrap();
+    let scrub = |status| school.run(&["scrub", "--mib-per-second", "1000"], WEDNESDAY, status);
+    says(
+        &scrub(0),
+        &[
+            "4 files with ",
+            "all are what they were when they were downloaded",
+        ],
+    );
+    school.pass("2026-11-24 18:05:00", 0);
+
+    // One file under two names: nobody sees it, until somebody reads it.
+    damage(&live);
+    let sent = school.lab.central().rsync.sent();
+    school.pass("2026-11-24 19:05:00", 0);
+    assert_eq!(school.lab.central().rsync.sent(), sent);
+    let output = scrub(1);
+    says(
+        &output,
+        &[
+            "of ubuntu 2026.10.1 is damaged: it has sha256:",
+            "Look after the disk",
+        ],
+    );
+    let plan = school.run(&["--dry-run"], "2026-11-24 20:05:00", 0);
+    says(
+        &plan,
+        &[
+            "+ image ubuntu: would download 2026.10.1",
+            "it is no longer what it was when it was downloaded",
+        ],
+    );
+    // Nobody makes a torrent of what is damaged: it has its time of change as before, but for a nanosecond.
+    assert!(!plan.stdout.contains("image ubuntu: would make the torrent"));
+    school.pass("2026-11-24 20:05:00", 0);
+    assert_eq!(fs::read(&live).unwrap(), good);
+    says(&scrub(0), &["all are what they were"]);
+    says(
+        &school.run(&["--dry-run"], "2026-11-24 21:05:00", 0),
+        &["Nothing to do"],
     );
     school.assert_clean();
 }

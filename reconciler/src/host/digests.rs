@@ -8,8 +8,8 @@
 //! is only logged.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read as _};
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schema::digest::Digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use super::reader::{self, Limits};
 use super::state_file;
 use super::store::KnownDigests;
 
@@ -28,7 +28,6 @@ const NAME: &str = "digests.json";
 const FORMAT_VERSION: u32 = 1;
 /// Files that are read at the same time: more would make a disk seek without being faster.
 const AT_ONCE: usize = 2;
-const BUFFER: usize = 1 << 20;
 /// Files from this size on are told of in the log while they are read.
 const LARGE: u64 = 1 << 30;
 /// The clock that stamps files moves in steps of up to 10 ms, so within one step two contents can
@@ -352,53 +351,36 @@ pub fn digest_of_file(path: &Path) -> io::Result<Digest> {
 }
 
 fn read(path: &Path, stopped: &AtomicBool) -> io::Result<Known> {
-    let mut file = File::open(path)?;
-    let (identity, sha256) = read_open(path, &mut file, stopped)?;
-    Ok(Known { identity, sha256 })
-}
-
-fn read_open(path: &Path, file: &mut File, stopped: &AtomicBool) -> io::Result<(Identity, Digest)> {
-    if let Some(wait) = too_young(&file.metadata()?) {
+    if let Some(wait) = too_young(&look(path)?) {
         std::thread::sleep(wait);
     }
-    let before = Identity::of(&file.metadata()?);
+    read_as(path, Identity::of(&look(path)?), stopped)
+}
+
+/// Reads a file that is to be the same before and afterwards.
+fn read_as(path: &Path, before: Identity, stopped: &AtomicBool) -> io::Result<Known> {
     let began = std::time::Instant::now();
     let large = before.size >= LARGE;
     if large {
         tracing::info!(file = %path.display(), bytes = before.size, "reading a large file to get its digest");
     }
-    let mut buffer = vec![0; BUFFER];
-    let mut hasher = Sha256::new();
-    let mut done: u64 = 0;
-    loop {
-        if stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::new(
-                ErrorKind::Interrupted,
-                "nobody waits for it any more",
-            ));
-        }
-        let count = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        hasher.update(&buffer[..count]);
-        let gibibytes = done / LARGE;
-        done += count as u64;
-        if large && done / LARGE > gibibytes {
-            tracing::debug!(file = %path.display(), done, of = before.size, "reading");
-        }
-    }
+    let limits = Limits {
+        stopped,
+        per_second: None,
+    };
+    let (size, sha256) = reader::read(path, limits)?;
     // By its path, so that another file that took its place shows as well.
-    if done != before.size || Identity::of(&look(path)?) != before {
+    if size != before.size || Identity::of(&look(path)?) != before {
         return Err(io::Error::other("it changed while it was read"));
     }
     if large {
         let seconds = began.elapsed().as_secs();
         tracing::info!(file = %path.display(), seconds, "read");
     }
-    Ok((before, Digest::new(hasher.finalize().into())))
+    Ok(Known {
+        identity: before,
+        sha256,
+    })
 }
 
 #[cfg(test)]

@@ -27,12 +27,11 @@ use schema::digest::Digest;
 use schema::fleet::Central;
 use schema::name::{ImageName, VersionName};
 use schema::units::{Bytes, Rate};
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::config::{Commands, Paths, ReleaseLogin};
-use crate::host::files;
 use crate::host::store::{KnownDigests, StoreFolder};
+use crate::host::{files, reader};
 use crate::manifest::{LONGEST, Manifest, ManifestFile, digest_of};
 use crate::world::{Failure, Progress};
 use basis::Basis;
@@ -107,6 +106,9 @@ pub async fn download<D: KnownDigests + Send + Sync + 'static>(
         .prepare(&line.paths.linbo)
         .map_err(|error| DownloadError::Store(error).alone())?;
     let manifest = line.manifest(&store, wanted).await?;
+    line.drop_damaged(&store, &manifest)
+        .await
+        .map_err(|source| DownloadError::file(&line.paths.store, source))?;
     let missing = line.missing(&store, &manifest)?;
     let total: u64 = missing.values().map(|file| file.size).sum();
     let mut pace = Pace::default();
@@ -266,6 +268,27 @@ impl<D: KnownDigests + Send + Sync + 'static> Line<'_, D> {
         files::remove_if_there(&target).map_err(failed)?;
         files::remove_if_there(&store.lock(wanted.manifest)).map_err(failed)?;
         Ok(bytes)
+    }
+
+    /// Takes out of the store what lies there in place of a file and is another one: the disk has damaged it.
+    async fn drop_damaged(&self, store: &StoreFolder, manifest: &Manifest) -> io::Result<()> {
+        let digests = Arc::clone(self.digests);
+        let files = manifest.files().iter();
+        let objects: Vec<_> = files
+            .map(|file| (store.object(&file.sha256), file.sha256))
+            .collect();
+        let dropped = tokio::task::spawn_blocking(move || {
+            for (object, digest) in objects {
+                // What is not there or cannot be read is found out later, by whoever wants it.
+                if digests.of(&object).is_ok_and(|found| found != digest) {
+                    files::remove_if_there(&object)?;
+                }
+            }
+            Ok(())
+        });
+        dropped
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// The files that are not in the store, each content once, when there is room for them.
@@ -484,20 +507,12 @@ async fn digest_of_file(path: &Path) -> io::Result<(u64, Digest)> {
     let stop = Stop(Arc::default());
     let (path, stopped) = (path.to_owned(), Arc::clone(&stop.0));
     let read = tokio::task::spawn_blocking(move || {
-        let mut file = File::open(path)?;
-        file.sync_all()?;
-        let mut buffer = vec![0; 1024 * 1024];
-        let (mut size, mut hash) = (0, Sha256::new());
-        while !stopped.load(Ordering::Relaxed) {
-            match file.read(&mut buffer)? {
-                0 => return Ok((size, Digest::new(hash.finalize().into()))),
-                count => {
-                    size += count as u64;
-                    hash.update(&buffer[..count]);
-                }
-            }
-        }
-        Err(io::ErrorKind::Interrupted.into())
+        File::open(&path)?.sync_all()?;
+        let limits = reader::Limits {
+            stopped: &stopped,
+            per_second: None,
+        };
+        reader::read(&path, limits)
     });
     read.await
         .unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -266,6 +266,8 @@ pub enum Reason {
     FailedBefore,
     /// Another version is active; its name, if it is one that the store knows.
     OtherVersion(Option<VersionName>),
+    /// It is there, but no longer what it was when it was downloaded.
+    Damaged,
     /// It was begun and cut off.
     Resumed,
     /// It is older than the image file that it belongs to.

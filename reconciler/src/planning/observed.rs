@@ -158,6 +158,8 @@ pub struct Store {
     pub manifests: BTreeMap<Digest, Manifest>,
     /// Verified files.
     pub objects: BTreeSet<Digest>,
+    /// Files that are no longer what they were when they were downloaded: they count as absent.
+    pub damaged: BTreeSet<Digest>,
     /// Bytes of files whose download was begun.
     pub partial: BTreeMap<Digest, u64>,
     /// Free bytes on its file system.

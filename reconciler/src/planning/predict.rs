@@ -97,6 +97,7 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                 .flat_map(|manifest| manifest.files())
             {
                 store.objects.insert(file.sha256);
+                store.damaged.remove(&file.sha256);
                 store.partial.remove(&file.sha256);
             }
         }
@@ -113,6 +114,7 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             store.manifests.remove(manifest);
             store.objects.retain(|object| !freed.contains(object));
             store.partial.retain(|object, _| !freed.contains(object));
+            store.damaged.retain(|object| !freed.contains(object));
             store.free = store.free.saturating_add(bytes.0);
         }
         Action::Seed { image, file } => {

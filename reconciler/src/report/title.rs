@@ -60,7 +60,7 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
     let mark = match (&step.action, &step.reason) {
         (Action::ResetRoom { .. }, _) => Mark::Again,
         (Action::Delete { .. }, _) => Mark::Delete,
-        (_, Reason::Absent | Reason::Resumed) => Mark::Add,
+        (_, Reason::Absent | Reason::Damaged | Reason::Resumed) => Mark::Add,
         _ => Mark::Change,
     };
     let mut notes = vec![reason(step, clock)];
@@ -305,6 +305,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
         Reason::OtherVersion(None) => {
             "in place of an image that the store does not know".to_owned()
         }
+        Reason::Damaged => "it is no longer what it was when it was downloaded".to_owned(),
         Reason::Resumed => "it was begun, and goes on".to_owned(),
         Reason::Outdated => {
             "the torrent is older than the file: a seeder would write the old content back"

@@ -260,6 +260,7 @@ impl Depot {
         Store {
             manifests: self.manifests.clone(),
             objects: self.objects.keys().copied().collect(),
+            damaged: BTreeSet::new(),
             partial: self.partial.clone(),
             free: self.free(full),
         }

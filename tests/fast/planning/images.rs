@@ -1,7 +1,7 @@
 //! Versions on their way into LINBO's folder: what they wait for, and what is said of them.
 
-use harness::worlds::{GIB, World, at, busy, name, os};
-use reconciler::planning::{Action, Gate, Probe, Reason, Step};
+use harness::worlds::{GIB, World, at, busy, digest, name, os};
+use reconciler::planning::{Action, Gate, Probe, Reason, Step, predict};
 use schema::fleet::ResetCommand;
 use schema::name::VersionName;
 use schema::units::Bytes;
@@ -46,6 +46,32 @@ fn a_download_needs_a_tenth_more_than_its_files() {
         free: Bytes(11 * GIB - 1),
     };
     assert_eq!(too_little.holds[0].gate, expected);
+}
+
+/// What is left of a download that was begun is what people want to know first.
+#[test]
+fn a_download_says_why_it_is_wanted() {
+    let mut world = night();
+    assert_eq!(only_step(&world).reason, Reason::Absent);
+    world.store("ubuntu", "2", 10 * GIB, None);
+    let base = digest("ubuntu 2 qcow2");
+    let store = |world: &mut World, change: &dyn Fn(&mut reconciler::planning::Store)| {
+        let Probe::Seen(store) = &mut world.observed.store else {
+            panic!("it is seen");
+        };
+        change(store);
+    };
+    store(&mut world, &|store| {
+        store.objects.remove(&base);
+        store.damaged.insert(base);
+    });
+    let step = only_step(&world);
+    assert_eq!(step.reason, Reason::Damaged);
+    let mut done = world.clone();
+    predict(&mut done.observed, &step);
+    assert_eq!(done.observed.store.seen().unwrap().damaged, [].into());
+    store(&mut world, &|store| _ = store.partial.insert(base, GIB));
+    assert_eq!(only_step(&world).reason, Reason::Resumed);
 }
 
 /// Whichever way it goes, and whatever else is in the store.

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+use std::fs::File;
 use std::io::Write as _;
 use std::time::SystemTime;
 
@@ -210,10 +211,10 @@ fn a_file_that_changes_while_it_is_read_has_no_digest() {
     let bed = Bed::new();
     let path = bed.write("a", "one");
     let go = AtomicBool::new(false);
-    let mut file = File::open(&path).unwrap();
-    // Opened before another file took its name, as if that had happened in the middle.
+    // Looked at before another file took its name, as if that had happened in the middle.
+    let before = Identity::of(&look(&path).unwrap());
     fs::rename(bed.write("b", "six"), &path).unwrap();
-    let error = read_open(&path, &mut file, &go).unwrap_err();
+    let error = read_as(&path, before, &go).unwrap_err();
     assert_eq!(error.to_string(), "it changed while it was read");
     let stopped = AtomicBool::new(true);
     assert_eq!(

@@ -39,11 +39,14 @@ pub(super) async fn look(root: &Path, digests: &Digests) -> Probe<Store> {
     for (wanted, path, digest) in join_all(compared).await {
         match digest {
             Ok(digest) if digest == wanted => _ = store.objects.insert(wanted),
-            Ok(digest) => tracing::warn!(
-                file = %path.display(),
-                %digest,
-                "this file is no longer what it was when it was downloaded; it counts as absent"
-            ),
+            Ok(digest) => {
+                store.damaged.insert(wanted);
+                tracing::warn!(
+                    file = %path.display(),
+                    %digest,
+                    "this file is no longer what it was when it was downloaded; it counts as absent"
+                );
+            }
             Err(error) => {
                 return Probe::Unseen(format!(
                     "cannot get the digest of {}: {error}",

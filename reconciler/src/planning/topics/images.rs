@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use schema::digest::Digest;
 use schema::fleet::DomainJoin;
 use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::units::{Bytes, Rate};
@@ -144,26 +145,25 @@ impl Named<'_> {
                     from: line.from,
                     until: line.until,
                 };
-                let begun = store
-                    .manifests
-                    .get(&self.wanted.manifest)
-                    .is_some_and(|manifest| {
-                        manifest
-                            .files()
-                            .iter()
-                            .any(|file| store.partial.contains_key(&file.sha256))
-                    });
-                drafts.step(Step::new(
-                    action,
-                    if begun {
-                        Reason::Resumed
-                    } else {
-                        Reason::Absent
-                    },
-                ));
+                drafts.step(Step::new(action, self.why_download(store)));
             }
         }
         false
+    }
+
+    fn why_download(&self, store: &Store) -> Reason {
+        let manifest = store.manifests.get(&self.wanted.manifest);
+        let has = |which: &dyn Fn(&Digest) -> bool| {
+            let mut files = manifest.into_iter().flat_map(|manifest| manifest.files());
+            files.any(|file| which(&file.sha256))
+        };
+        if has(&|digest| store.partial.contains_key(digest)) {
+            Reason::Resumed
+        } else if has(&|digest| store.damaged.contains(digest)) {
+            Reason::Damaged
+        } else {
+            Reason::Absent
+        }
     }
 
     /// When the line may be used next, and how much of it.

@@ -121,3 +121,25 @@ async fn a_like_file_that_changes_meanwhile_does_no_harm() {
     fetched.unwrap();
     assert!(bed.has(&new));
 }
+
+/// Under both of its names; what of it is right is not moved again.
+#[tokio::test]
+async fn what_the_disk_damaged_is_mended_for_little() {
+    let bed = Bed::new();
+    let good = noise(6, BIG);
+    let manifest = bed.publish("ubuntu", &[("qcow2", &good)]);
+    bed.fetch("ubuntu", &manifest, None).await.unwrap();
+    let object = bed.paths.store.join("objects").join(digest_of(&good).hex());
+    let live = bed.paths.linbo.join("images/ubuntu/ubuntu.qcow2");
+    fs::create_dir_all(files::parent(&live)).unwrap();
+    fs::hard_link(&object, &live).unwrap();
+    let bad = changed(&good);
+    fs::write(&object, &bad).unwrap();
+    bed.fetch("ubuntu", &manifest, None).await.unwrap();
+    let sent = bed.last_sent().await;
+    assert!(sent > 0 && sent < BIG as u64 / 20, "{sent} bytes of {BIG}");
+    assert!(bed.has(&good));
+    // Nobody writes into what lies in LINBO's folder.
+    assert!(fs::read(&live).unwrap() == bad);
+    assert_eq!(leftovers(&bed), 0);
+}

@@ -1,0 +1,177 @@
+//! Reading large files for their digest: fast, and without a trace in the page cache.
+//!
+//! # Invariants
+//!
+//! A large file is read around the page cache (`O_DIRECT`), which is left as it was found: an image of 20 GB would push
+//! out of it whatever the server works with. Where a file system cannot do that, it is read as usual. One thread reads
+//! while another one hashes, so that neither waits for the sum of both.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use schema::digest::Digest;
+use sha2::{Digest as _, Sha256};
+
+/// What is read at a time.
+const BLOCK: usize = 1 << 20;
+/// What a disk may ask of the address of a block that is read around the page cache.
+const ALIGNED: usize = 4096;
+/// Blocks that are read ahead of the hashing.
+const AHEAD: usize = 4;
+
+/// When reading ends early, and how fast it may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits<'a> {
+    /// It ends when somebody sets this.
+    pub(super) stopped: &'a AtomicBool,
+    /// So many bytes a second at the most.
+    pub(super) per_second: Option<u64>,
+}
+
+/// The size and the digest of a file, by all of its bytes.
+///
+/// # Errors
+///
+/// When it cannot be read, or reading was stopped.
+pub(super) fn read(path: &Path, limits: Limits<'_>) -> io::Result<(u64, Digest)> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() <= BLOCK as u64 {
+        return read_small(file, limits);
+    }
+    let mut source = Source::of(path, file);
+    let (full, filled) = sync_channel(AHEAD);
+    let (empty, free) = channel();
+    for _ in 0..AHEAD {
+        // Who takes them is there until the end of this function.
+        empty.send(Block::new()).ok();
+    }
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(move || {
+            let mut hasher = Sha256::new();
+            for (block, count) in filled {
+                let block: Block = block;
+                hasher.update(block.bytes().get(..count).unwrap_or_default());
+                // At the end of the file nobody wants it any more.
+                empty.send(block).ok();
+            }
+            Digest::new(hasher.finalize().into())
+        });
+        let size = source.read_all(&free, &full, limits);
+        drop((full, free));
+        let digest = hashing.join();
+        let digest = digest.map_err(|_| io::Error::other("hashing came to an end"))?;
+        Ok((size?, digest))
+    })
+}
+
+fn read_small(mut file: File, limits: Limits<'_>) -> io::Result<(u64, Digest)> {
+    if limits.stopped.load(Ordering::Relaxed) {
+        return Err(stopped());
+    }
+    let mut bytes = Vec::new();
+    // It may have grown since.
+    let size = file.read_to_end(&mut bytes)?;
+    Ok((size as u64, Digest::new(Sha256::digest(&bytes).into())))
+}
+
+fn stopped() -> io::Error {
+    io::Error::new(ErrorKind::Interrupted, "nobody waits for it any more")
+}
+
+/// A block at an address that a disk can read into by itself.
+struct Block {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Block {
+    fn new() -> Self {
+        let bytes = vec![0; BLOCK + ALIGNED];
+        let from = bytes.as_ptr().align_offset(ALIGNED).min(ALIGNED);
+        Self { bytes, from }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes
+            .get(self.from..self.from + BLOCK)
+            .unwrap_or_default()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let until = self.from + BLOCK;
+        self.bytes.get_mut(self.from..until).unwrap_or_default()
+    }
+}
+
+/// A file that is read around the page cache as long as that can be done.
+struct Source<'a> {
+    path: &'a Path,
+    file: File,
+    is_direct: bool,
+    done: u64,
+}
+
+impl<'a> Source<'a> {
+    fn of(path: &'a Path, file: File) -> Self {
+        let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
+        let direct = File::options().read(true).custom_flags(flags).open(path);
+        let is_direct = direct.is_ok();
+        Self {
+            path,
+            file: direct.unwrap_or(file),
+            is_direct,
+            done: 0,
+        }
+    }
+
+    /// Hands all blocks on, each with how much of it was filled.
+    fn read_all(
+        &mut self,
+        free: &Receiver<Block>,
+        full: &SyncSender<(Block, usize)>,
+        limits: Limits<'_>,
+    ) -> io::Result<u64> {
+        let began = Instant::now();
+        let gone = |_| io::Error::other("hashing came to an end");
+        loop {
+            if limits.stopped.load(Ordering::Relaxed) {
+                return Err(stopped());
+            }
+            let mut block = free.recv().map_err(io::Error::other)?;
+            let count = self.read_block(block.bytes_mut())?;
+            if count == 0 {
+                return Ok(self.done);
+            }
+            self.done += count as u64;
+            full.send((block, count)).map_err(gone)?;
+            if let Some(per_second) = limits.per_second {
+                let due = Duration::from_secs_f64(self.done as f64 / per_second.max(1) as f64);
+                std::thread::sleep(due.saturating_sub(began.elapsed()));
+            }
+        }
+    }
+
+    fn read_block(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read(block) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A file system that takes the flag and then refuses, or what follows a part of a block.
+                Err(error) if error.kind() == ErrorKind::InvalidInput && self.is_direct => {
+                    self.file = File::open(self.path)?;
+                    self.file.seek(SeekFrom::Start(self.done))?;
+                    self.is_direct = false;
+                }
+                read => return read,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
