@@ -8,6 +8,7 @@ mod fast {
     mod engine;
     mod forecast;
     mod fuzz;
+    mod image;
     mod ledger;
     mod planning;
     mod plans;

@@ -160,7 +160,7 @@ enum Command {
     },
     /// Show how this server stands: what is wrong, what waits.
     Status(status::Args),
-    /// Show why a room or a host is as it is, and what it waits for.
+    /// Show why a room, a host or an image is as it is, and what it waits for.
     Explain {
         #[command(subcommand)]
         what: explain::What,

@@ -111,6 +111,21 @@ fn an_image_goes_back_to_the_version_before_and_stays_there_until_git_names_anot
         ],
     );
     says(
+        &school.run(&["explain", "image", "ubuntu"], "2026-12-03 09:00:00", 0),
+        &[
+            "state repo  2026.10.1, ",
+            "instead of 2026.11.1, from which somebody went back",
+            "store       2026.10.1, verified",
+            "before it   2026.11.1, ubuntu.qdiff of ",
+            "PCs         2 have 2026.10.1",
+            "room r101: 2 of 2 hosts run what is wanted",
+        ],
+    );
+    says(
+        &school.run(&["explain", "image", "mint"], "2026-12-03 09:00:00", 64),
+        &["has an image mint: there are ubuntu"],
+    );
+    says(
         &roll_back(&school, &[], 64),
         &["is 2026.11.1 too, so it went back already"],
     );

@@ -1,14 +1,15 @@
-//! `reconcile explain`: why a host or a room stands as it does, and what it waits for.
+//! `reconcile explain`: why a host, a room or an image stands as it does, and what it waits for.
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use schema::name::{HostName, RoomName};
+use schema::name::{HostName, ImageName, RoomName};
 
 use super::exit::WrongUsage;
 use super::look::{self, At, Sight};
 use super::{Common, Exit, Format, Output, pass};
-use crate::planning::{Ledger, Server, plan};
-use crate::report::explain::{self, HostCase, RoomCase};
+use crate::host::{Host, Mode};
+use crate::planning::{Ledger, Observed, Server, plan};
+use crate::report::explain::{self, HostCase, ImageCase, RoomCase};
 use crate::report::style::few;
 use crate::report::times::RoomTimes;
 
@@ -28,6 +29,13 @@ pub(super) enum What {
         #[arg(value_name = "NAME")]
         room: RoomName,
     },
+    /// An image: which version is wanted, what of it is in the store, what lies in LINBO's folder, which PCs have what,
+    /// and what it waits for.
+    Image {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        image: ImageName,
+    },
 }
 
 pub(super) fn run(
@@ -37,7 +45,10 @@ pub(super) fn run(
     output: &Output,
     now: fn() -> Timestamp,
 ) -> anyhow::Result<Exit> {
-    let sight = look::at_server(pass::config(common, output)?, at, output, now)?;
+    let host = Host::open(pass::config(common, output)?, Mode::Look, now)?;
+    let runtime = pass::runtime()?;
+    let mut sight = runtime.block_on(look::look(&host, at, output))?;
+    sight.fleet = host.fleet();
     let Sight {
         desired, observed, ..
     } = &sight;
@@ -78,6 +89,18 @@ pub(super) fn run(
                 }
             }
         }
+        What::Image { image } => {
+            let before = runtime.block_on(host.before(image));
+            let Some(case) = ImageCase::of(image, desired, observed, &ledger, &before) else {
+                return Err(no_image(image, observed).into());
+            };
+            match output.format {
+                Format::Json => output.json(&explain::image_json(head, &case, &plan))?,
+                Format::Text | Format::Markdown => {
+                    output.text(&explain::image(head, &case, &plan, output.color))?;
+                }
+            }
+        }
     }
     Ok(if sight.has_failed() {
         Exit::Failed
@@ -100,6 +123,18 @@ fn no_host(host: &HostName, sight: &Sight) -> WrongUsage {
     };
     WrongUsage(format!(
         "no room of the state repo resets a host {host}, {devices}"
+    ))
+}
+
+/// That no hardware class has an image, and which there are.
+fn no_image(image: &ImageName, observed: &Observed) -> WrongUsage {
+    let known = if observed.live.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are {}", few(observed.live.keys()))
+    };
+    WrongUsage(format!(
+        "no hardware class of this server has an image {image}: {known}"
     ))
 }
 

@@ -1,4 +1,4 @@
-//! Why a host or a room stands as it does: what is known, what was tried, what it waits for.
+//! Why a host, a room or an image stands as it does: what is known, what was tried, what it waits for.
 
 use std::fmt::Write as _;
 
@@ -17,6 +17,10 @@ use crate::report::style::{Color, count};
 use crate::report::text::{Head, block, opening};
 use crate::report::times::RoomTimes;
 use crate::report::title::{self, Clock};
+
+mod image;
+
+pub use image::{ImageCase, image, image_json};
 
 /// How many attempts are shown to people; the JSON document holds all that are remembered.
 const SHOWN: usize = 6;
