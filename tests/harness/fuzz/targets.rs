@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use reconciler::adopt::{Inventory, Names, adopt};
 use reconciler::linbo::devices::{self, Devices, Mac};
 use reconciler::linbo::image_info::ImageRecord;
 use reconciler::linbo::log::{self, SessionLog};
 use reconciler::linbo::remote::{self, Launches};
+use reconciler::linbo::setup_ini::Setup;
 use reconciler::linbo::start_conf::{self, StartConf};
 use reconciler::linbo::status::HostReport;
 use reconciler::manifest::Manifest;
@@ -178,6 +180,43 @@ pub const TARGETS: &[Target] = &[
             "\t",
         ],
         run: start_conf_text,
+    },
+    Target {
+        name: "adopt",
+        seeds: &[include_str!(
+            "../../../reconciler/src/linbo/golden/start.conf.dual-lab"
+        )],
+        words: &[
+            "[OS]\n",
+            "[LINBO]\n",
+            "[Partition]\n",
+            "=",
+            "\r\n",
+            "#",
+            "[",
+            "]",
+            "BaseImage = ",
+            "DownloadType = ",
+            "\t",
+        ],
+        run: adopted,
+    },
+    Target {
+        name: "setup-ini",
+        seeds: &[
+            "[setup]\nservername = server\ndomainname = bs-nord.example\nschoolname = Schule\nadminpw = secret\n",
+        ],
+        words: &[
+            "[setup]",
+            "=",
+            "\r\n",
+            "servername",
+            "domainname",
+            "\0",
+            ".",
+            "-",
+        ],
+        run: setup_ini,
     },
     Target {
         name: "image-info",
@@ -411,6 +450,44 @@ fn start_conf_text(bytes: &[u8]) {
     let _: Option<&str> = read.cache();
     let _: usize = read.operating_systems().count();
     let _: bool = start_conf::is_ours(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && read.problems.is_empty()
+    {
+        assert_eq!(start_conf::differences(bytes, text), Vec::<String>::new());
+    }
+}
+
+/// Whatever a class says, what is written of its server is valid.
+fn adopted(bytes: &[u8]) {
+    let inventory = Inventory {
+        setup: Setup {
+            server: good("server"),
+            domain: good("bs-nord.example"),
+            title: None,
+        },
+        devices: Devices::parse(b"r101;r101-pc01;dual-lab;52:54:00:00:00:01;10.0.0.1;;;;;;1;;;;\n"),
+        classes: [(good("dual-lab"), Some(bytes.to_vec()))].into(),
+        images: [].into(),
+    };
+    let names = Names {
+        school: good("bs-nord"),
+        central: None,
+        time_zone: "Europe/Berlin".to_owned(),
+    };
+    let adoption = adopt(&inventory, &names);
+    let loaded = schema::load(&adoption.files.into_iter().collect());
+    assert!(loaded.fleet.is_some(), "{:#?}", loaded.diagnostics);
+}
+
+/// A name that is known to be one.
+fn good<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a good name")
+}
+
+fn setup_ini(bytes: &[u8]) {
+    if let Err(why) = Setup::parse(bytes) {
+        assert!(!why.contains("secret"), "it tells a password: {why}");
+    }
 }
 
 fn image_info(bytes: &[u8]) {
