@@ -2,24 +2,25 @@
 //!
 //! # Invariants
 //!
-//! A large file is read around the page cache (`O_DIRECT`), which is left as it was found: an image of 20 GB would push
-//! out of it whatever the server works with. Where a file system cannot do that, it is read as usual. One thread reads
-//! while another one hashes, so that neither waits for the sum of both.
+//! The page cache is left as a large file found it: an image of 20 GB would push out of it whatever the server works
+//! with. Where neither the kernel nor the file system can do that, it is read as usual. One thread reads while another
+//! one hashes, so that neither waits for the sum of both.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, ErrorKind, IoSliceMut, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
+use rustix::io::{ReadWriteFlags, preadv2};
 use schema::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// What is read at a time.
-const BLOCK: usize = 1 << 20;
+/// What is read at a time: with less, more time is lost between two reads.
+const BLOCK: usize = 4 << 20;
 /// What a disk may ask of the address of a block that is read around the page cache.
 const ALIGNED: usize = 4096;
 /// Blocks that are read ahead of the hashing.
@@ -109,23 +110,34 @@ impl Block {
     }
 }
 
-/// A file that is read around the page cache as long as that can be done.
+/// A file, and the way in which it is read.
 struct Source<'a> {
     path: &'a Path,
     file: File,
-    is_direct: bool,
+    way: Way,
     done: u64,
 }
 
+/// Ways to read, the best first; each is tried when the kernel or the file system refuses the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// What is in the page cache is taken from there, and nothing else stays in it (`RWF_DONTCACHE`, Linux 6.14).
+    Uncached,
+    /// From the disk (`O_DIRECT`).
+    Direct,
+    /// As usual.
+    Plain,
+}
+
+/// `RWF_DONTCACHE` of `linux/fs.h`.
+const DONTCACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
+
 impl<'a> Source<'a> {
-    fn of(path: &'a Path, file: File) -> Self {
-        let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
-        let direct = File::options().read(true).custom_flags(flags).open(path);
-        let is_direct = direct.is_ok();
+    const fn of(path: &'a Path, file: File) -> Self {
         Self {
             path,
-            file: direct.unwrap_or(file),
-            is_direct,
+            file,
+            way: Way::Uncached,
             done: 0,
         }
     }
@@ -159,18 +171,44 @@ impl<'a> Source<'a> {
 
     fn read_block(&mut self, block: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.file.read(block) {
+            let read = match self.way {
+                Way::Uncached => {
+                    let into = &mut [IoSliceMut::new(block)];
+                    preadv2(&self.file, into, self.done, DONTCACHE).map_err(io::Error::from)
+                }
+                Way::Direct | Way::Plain => self.file.read_at(block, self.done),
+            };
+            match read {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A file system that takes the flag and then refuses, or what follows a part of a block.
-                Err(error) if error.kind() == ErrorKind::InvalidInput && self.is_direct => {
-                    self.file = File::open(self.path)?;
-                    self.file.seek(SeekFrom::Start(self.done))?;
-                    self.is_direct = false;
-                }
+                Err(error) if is_refusal(&error) && self.way != Way::Plain => self.fall_back()?,
                 read => return read,
             }
         }
     }
+
+    fn fall_back(&mut self) -> io::Result<()> {
+        let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
+        let direct = || {
+            File::options()
+                .read(true)
+                .custom_flags(flags)
+                .open(self.path)
+        };
+        (self.file, self.way) = match self.way {
+            Way::Uncached if let Ok(file) = direct() => (file, Way::Direct),
+            Way::Uncached | Way::Direct | Way::Plain => (File::open(self.path)?, Way::Plain),
+        };
+        Ok(())
+    }
+}
+
+/// Whether the kernel or the file system does not know a way to read.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::Unsupported
+    )
 }
 
 #[cfg(test)]

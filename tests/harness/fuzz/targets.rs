@@ -480,6 +480,7 @@ fn adopted(bytes: &[u8]) {
 }
 
 /// A name that is known to be one.
+#[expect(clippy::expect_used, reason = "it is written here")]
 fn good<T: FromStr<Err: fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a good name")
 }

@@ -50,6 +50,29 @@ fn files_of_any_size_are_read_to_their_end_on_any_file_system() {
 }
 
 #[test]
+fn each_way_gives_the_same_and_what_cannot_be_done_is_done_in_another_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let bytes = bytes(2 * BLOCK + 7);
+    fs::write(&path, &bytes).unwrap();
+    let mut source = Source::of(&path, File::open(&path).unwrap());
+    for way in [Way::Direct, Way::Plain] {
+        source.fall_back().unwrap();
+        let mut block = Block::new();
+        source.done = BLOCK as u64;
+        assert_eq!(source.read_block(block.bytes_mut()).unwrap(), BLOCK);
+        assert!(block.bytes() == &bytes[BLOCK..2 * BLOCK], "{way:?}");
+        // A part of a block is no beginning for the next direct read.
+        source.done = 2 * BLOCK as u64 + 7;
+        assert_eq!(source.read_block(block.bytes_mut()).unwrap(), 0, "{way:?}");
+    }
+    assert_eq!(source.way, Way::Plain);
+    fs::remove_file(&path).unwrap();
+    source.way = Way::Uncached;
+    assert!(source.fall_back().is_err());
+}
+
+#[test]
 fn reading_can_be_stopped_and_slowed_down() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -81,7 +104,9 @@ fn the_page_cache_is_left_as_it_was_found() {
     std::io::Write::write_all(&mut &file, &bytes(8 * BLOCK)).unwrap();
     file.sync_all().unwrap();
     let go = AtomicBool::new(false);
-    if !Source::of(&path, File::open(&path).unwrap()).is_direct {
+    let mut source = Source::of(&path, File::open(&path).unwrap());
+    source.read_block(Block::new().bytes_mut()).unwrap();
+    if source.way == Way::Plain {
         // A file system of a kind that no server has its images on.
         return;
     }
