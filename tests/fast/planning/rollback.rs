@@ -2,7 +2,7 @@
 
 use harness::worlds::{GIB, World, at, digest, name};
 use reconciler::planning::{
-    Action, Desired, Gate, NotBefore, Plan, Probe, Reason, Subject, Suspended, audit,
+    Action, Desired, Gate, NotBefore, Plan, Probe, Reason, Subject, Suspended, arrivals, audit,
 };
 use schema::fleet::{Origin, Waves};
 
@@ -164,4 +164,20 @@ fn the_judge_lets_nothing_be_put_in_place_that_people_went_back_from() {
     assert_eq!(said, ["puts in place what people went back from"]);
     // It lay there all the time: nothing is to be done.
     check(&world, &["ubuntu: RolledBack"]);
+}
+
+/// Staff are told of new versions, and this is none.
+#[test]
+fn what_an_image_goes_back_to_is_not_announced() {
+    let mut world = night();
+    world.desired.images.clear();
+    world.release("ubuntu", "3", 12 * GIB, Some(GIB));
+    let comes = |world: &World| {
+        let found = arrivals(&world.desired, &world.observed, &of(world));
+        let versions = found.iter().map(|arrival| arrival.version.to_string());
+        versions.collect::<Vec<_>>()
+    };
+    assert_eq!(comes(&world), ["3"]);
+    world.roll_back("ubuntu", "2026.10.1", true);
+    assert_eq!(comes(&world), [""; 0]);
 }

@@ -389,3 +389,21 @@ fn a_rollout_stops_though_each_room_has_one_host() {
         .count();
     assert_eq!(stopped, 3, "{:#?}", of(&world).holds);
 }
+
+/// Whoever wrote it: where it says the same as the state repo, hosts are reset by it, and it is left as it is.
+#[test]
+fn a_class_of_somebody_else_that_says_the_same_holds_nothing() {
+    let mut world = stale();
+    check(&world, &["reset r101 20 whole"]);
+    let ours = world.files_mut("lab").start_conf.clone().unwrap();
+    let (_, body) = ours.split_once('\n').unwrap();
+    let theirs = format!("# by hand\n{}", body.replace("Hidden = no\n", ""));
+    world.files_mut("lab").start_conf = Some(theirs.clone());
+    check(&world, &["reset r101 20 whole"]);
+    // One that says something else is not touched, and its numbers are not believed.
+    world.files_mut("lab").start_conf = Some(theirs.replace("Autostart = no", "Autostart = yes"));
+    check(&world, &["lab: NotOurs", "r101 20: StartConf"]);
+    // Nor is one of ours that was changed taken for what it is to be, though it means the same.
+    world.files_mut("lab").start_conf = Some(ours.replace("Hidden = no\n", ""));
+    check(&world, &["start-conf lab", "r101 20: Busy"]);
+}
