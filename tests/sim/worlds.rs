@@ -197,7 +197,7 @@ fn orders(script: &mut Script, chance: &mut Chance, site: usize) {
     let hosts = fleets::hosts(script, site);
     let busy = script.quiet_from - script.from;
     let mut back = chance.part(1);
-    if back.happens(200) {
+    if back.happens(50) {
         let image = fleets::read("ubuntu");
         let at = script.from + back.between(0, busy - HOUR);
         let to = fleets::read(back.pick(&["v1", "v2", "v3"]).unwrap());

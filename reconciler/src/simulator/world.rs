@@ -27,7 +27,7 @@ use super::uplink::Uplink;
 use crate::config::Driver;
 use crate::manifest::Manifest;
 use crate::planning::slots::{Slots, Wants, releases};
-use crate::planning::{Desired, Plan, Server, Step};
+use crate::planning::{Desired, Orders, Plan, Server, Step};
 
 /// The grid of the timer that starts passes.
 const TIMER: i64 = 5 * MINUTE;
@@ -58,6 +58,8 @@ pub(super) struct Site {
     pub(super) saved: RefCell<Option<Disk>>,
     pub(super) circuits: RefCell<Circuits>,
     desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
+    /// The last of them that people changed by orders, and those: it is asked for with every event.
+    obeyed: RefCell<Option<(Arc<Desired>, Orders, Arc<Desired>)>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
 }
@@ -111,6 +113,7 @@ impl World {
             saved: RefCell::default(),
             circuits: RefCell::default(),
             desired: RefCell::default(),
+            obeyed: RefCell::default(),
             foretold: RefCell::default(),
         };
         let sites: Vec<Site> = script.schools.keys().map(site).collect();
@@ -343,8 +346,20 @@ impl World {
     /// ordered there.
     pub(super) fn obeyed(&self, site: usize, disk: &Disk) -> Option<Arc<Desired>> {
         let desired = self.desired(site, disk.applied?)?;
+        if disk.orders.rolled_back().is_empty() {
+            return Some(desired);
+        }
+        let mut known = self.sites[site].obeyed.borrow_mut();
+        if let Some((of, orders, obeying)) = &*known
+            && Arc::ptr_eq(of, &desired)
+            && *orders == disk.orders
+        {
+            return Some(Arc::clone(obeying));
+        }
         let obeying = desired.obeying(&disk.orders);
-        Some(obeying.map_or(desired, Arc::new))
+        let obeying = obeying.map_or_else(|| Arc::clone(&desired), Arc::new);
+        *known = Some((desired, disk.orders.clone(), Arc::clone(&obeying)));
+        Some(obeying)
     }
 
     /// What a school's server is to make true by a commit.
