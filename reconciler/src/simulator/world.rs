@@ -59,7 +59,7 @@ pub(super) struct Site {
     pub(super) circuits: RefCell<Circuits>,
     desired: RefCell<BTreeMap<usize, Option<Arc<Desired>>>>,
     /// The last of them that people changed by orders, and those: it is asked for with every event.
-    obeyed: RefCell<Option<(Arc<Desired>, Orders, Arc<Desired>)>>,
+    obeyed: RefCell<Option<Obeyed>>,
     /// The steps that a dry run at the instant of the observation foretold.
     pub(super) foretold: RefCell<Option<Vec<Step>>>,
 }
@@ -86,6 +86,14 @@ pub(super) struct World {
     pub(super) at_odds: Cell<Moment>,
     faults: Vec<Fault>,
     turns: Vec<(Moment, Turn)>,
+}
+
+/// What orders made of what a commit says.
+#[derive(Debug)]
+struct Obeyed {
+    of: Arc<Desired>,
+    orders: Orders,
+    made: Arc<Desired>,
 }
 
 impl World {
@@ -350,16 +358,20 @@ impl World {
             return Some(desired);
         }
         let mut known = self.sites[site].obeyed.borrow_mut();
-        if let Some((of, orders, obeying)) = &*known
-            && Arc::ptr_eq(of, &desired)
-            && *orders == disk.orders
+        if let Some(known) = &*known
+            && Arc::ptr_eq(&known.of, &desired)
+            && known.orders == disk.orders
         {
-            return Some(Arc::clone(obeying));
+            return Some(Arc::clone(&known.made));
         }
         let obeying = desired.obeying(&disk.orders);
-        let obeying = obeying.map_or_else(|| Arc::clone(&desired), Arc::new);
-        *known = Some((desired, disk.orders.clone(), Arc::clone(&obeying)));
-        Some(obeying)
+        let made = obeying.map_or_else(|| Arc::clone(&desired), Arc::new);
+        *known = Some(Obeyed {
+            of: desired,
+            orders: disk.orders.clone(),
+            made: Arc::clone(&made),
+        });
+        Some(made)
     }
 
     /// What a school's server is to make true by a commit.
