@@ -75,7 +75,12 @@ pub(super) fn run(
             zone: &desired.zone,
         },
     };
-    let first = preview(&desired, observed.clone());
+    let exit = if blind.is_empty() {
+        Exit::Converged
+    } else {
+        Exit::Failed
+    };
+    let first = preview(&desired, observed);
     if output.format == Format::Json {
         output.json(&json!({
             "format_version": "1.0",
@@ -84,7 +89,7 @@ pub(super) fn run(
             "remarks": adoption.remarks,
             "plan": crate::report::json::plan(head, &first),
         }))?;
-        return Ok(Exit::Converged);
+        return Ok(exit);
     }
     let rooms = desired.rooms.len();
     let mut said = format!(
@@ -103,7 +108,7 @@ pub(super) fn run(
     said += "\n";
     said += &dry_run(head, &first, output.color);
     output.text(&said)?;
-    Ok(Exit::Converged)
+    Ok(exit)
 }
 
 #[expect(
@@ -205,26 +210,24 @@ fn check(out: &Path, output: &Output) -> anyhow::Result<Option<Fleet>> {
 
 /// The settings, or those that a server has without any.
 fn config(settings: Option<Config>, server: Server, paths: Paths) -> Config {
-    let repo = || Repo {
-        url: String::new(),
-        branch: String::new(),
-        key: None,
-        known_hosts: None,
-        user: String::new(),
-        token_file: None,
-        ca: None,
-    };
-    let fresh = |server: &Server| Config {
+    let mut config = settings.unwrap_or_else(|| Config {
         server: server.clone(),
-        repo: repo(),
+        repo: Repo {
+            url: String::new(),
+            branch: String::new(),
+            key: None,
+            known_hosts: None,
+            user: String::new(),
+            token_file: None,
+            ca: None,
+        },
         signers: None,
         release: None,
         smtp: None,
         paths,
         commands: Commands::default(),
         reset: Reset::default(),
-    };
-    let mut config = settings.unwrap_or_else(|| fresh(&server));
+    });
     config.server = server;
     config
 }

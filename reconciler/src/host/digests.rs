@@ -367,6 +367,7 @@ fn read_as(path: &Path, before: Identity, stopped: &AtomicBool) -> io::Result<Kn
     let limits = Limits {
         stopped,
         per_second: None,
+        from: reader::Origin::Anywhere,
     };
     let (size, sha256) = reader::read(path, limits)?;
     // By its path, so that another file that took its place shows as well.

@@ -511,6 +511,7 @@ async fn digest_of_file(path: &Path) -> io::Result<(u64, Digest)> {
         let limits = reader::Limits {
             stopped: &stopped,
             per_second: None,
+            from: reader::Origin::Anywhere,
         };
         reader::read(&path, limits)
     });

@@ -33,6 +33,17 @@ pub(super) struct Limits<'a> {
     pub(super) stopped: &'a AtomicBool,
     /// So many bytes a second at the most.
     pub(super) per_second: Option<u64>,
+    /// Where the bytes are to come from.
+    pub(super) from: Origin,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From wherever they are.
+    Anywhere,
+    /// From the disk, where that can be done: what the page cache holds says nothing of it.
+    Disk,
 }
 
 /// The size and the digest of a file, by all of its bytes.
@@ -42,10 +53,13 @@ pub(super) struct Limits<'a> {
 /// When it cannot be read, or reading was stopped.
 pub(super) fn read(path: &Path, limits: Limits<'_>) -> io::Result<(u64, Digest)> {
     let file = File::open(path)?;
-    if file.metadata()?.len() <= BLOCK as u64 {
-        return read_small(file, limits);
-    }
+    let is_small = file.metadata()?.len() <= BLOCK as u64;
     let mut source = Source::of(path, file);
+    match limits.from {
+        Origin::Anywhere if is_small => return read_small(source.file, limits),
+        Origin::Anywhere => {}
+        Origin::Disk => source.fall_back()?,
+    }
     let (full, filled) = sync_channel(AHEAD);
     let (empty, free) = channel();
     for _ in 0..AHEAD {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use schema::digest::Digest;
 
-use super::reader::{self, Limits};
+use super::reader::{self, Limits, Origin};
 use super::store::StoreFolder;
 
 /// What was found.
@@ -69,6 +69,7 @@ pub fn scrub(
         let limits = Limits {
             stopped: &AtomicBool::new(false),
             per_second,
+            from: Origin::Disk,
         };
         let why = match reader::read(&path, limits) {
             Ok((size, digest)) if digest == wanted => {

@@ -22,6 +22,21 @@ use schema::units::{Bytes, Length, Percent, Rate};
 
 use super::Target;
 
+/// The words of a `start.conf`.
+const START_CONF: &[&str] = &[
+    "[OS]\n",
+    "[LINBO]\n",
+    "[Partition]\n",
+    "=",
+    "\r\n",
+    "#",
+    "[",
+    "]",
+    "BaseImage = ",
+    "DownloadType = ",
+    "\t",
+];
+
 /// Everything that reads what others wrote.
 pub const TARGETS: &[Target] = &[
     Target {
@@ -166,19 +181,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &[include_str!(
             "../../../reconciler/src/linbo/golden/start.conf.dual-lab"
         )],
-        words: &[
-            "[OS]\n",
-            "[LINBO]\n",
-            "[Partition]\n",
-            "=",
-            "\r\n",
-            "#",
-            "[",
-            "]",
-            "BaseImage = ",
-            "DownloadType = ",
-            "\t",
-        ],
+        words: START_CONF,
         run: start_conf_text,
     },
     Target {
@@ -186,19 +189,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &[include_str!(
             "../../../reconciler/src/linbo/golden/start.conf.dual-lab"
         )],
-        words: &[
-            "[OS]\n",
-            "[LINBO]\n",
-            "[Partition]\n",
-            "=",
-            "\r\n",
-            "#",
-            "[",
-            "]",
-            "BaseImage = ",
-            "DownloadType = ",
-            "\t",
-        ],
+        words: START_CONF,
         run: adopted,
     },
     Target {

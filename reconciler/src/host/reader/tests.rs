@@ -9,6 +9,7 @@ fn unlimited(stopped: &AtomicBool) -> Limits<'_> {
     Limits {
         stopped,
         per_second: None,
+        from: Origin::Anywhere,
     }
 }
 
@@ -44,7 +45,13 @@ fn files_of_any_size_are_read_to_their_end_on_any_file_system() {
             let bytes = bytes(size);
             fs::write(&path, &bytes).unwrap();
             let expected = (size as u64, digest_of(&bytes));
-            assert_eq!(read(&path, unlimited(&go)).unwrap(), expected, "{size}");
+            for from in [Origin::Anywhere, Origin::Disk] {
+                let limits = Limits {
+                    from,
+                    ..unlimited(&go)
+                };
+                assert_eq!(read(&path, limits).unwrap(), expected, "{size} {from:?}");
+            }
         }
     }
 }
@@ -88,6 +95,7 @@ fn reading_can_be_stopped_and_slowed_down() {
     let limits = Limits {
         stopped: &AtomicBool::new(false),
         per_second: Some(30 * BLOCK as u64),
+        from: Origin::Anywhere,
     };
     let began = Instant::now();
     read(&path, limits).unwrap();
