@@ -111,6 +111,10 @@ fn a_server_is_adopted_as_it_is_and_its_first_pass_changes_nothing() {
     let pass = nord.run(&[], MONDAY).unwrap();
     assert_eq!(pass.status, 0, "{}{}", pass.stdout, pass.stderr);
     says(&pass, &["reset 2 hosts to ubuntu"]);
+    let back = ["rollback", "ubuntu", "--reason", "no sound"];
+    let back = nord.run(&back, MONDAY).unwrap();
+    assert_eq!(back.status, 64);
+    says(&back, &["ubuntu is made at this school", "`backups`"]);
     assert_eq!(lab.anomalies().unwrap(), Vec::<String>::new());
 }
 

@@ -123,7 +123,7 @@ fn an_image_goes_back_to_the_version_before_and_stays_there_until_git_names_anot
     );
     says(
         &school.run(&["explain", "image", "mint"], "2026-12-03 09:00:00", 64),
-        &["has an image mint: there are ubuntu"],
+        &["have no image mint: they have ubuntu"],
     );
     says(
         &roll_back(&school, &[], 64),

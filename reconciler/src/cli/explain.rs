@@ -129,12 +129,12 @@ fn no_host(host: &HostName, sight: &Sight) -> WrongUsage {
 /// That no hardware class has an image, and which there are.
 fn no_image(image: &ImageName, observed: &Observed) -> WrongUsage {
     let known = if observed.live.is_empty() {
-        "there is none".to_owned()
+        "they have none".to_owned()
     } else {
-        format!("there are {}", few(observed.live.keys()))
+        format!("they have {}", few(observed.live.keys()))
     };
     WrongUsage(format!(
-        "no hardware class of this server has an image {image}: {known}"
+        "the hardware classes of this server have no image {image}: {known}"
     ))
 }
 

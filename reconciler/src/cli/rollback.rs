@@ -94,6 +94,13 @@ fn named<'a>(
     if let Some((version, wanted)) = desired.of_rooms(image) {
         return Ok((version, wanted.manifest));
     }
+    let mut systems = desired.classes.values().flat_map(|class| &class.os);
+    if systems.any(|os| os.image == *image) {
+        return Err(format!(
+            "{image} is made at this school, so there is no version that it could go back to; what uploads replaced is in \
+             the folder `backups` beside it in LINBO's folder"
+        ));
+    }
     let mut released: Vec<&str> = desired.others.keys().map(|(of, _)| of.as_str()).collect();
     released.dedup();
     let those = match released[..] {

@@ -161,6 +161,7 @@ impl<'a> ImageCase<'a> {
             Goal::Seeded(file) => file.is_of(image),
             Goal::StartConf(_)
             | Goal::Import
+            | Goal::Rows(_)
             | Goal::Classes(_)
             | Goal::Fresh(..)
             | Goal::Off(_)
@@ -319,7 +320,7 @@ fn hosts(text: &mut String, case: &ImageCase<'_>) {
     }
     let states = case.hosts.iter();
     let states = states.map(|(state, hosts)| match state.as_str() {
-        UNKNOWN => format!("of {hosts} it is unknown"),
+        UNKNOWN => format!("of {} it is unknown", count(*hosts, "host", "hosts")),
         state if state.starts_with("of ") => {
             format!("{} the one {state}", count(*hosts, "has", "have"))
         }
