@@ -43,5 +43,7 @@ mod retention;
 mod rollback;
 #[path = "lab/rollout.rs"]
 mod rollout;
+#[path = "lab/rows.rs"]
+mod rows;
 #[path = "lab/test_classes.rs"]
 mod test_classes;

@@ -110,6 +110,8 @@ pub struct Paths {
     pub devices: PathBuf,
     /// `/var/lib/linuxmuster/setup.ini`: what the server was set up as.
     pub setup_ini: PathBuf,
+    /// `/etc/dhcp`: what the device import makes of `devices.csv` for the DHCP server.
+    pub dhcp: PathBuf,
     /// `/var/lib/linuxmuster-reconciler`: journal, digests, clone of the state repo.
     pub state: PathBuf,
     /// `/run/linuxmuster-reconciler`: lock of the pass, locks and output of commands on hosts.
@@ -175,6 +177,7 @@ impl Default for Paths {
             ssh_config: "/etc/linuxmuster/linbo/ssh_config".into(),
             devices: "/etc/linuxmuster/sophomorix/default-school/devices.csv".into(),
             setup_ini: "/var/lib/linuxmuster/setup.ini".into(),
+            dhcp: "/etc/dhcp".into(),
             state: "/var/lib/linuxmuster-reconciler".into(),
             run: "/run/linuxmuster-reconciler".into(),
             calendar: "/var/lib/linuxmuster-reconciler/calendar.ics".into(),

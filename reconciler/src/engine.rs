@@ -418,7 +418,7 @@ fn renews(action: &Action, done: &Action) -> bool {
     match (action, done) {
         (Action::Activate { image, .. }, Action::Seed { image: seeded, .. }) => image == seeded,
         (
-            Action::WriteStartConf { .. } | Action::SetClasses { .. },
+            Action::WriteStartConf { .. } | Action::SetRows { .. } | Action::SetClasses { .. },
             Action::ImportDevices { .. },
         ) => true,
         _ => false,

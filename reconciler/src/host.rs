@@ -6,7 +6,7 @@ pub mod activate;
 pub mod boot_links;
 pub mod classes;
 pub mod delete;
-pub mod device_classes;
+pub mod devices_file;
 pub mod digests;
 pub mod download;
 pub mod files;
@@ -256,7 +256,8 @@ impl Hands for Host {
                 before,
                 after,
             } => classes::write_start_conf(paths, class, before.as_deref(), after),
-            Action::SetClasses { hosts } => device_classes::set_classes(paths, hosts),
+            Action::SetRows { rows } => devices_file::set_rows(paths, rows),
+            Action::SetClasses { hosts } => devices_file::set_classes(paths, hosts),
             Action::ImportDevices { classes, hosts } => {
                 classes::import_devices(paths, commands, classes, hosts).await
             }

@@ -33,7 +33,7 @@ pub use policy::{
     Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Then, Waves,
 };
 pub use school::{
-    PowerBudget, Room, RoomHosts, RoomWindows, School, TestClass, TestImage, TestReset,
+    DeviceRow, PowerBudget, Room, RoomHosts, RoomWindows, School, TestClass, TestImage, TestReset,
     WantedVersion, WorkWindows,
 };
 

@@ -18,6 +18,7 @@
 
 pub mod calendar;
 mod check;
+pub mod device;
 pub mod diagnostic;
 pub mod digest;
 pub mod document;

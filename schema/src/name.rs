@@ -134,6 +134,11 @@ name!(
     "letters, digits and dashes, at most 15"
 );
 name!(
+    /// What a device is to the domain: the ninth column of `devices.csv`, `classroom-teachercomputer` say.
+    RoleName(Arc<str>), "role", 40, ['-'], "^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$",
+    "letters, digits and dashes, at most 40"
+);
+name!(
     /// A hardware class: the third column of `devices.csv`, and the ending of `start.conf.<class>`.
     ClassName(Arc<str>), "hardware class name", 40, ['-' | '_'], "^[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
     "letters, digits, dashes and underscores, at most 40"
@@ -207,6 +212,13 @@ impl FileName {
         let name = self.as_str();
         let dot = name.bytes().rposition(|byte| byte == b'.');
         dot.and_then(|dot| name.get(..dot)).unwrap_or(name)
+    }
+}
+
+impl Default for RoleName {
+    /// The role of a row that names none.
+    fn default() -> Self {
+        Self("classroom-studentcomputer".into())
     }
 }
 

@@ -18,6 +18,7 @@ mod properties;
 mod retention;
 mod rollback;
 mod rooms;
+mod rows;
 mod slots;
 mod test_classes;
 mod timetable;

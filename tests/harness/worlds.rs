@@ -7,6 +7,7 @@ mod dice;
 mod evenings;
 mod hosts;
 mod random;
+mod rows;
 mod tried;
 mod weeks;
 
@@ -397,6 +398,7 @@ impl World {
         let wanted = Room {
             class: name(class),
             hosts: RoomHosts::FromDevices,
+            devices: BTreeMap::new(),
             reset: Some(schedule(&["mon, wed 18:00"])),
             windows: RoomWindows::default(),
             in_use: InUse::default(),
@@ -409,24 +411,6 @@ impl World {
         let key: RoomName = name(room);
         self.desired.rooms.remove(&key);
         self.desired.rooms.entry(key).or_insert(wanted)
-    }
-
-    /// Adds a row to `devices.csv`.
-    pub fn device(&mut self, room: &str, host: &str, class: &str, pxe: u8) {
-        let n = self.rows.len() + 1;
-        let mac = format!("00:11:22:33:{:02X}:{:02X}", n / 256, n % 256);
-        let ip = format!("10.16.{}.{}", n / 200, 1 + n % 200);
-        self.row(&format!(
-            "{room};{host};{class};{mac};{ip};;;;classroom-studentcomputer;;{pxe};;;;;"
-        ));
-        Arc::make_mut(&mut self.observed.reports).insert(name(host), Probe::Seen(None));
-    }
-
-    /// Adds any line to `devices.csv`.
-    pub fn row(&mut self, row: &str) {
-        self.rows.push(row.to_owned());
-        self.observed.devices =
-            Probe::Seen(Devices::parse((self.rows.join("\n") + "\n").as_bytes()));
     }
 
     /// The hosts of `devices.csv`.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use reconciler::simulator::chance::Chance;
+use schema::device::Address;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Canary, Central, DefaultAction, DomainJoin, DownloadType, Exam, ExamRooms,
+    Announce, Canary, Central, DefaultAction, DeviceRow, DomainJoin, DownloadType, Exam, ExamRooms,
     FileSystem, Firmware, Fleet, Guard, HardwareClass, Image, ImageSource, Os, OsEntry, Partition,
     PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School, Suspension,
     TestClass, TestImage, TestReset, Then, Version, WantedVersion, Waves, WorkWindows, Written,
 };
-use schema::name::{ImageName, VersionName};
+use schema::name::{HostName, ImageName, VersionName};
 use schema::policy::Until;
 use schema::schedule::{FreeDays, Windows};
 use schema::units::Bytes;
@@ -143,6 +144,7 @@ fn school(
             Room {
                 class: read(class),
                 hosts: RoomHosts::FromDevices,
+                devices: BTreeMap::new(),
                 reset,
                 windows,
                 in_use: read(in_use.unwrap()),
@@ -423,6 +425,43 @@ pub(crate) fn untried(fleet: &Fleet) -> Fleet {
     let mut fleet = fleet.clone();
     for school in fleet.schools.values_mut() {
         school.test_classes.clear();
+    }
+    fleet
+}
+
+/// The fleet whose first rooms keep the rows of some of these hosts, with other addresses, without one of them and with
+/// a new one.
+pub(crate) fn kept(fleet: &Fleet, hosts: &[HostName], chance: &mut Chance) -> Fleet {
+    let mut fleet = fleet.clone();
+    for school in fleet.schools.values_mut() {
+        let room = school.rooms.values_mut().next();
+        let Some(room) = room.filter(|_| chance.happens(500)) else {
+            continue;
+        };
+        let gone = chance.below(hosts.len() as u64 * 2) as usize;
+        let new = read("r01-new");
+        let rows = hosts.iter().chain([&new]).enumerate();
+        let rows = rows.map(|(index, host)| {
+            let number = chance.below(250);
+            let row = DeviceRow::Kept {
+                mac: read(&format!("02:00:00:01:{index:02x}:{number:02x}")),
+                ip: chance
+                    .pick(&[Address::Dhcp, read(&format!("10.2.{index}.{number}"))])
+                    .copied()
+                    .unwrap(),
+                role: None,
+            };
+            let row = if index == gone {
+                DeviceRow::Removed
+            } else {
+                row
+            };
+            (host.clone(), row)
+        });
+        room.devices = rows.collect();
+        let kept = room.devices.iter();
+        let kept = kept.filter(|(_, row)| **row != DeviceRow::Removed);
+        room.hosts = RoomHosts::Listed(kept.map(|(host, _)| host.clone()).collect());
     }
     fleet
 }

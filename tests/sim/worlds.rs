@@ -83,6 +83,9 @@ fn bears(school: &mut School, pcs: usize) {
 fn history(script: &mut Script, chance: &mut Chance, tried: bool) {
     let busy = script.quiet_from - script.from;
     let mut fleet = script.commits[0].fleet.clone().unwrap();
+    let first = script.schools.values().next().into_iter();
+    let first = first.flat_map(|rooms| rooms.values().next());
+    let first: Vec<_> = first.flatten().cloned().collect();
     let mut tip = 0;
     let mut times: Vec<i64> = (0..chance.between(1, 5))
         .map(|_| chance.between(HOUR, busy))
@@ -99,7 +102,8 @@ fn history(script: &mut Script, chance: &mut Chance, tried: bool) {
             .schools
             .values()
             .any(|school| !school.test_classes.is_empty());
-        let next = Rc::new(match chance.below(if tried { 6 } else { 4 }) {
+        let next = Rc::new(match chance.below(if tried { 8 } else { 4 }) {
+            6 | 7 => fleets::kept(&fleet, &first, chance),
             4 if is_tried => fleets::untried(&fleet),
             4 | 5 => {
                 let far = day(script.until + 9 * DAY);

@@ -203,6 +203,7 @@ struct PathsDocument {
     ssh_config: At<Absolute>,
     devices: At<Absolute>,
     setup_ini: At<Absolute>,
+    dhcp: At<Absolute>,
     state: At<Absolute>,
     run: At<Absolute>,
     calendar: At<Absolute>,
@@ -390,6 +391,7 @@ impl Check<'_> {
             ssh_config: path(paths.ssh_config, default.ssh_config),
             devices: path(paths.devices, default.devices),
             setup_ini: path(paths.setup_ini, default.setup_ini),
+            dhcp: path(paths.dhcp, default.dhcp),
             state,
             run: path(paths.run, default.run),
         };

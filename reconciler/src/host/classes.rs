@@ -1,6 +1,6 @@
 //! Hardware classes: `start.conf.<class>`, and the import that makes boot configurations of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,29 @@ pub enum ClassError {
     Strays {
         /// The hosts.
         strays: Vec<HostName>,
+    },
+    /// The import said that all was well, and took the configuration of the DHCP server away.
+    #[error(
+        "linuxmuster-import-devices reported success, but {} is gone: no PC of the school gets an address; \
+         see /var/log/linuxmuster/import-devices.log",
+        .path.display()
+    )]
+    NoDhcp {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The import said that all was well, and some hosts get no address.
+    #[error(
+        "linuxmuster-import-devices reported success, but these hosts are not in {}: {}; \
+         is there a network in subnets.csv that their addresses are in?",
+        .path.display(),
+        .hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    NoLease {
+        /// The file.
+        path: PathBuf,
+        /// The hosts.
+        hosts: Vec<HostName>,
     },
     /// The import said that all was well, and left out some classes.
     #[error(
@@ -112,7 +135,8 @@ pub fn write_start_conf(
 }
 
 /// Runs `linuxmuster-import-devices`, and sees that each class has a boot configuration that is not
-/// older than its `start.conf`, and that each of the hosts is led to its class.
+/// older than its `start.conf`, that the DHCP server has its configuration, and that each of the hosts gets its address
+/// and is led to its class.
 ///
 /// # Errors
 ///
@@ -149,12 +173,49 @@ pub async fn import_devices(
     if !stale.is_empty() {
         return Err(ClassError::NoEvidence { stale }.with(evidence()));
     }
+    if let Some(error) = without_address(paths, hosts)? {
+        return Err(error.with(evidence()));
+    }
     let strays = strays(paths, hosts)?;
     if strays.is_empty() {
         Ok(())
     } else {
         Err(ClassError::Strays { strays }.with(evidence()))
     }
+}
+
+/// What the DHCP server does not know. Where the import never wrote anything for it, there is nothing to know.
+fn without_address(
+    paths: &Paths,
+    hosts: &BTreeMap<HostName, ClassName>,
+) -> Result<Option<ClassError>, Failure> {
+    let main = paths.dhcp.join("devices.conf");
+    let of_school = paths.dhcp.join("devices/default-school.conf");
+    let read = files::if_there(fs::read(&of_school));
+    let Some(known) = read.map_err(|source| ClassError::file(&of_school, source))? else {
+        return Ok(None);
+    };
+    if !main.exists() {
+        return Ok(Some(ClassError::NoDhcp { path: main }));
+    }
+    // `host NAME {`, as base7 writes it; names are compared as DNS does.
+    let known = String::from_utf8_lossy(&known).to_ascii_lowercase();
+    let known = known
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("host "));
+    let known: BTreeSet<&str> = known
+        .filter_map(|rest| rest.split([' ', '{']).next())
+        .collect();
+    let rows =
+        fs::read(&paths.devices).map_err(|source| ClassError::file(&paths.devices, source))?;
+    let rows = Devices::parse(&rows);
+    let has_own = |host: &&HostName| rows.get(host).is_some_and(|row| row.ip.is_some());
+    let gone = |host: &&HostName| !known.contains(&*host.as_str().to_ascii_lowercase());
+    let hosts: Vec<HostName> = hosts.keys().filter(has_own).filter(gone).cloned().collect();
+    Ok((!hosts.is_empty()).then_some(ClassError::NoLease {
+        path: of_school,
+        hosts,
+    }))
 }
 
 /// Hosts that are not led to the class that they are to have.
@@ -245,6 +306,7 @@ mod tests {
             fs::write(&devices, "r1;pc01;pc;52:54:00:00:00:01;10.0.0.1;;;;;;1\n").unwrap();
             let paths = Paths {
                 linbo: root.path().to_owned(),
+                dhcp: root.path().join("dhcp"),
                 devices,
                 ..Paths::default()
             };
@@ -280,6 +342,13 @@ mod tests {
             Some("ended with exit code 1 | row 3 is wrong"),
         )
         .await;
+        let dhcp = "touch pc.cfg laptop.cfg; mkdir -p ../../dhcp/devices; cd ../../dhcp; touch devices/default-school.conf";
+        check(dhcp, "", Some("dhcp/devices.conf is gone: no PC")).await;
+        let dhcp = format!("{dhcp} devices.conf");
+        check(&dhcp, "", None).await;
+        check(&dhcp, "pc01", Some("not in")).await;
+        let dhcp = format!("{dhcp}; echo 'host PC01 {{' > devices/default-school.conf");
+        check(&dhcp, "pc01", Some("not led to their class")).await;
         let linked = |class: &str| {
             format!("touch pc.cfg laptop.cfg; ln -s start.conf.{class} ../../start.conf-10.0.0.1")
         };

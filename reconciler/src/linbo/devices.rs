@@ -7,88 +7,29 @@
 //! (`sophomorix-device`, `linuxmuster-import-devices`): what one of them accepts and another chokes
 //! on is a problem here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use schema::name::{ClassName, HostName, RoomName};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schema::device::Mac;
+use schema::name::{ClassName, HostName, RoleName, RoomName};
+use serde::{Deserialize, Serialize};
+
+mod edit;
 
 pub use super::RowProblem;
 use super::lines;
+pub use edit::{Edits, edit};
 
-/// The column of the hardware class, counted from 0.
+// The columns that are read, counted from 0.
+const ROOM: usize = 0;
+const HOST: usize = 1;
 const CLASS: usize = 2;
-/// The column of the PXE flag, counted from 0.
+const MAC: usize = 3;
+const IP: usize = 4;
+const ROLE: usize = 8;
 const PXE: usize = 10;
-/// The role of a row that names none.
-const DEFAULT_ROLE: &str = "classroom-studentcomputer";
-
-/// A network card's address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mac([u8; 6]);
-
-impl Mac {
-    /// The six bytes.
-    #[must_use]
-    pub const fn bytes(self) -> [u8; 6] {
-        self.0
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-/// A text that is no network card's address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no MAC address: six pairs of hexadecimal digits with colons are wanted", .text.escape_debug())]
-pub struct MacError {
-    text: String,
-}
-
-impl FromStr for Mac {
-    type Err = MacError;
-
-    fn from_str(text: &str) -> Result<Self, MacError> {
-        let error = || MacError {
-            text: text.to_owned(),
-        };
-        let separator = if text.contains('-') { '-' } else { ':' };
-        let mut bytes = [0; 6];
-        let mut pairs = text.split(separator);
-        for byte in &mut bytes {
-            let pair = pairs.next().ok_or_else(error)?;
-            if pair.len() != 2 || !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(error());
-            }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
-        }
-        if pairs.next().is_some() {
-            Err(error())
-        } else {
-            Ok(Self(bytes))
-        }
-    }
-}
-
-impl Serialize for Mac {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Mac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// What the PXE flag of a row means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +51,16 @@ impl Pxe {
     pub const fn is_reset(self) -> bool {
         matches!(self, Self::Linbo | Self::LinboOpsi)
     }
+
+    /// The flag as it stands in the file.
+    const fn digit(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Linbo => 1,
+            Self::LinboOpsi => 2,
+            Self::LinksOnly => 3,
+        }
+    }
 }
 
 /// One row of `devices.csv`.
@@ -126,7 +77,7 @@ pub struct Device {
     /// Its address; none when it gets one by `DHCP`.
     pub ip: Option<Ipv4Addr>,
     /// Its role in the domain.
-    pub role: String,
+    pub role: RoleName,
     /// How it boots.
     pub pxe: Pxe,
 }
@@ -238,21 +189,17 @@ impl Devices {
         &self.0.rows
     }
 
-    /// The same with other classes for some hosts.
+    /// The rows of some hosts with another class, as [`edited`](Self::edited) takes them; hosts without a row are left out.
     #[must_use]
-    pub fn given(&self, classes: &BTreeMap<HostName, ClassName>) -> Self {
-        let mut table = Table {
-            problems: self.0.problems.clone(),
-            ..Table::default()
-        };
-        for device in &self.0.rows {
-            let class = classes.get(&device.host).unwrap_or(&device.class);
-            table.push(Device {
+    pub fn moved<'a>(&self, classes: impl Iterator<Item = (&'a HostName, &'a ClassName)>) -> Edits {
+        let moved = classes.filter_map(|(host, class)| {
+            let device = Device {
                 class: class.clone(),
-                ..device.clone()
-            });
-        }
-        Self(Arc::new(table))
+                ..self.get(host)?.clone()
+            };
+            Some((host.clone(), Some(device)))
+        });
+        moved.collect()
     }
 
     /// All rows that could not be taken, in the order of the file.
@@ -300,63 +247,6 @@ impl Devices {
     }
 }
 
-/// A file with other classes for some hosts, every other byte as it was, those of rows with a problem included.
-///
-/// # Errors
-///
-/// All hosts of `classes` that no good row names: nothing is written then.
-pub fn with_classes(
-    text: &[u8],
-    classes: &BTreeMap<HostName, ClassName>,
-) -> Result<Vec<u8>, Vec<HostName>> {
-    let known = Devices::parse(text);
-    let missing: Vec<HostName> = classes
-        .keys()
-        .filter(|host| known.get(host).is_none())
-        .cloned()
-        .collect();
-    if !missing.is_empty() {
-        return Err(missing);
-    }
-    let wanted: BTreeMap<String, &ClassName> = classes
-        .iter()
-        .map(|(host, class)| (host.as_str().to_ascii_lowercase(), class))
-        .collect();
-    let bad: BTreeSet<usize> = known
-        .problems()
-        .iter()
-        .map(|problem| problem.line)
-        .collect();
-    let mut out = Vec::with_capacity(text.len());
-    for (line, row) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
-        if bad.contains(&line) {
-            out.extend_from_slice(row);
-            continue;
-        }
-        let device = read_row(&String::from_utf8_lossy(row)).ok().flatten();
-        let changed = device.and_then(|device| {
-            let class = wanted.get(device.host.as_str())?;
-            (**class != device.class).then_some(class)
-        });
-        match changed {
-            None => out.extend_from_slice(row),
-            Some(class) => {
-                for (column, field) in row.split(|byte| *byte == b';').enumerate() {
-                    if column > 0 {
-                        out.push(b';');
-                    }
-                    out.extend_from_slice(if column == CLASS {
-                        class.as_str().as_bytes()
-                    } else {
-                        field
-                    });
-                }
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// One row: a device, nothing (blank or a comment), or all that is wrong with it.
 fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
     let row = row.trim_end_matches(['\r', '\n']);
@@ -378,17 +268,17 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
         )]);
     }
     let mut problems = Vec::new();
-    let room = noted(fields[0].parse::<RoomName>(), &mut problems);
+    let room = noted(fields[ROOM].parse::<RoomName>(), &mut problems);
     let host = noted(
-        fields[1].to_ascii_lowercase().parse::<HostName>(),
+        fields[HOST].to_ascii_lowercase().parse::<HostName>(),
         &mut problems,
     );
     let class = noted(fields[CLASS].parse::<ClassName>(), &mut problems);
-    let mac = match fields[3] {
+    let mac = match fields[MAC] {
         "-" => Some(None),
         text => noted(text.parse::<Mac>(), &mut problems).map(Some),
     };
-    let ip = match fields[4] {
+    let ip = match fields[IP] {
         text if text.eq_ignore_ascii_case("DHCP") => Some(None),
         text => match text.parse::<Ipv4Addr>() {
             Ok(ip) => Some(Some(ip)),
@@ -414,21 +304,15 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
             None
         }
     };
-    let role = match fields[8] {
-        "" => DEFAULT_ROLE,
-        role => role,
+    let role = match fields[ROLE] {
+        "" => Some(RoleName::default()),
+        role => noted(role.parse::<RoleName>(), &mut problems),
     };
-    if !role.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        problems.push(format!(
-            "`{}` is no role: letters, digits and dashes",
-            role.escape_debug()
-        ));
-    }
     if mac == Some(None) && pxe.is_some_and(|pxe| pxe != Pxe::Off) {
         problems.push("a host that boots over the network needs a MAC address".to_owned());
     }
-    match (room, host, class, mac, ip, pxe) {
-        (Some(room), Some(host), Some(class), Some(mac), Some(ip), Some(pxe))
+    match (room, host, class, mac, ip, role, pxe) {
+        (Some(room), Some(host), Some(class), Some(mac), Some(ip), Some(role), Some(pxe))
             if problems.is_empty() =>
         {
             Ok(Some(Device {
@@ -437,7 +321,7 @@ fn read_row(row: &str) -> Result<Option<Device>, Vec<String>> {
                 class,
                 mac,
                 ip,
-                role: role.to_owned(),
+                role,
                 pxe,
             }))
         }

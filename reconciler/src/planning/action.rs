@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schema::device::Mac;
 use schema::digest::Digest;
 use schema::fleet::PowerBudget;
 use schema::name::{
@@ -14,7 +15,12 @@ use schema::units::{Bytes, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::linbo::command::CommandLine;
-use crate::linbo::devices::Mac;
+use crate::linbo::devices::{Device, Edits};
+
+/// How the identity of a change of rows begins, before the names of its hosts.
+const SET_ROWS: &str = "set-rows/";
+/// The identity of the device import.
+const IMPORT: &str = "import-devices";
 
 /// One effect on the server, its images or its hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +34,11 @@ pub enum Action {
         before: Option<String>,
         /// Its text from now on.
         after: String,
+    },
+    /// Make rows of `devices.csv` say what the state repo does; all others stay as they are.
+    SetRows {
+        /// The hosts, each with what becomes of its row.
+        rows: BTreeMap<HostName, RowChange>,
     },
     /// Give hosts another hardware class in `devices.csv`, whose other bytes stay as they are.
     SetClasses {
@@ -128,6 +139,52 @@ pub struct ClassChange {
     pub after: ClassName,
 }
 
+/// What becomes of a row of `devices.csv`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowChange {
+    /// There was none.
+    Added(Device),
+    /// It says something else.
+    Changed {
+        /// The row until now.
+        before: Device,
+        /// The row from now on.
+        after: Device,
+    },
+    /// There is to be none.
+    Removed(Device),
+}
+
+impl RowChange {
+    /// The row until now.
+    #[must_use]
+    pub const fn before(&self) -> Option<&Device> {
+        match self {
+            Self::Added(_) => None,
+            Self::Changed { before, .. } | Self::Removed(before) => Some(before),
+        }
+    }
+
+    /// The row from now on.
+    #[must_use]
+    pub const fn after(&self) -> Option<&Device> {
+        match self {
+            Self::Added(after) | Self::Changed { after, .. } => Some(after),
+            Self::Removed(_) => None,
+        }
+    }
+
+    /// What the rows of these hosts become.
+    #[must_use]
+    pub fn edits(rows: &BTreeMap<HostName, Self>) -> Edits {
+        let edits = rows.iter();
+        edits
+            .map(|(host, change)| (host.clone(), change.after().cloned()))
+            .collect()
+    }
+}
+
 /// A host and how to wake it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Wake {
@@ -225,6 +282,17 @@ impl StepId {
         Some((room.parse().ok()?, due.parse().ok()?))
     }
 
+    /// The hosts, where the step changes rows of `devices.csv`.
+    pub(super) fn sets_rows(&self) -> impl Iterator<Item = HostName> {
+        let hosts = self.0.strip_prefix(SET_ROWS).unwrap_or_default();
+        hosts.split(',').filter_map(|host| host.parse().ok())
+    }
+
+    /// Whether the step is the device import.
+    pub(super) fn is_import(&self) -> bool {
+        &*self.0 == IMPORT
+    }
+
     /// The image, where the step exchanges one in LINBO's folder.
     #[must_use]
     pub fn activates(&self) -> Option<ImageName> {
@@ -262,6 +330,8 @@ pub enum Reason {
     BootOutdated,
     /// Hosts are to try a test class, or to go back from one.
     Test,
+    /// Rows of `devices.csv` are not known to the domain yet.
+    NewRows,
     /// Its last run failed, and not all of its effect can be seen.
     FailedBefore,
     /// Another version is active; its name, if it is one that the store knows.
@@ -330,6 +400,10 @@ impl Action {
     pub fn id(&self) -> StepId {
         StepId::from(match self {
             Self::WriteStartConf { class, .. } => format!("start-conf/{class}"),
+            Self::SetRows { rows } => {
+                let hosts: Vec<&str> = rows.keys().map(HostName::as_str).collect();
+                format!("{SET_ROWS}{}", hosts.join(","))
+            }
             Self::SetClasses { hosts } => {
                 let hosts: Vec<String> = hosts
                     .iter()
@@ -337,7 +411,7 @@ impl Action {
                     .collect();
                 format!("set-classes/{}", hosts.join(","))
             }
-            Self::ImportDevices { .. } => "import-devices".to_owned(),
+            Self::ImportDevices { .. } => IMPORT.to_owned(),
             Self::Download {
                 image,
                 version,
@@ -390,6 +464,17 @@ impl Action {
                     (Resource::Class(class.clone()), Share::Whole),
                     (Resource::Import, one),
                 ]
+            }
+            // A host that boots while its row changes would be another one.
+            Self::SetRows { rows } => {
+                let rows = rows.values();
+                let rows = rows
+                    .flat_map(|change| [change.before(), change.after()])
+                    .flatten();
+                let rows: BTreeSet<&RoomName> = rows.map(|device| &device.room).collect();
+                let rooms = rows.into_iter().cloned().map(Resource::Room);
+                let all = rooms.chain([Resource::Import]);
+                all.map(|resource| (resource, Share::Whole)).collect()
             }
             // Hosts of neither class are put back meanwhile: one that boots then would take the other's image.
             Self::SetClasses { hosts } => {

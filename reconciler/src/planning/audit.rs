@@ -3,9 +3,9 @@
 //! A plan with a violation is not applied; the violation is reported as a fault of the program.
 
 mod care;
+mod devices;
 mod store;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use schema::fleet::DomainJoin;
@@ -14,7 +14,7 @@ use schema::schedule::Windows;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::start_conf;
-use crate::planning::action::{Action, ClassChange, Wake};
+use crate::planning::action::{Action, Wake};
 use crate::planning::desired::{Desired, Purpose};
 use crate::planning::observed::{LiveImage, Observed, Probe};
 use crate::planning::plan::Plan;
@@ -96,10 +96,23 @@ fn disturb(a: &Action, b: &Action) -> bool {
         | (Action::SetClasses { hosts }, Action::WriteStartConf { class, .. }) => hosts
             .values()
             .any(|change| change.before == *class || change.after == *class),
-        (Action::SetClasses { .. }, Action::SetClasses { .. })
+        (Action::SetRows { rows }, Action::ResetRoom { room, .. }) => {
+            let mut rows = rows.values();
+            rows.any(|change| {
+                [change.before(), change.after()]
+                    .into_iter()
+                    .flatten()
+                    .any(|row| row.room == *room)
+            })
+        }
+        (
+            Action::SetRows { .. } | Action::SetClasses { .. },
+            Action::SetRows { .. } | Action::SetClasses { .. },
+        )
         | (
             Action::ImportDevices { .. },
             Action::ImportDevices { .. }
+            | Action::SetRows { .. }
             | Action::SetClasses { .. }
             | Action::WriteStartConf { .. },
         ) => true,
@@ -163,6 +176,7 @@ impl<'a> Court<'a> {
                     "writes what the state repo does not say",
                 );
             }
+            Action::SetRows { rows } => self.hear_rows(rows, check),
             Action::SetClasses { hosts } => self.hear_classes(hosts, check),
             Action::ImportDevices { .. } => {
                 check(
@@ -360,6 +374,11 @@ impl<'a> Court<'a> {
             !hosts.iter().any(is_astray),
             "restores a host that may boot another class",
         );
+        let new = observed.journal.rows();
+        check(
+            !hosts.iter().any(|wake| new.contains(&wake.host)),
+            "resets a host whose row no import has made known",
+        );
         let bounded = wanted.is_some_and(|wanted| {
             let of_room = desired.circuits_of(room, wanted);
             of_room.iter().all(|circuit| circuits.contains(circuit))
@@ -396,75 +415,6 @@ impl<'a> Court<'a> {
     }
 
     /// Whether each host comes from its room's class to a test class that is for it, or goes back from one.
-    fn hear_classes(
-        &self,
-        hosts: &BTreeMap<HostName, ClassChange>,
-        check: &mut impl FnMut(bool, &str),
-    ) {
-        let (desired, observed) = (self.desired, self.observed);
-        check(
-            self.is_quiet(&desired.windows.activate),
-            "is outside its window or within lessons",
-        );
-        check(!hosts.is_empty(), "moves no host");
-        let devices = self.devices();
-        check(
-            devices.is_some_and(|devices| devices.problems().is_empty()),
-            "changes a devices.csv that the import would refuse",
-        );
-        let today = desired.day(observed.at);
-        let wrote = |class: &ClassName| {
-            let files = observed.classes.get(class).and_then(Probe::seen)?;
-            files.start_conf.as_deref()
-        };
-        let was_test = |class: &ClassName| {
-            desired.test_classes.contains_key(class.as_str())
-                || (!desired.classes.contains_key(class)
-                    && wrote(class).is_some_and(|text| start_conf::is_of_test(text.as_bytes())))
-        };
-        for (host, ClassChange { before, after }) in hosts {
-            let device = devices.and_then(|devices| devices.get(host));
-            check(
-                device.is_some_and(|device| device.class == *before && device.pxe.is_reset()),
-                "takes a host for another than it is",
-            );
-            let room = device.and_then(|device| desired.rooms.get(&device.room));
-            let named = desired
-                .test_classes
-                .values()
-                .find(|test| test.until >= today && test.names(host));
-            let is_wanted = match named {
-                Some(test) => test.class == *after,
-                None => room.is_some_and(|room| room.class == *after),
-            };
-            check(
-                is_wanted,
-                "gives a host a class that the state repo does not",
-            );
-            check(
-                was_test(before) || room.is_some_and(|room| room.class == *before),
-                "takes a host from a class that somebody else gave it",
-            );
-            let class = desired.classes.get(after);
-            let is_ready = class.is_some_and(|class| {
-                let there = class
-                    .os
-                    .iter()
-                    .all(|os| self.live(&os.image).is_some_and(|live| live.base.is_some()));
-                there && wrote(after) == Some(class.start_conf.as_str())
-            });
-            check(is_ready, "gives a host a class that cannot put it back");
-            let busy = observed.busy.seen();
-            check(
-                busy.is_some_and(|busy| !busy.contains_key(host)),
-                "moves a host that is or may be busy",
-            );
-            let room = device.map(|device| &device.room);
-            let in_exam = |room| desired.exams.iter().any(|exam| exam.holds(room, today));
-            check(!room.is_some_and(in_exam), "moves a host in an exam");
-        }
-    }
-
     fn devices(&self) -> Option<&'a Devices> {
         self.observed.devices.seen()
     }

@@ -101,7 +101,11 @@ impl<'a> Cohort<'a> {
                 devices.in_room(self.name).filter(ours).collect()
             }
             (None, RoomHosts::Listed(hosts)) => {
-                let missing = hosts.iter().filter(|host| devices.get(host).is_none());
+                // What becomes of a row that the state repo keeps is said there.
+                let kept = &self.room.devices;
+                let missing = hosts
+                    .iter()
+                    .filter(|host| devices.get(host).is_none() && !kept.contains_key(*host));
                 members
                     .strangers
                     .extend(missing.map(|host| (host.clone(), "is not in devices.csv".to_owned())));
@@ -111,6 +115,7 @@ impl<'a> Cohort<'a> {
             }
         };
         for device in listed {
+            let is_kept = self.room.devices.contains_key(&device.host);
             let why = if device.room != *self.name {
                 format!("is in room {} by devices.csv", device.room)
             } else if device.class != *self.class() {
@@ -124,7 +129,9 @@ impl<'a> Cohort<'a> {
                 members.hosts.push(device);
                 continue;
             };
-            members.strangers.push((device.host.clone(), why));
+            if !is_kept || !device.pxe.is_reset() {
+                members.strangers.push((device.host.clone(), why));
+            }
         }
         members
     }

@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
-    Announce, Central, DomainJoin, DownloadType, Exam, Fleet, HardwareClass, ImageSource,
-    OnSiteVersion, Origin, OsEntry, PowerBudget, Retries, Rollout, Room, Setting, TestReset,
-    WorkWindows, school_file,
+    Announce, Central, DeviceRow, DomainJoin, DownloadType, Exam, Fleet, HardwareClass,
+    ImageSource, OnSiteVersion, Origin, OsEntry, PowerBudget, Retries, Rollout, Room, Setting,
+    TestReset, WorkWindows, school_file,
 };
 use schema::name::{
     ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName, SchoolName,
@@ -416,6 +416,18 @@ impl Desired {
     #[must_use]
     pub fn day(&self, at: Timestamp) -> Date {
         at.to_zoned(self.zone.clone()).date()
+    }
+
+    /// The hosts whose rows in `devices.csv` the state repo keeps, each with its room.
+    #[must_use]
+    pub fn kept(&self) -> BTreeMap<&HostName, &RoomName> {
+        let rooms = self.rooms.iter();
+        let kept = rooms.flat_map(|(name, room)| {
+            let rows = room.devices.iter();
+            let kept = rows.filter(|(_, row)| **row != DeviceRow::Removed);
+            kept.map(move |(host, _)| (host, name))
+        });
+        kept.collect()
     }
 
     /// The version of an image that rooms are to have.

@@ -188,6 +188,7 @@ impl Future {
                 turn.map_or(RESET, |turn| turn.until.duration_since(at).max(SHORT))
             }
             Action::WriteStartConf { .. }
+            | Action::SetRows { .. }
             | Action::SetClasses { .. }
             | Action::SwitchOff { .. }
             | Action::Delete { .. } => SHORT,

@@ -145,6 +145,8 @@ pub struct Journal {
     announced: Arc<BTreeSet<String>>,
     suspensions: Arc<BTreeMap<String, Noticed>>,
     unneeded: Arc<BTreeMap<Digest, Timestamp>>,
+    /// Hosts whose rows in `devices.csv` were changed since the last import that went well.
+    rows: Arc<BTreeSet<HostName>>,
     /// The commit that was taken up last, and since when.
     commit: Option<(String, Timestamp)>,
     /// The last pass, the last record, and the last one before that pass.
@@ -238,6 +240,12 @@ impl Journal {
             self.signs.pass = Some(record.pass);
         }
         self.signs.last = Some(record.at);
+        if let Entry::Started { step, .. } = &record.entry {
+            let mut rows = step.sets_rows().peekable();
+            if rows.peek().is_some() {
+                Arc::make_mut(&mut self.rows).extend(rows);
+            }
+        }
         match &record.entry {
             Entry::Started { hosts, .. } if !hosts.is_empty() => {
                 let memories = Arc::make_mut(&mut self.hosts);
@@ -294,6 +302,9 @@ impl Journal {
             } => {
                 if self.steps.contains_key(step) {
                     Arc::make_mut(&mut self.steps).remove(step);
+                }
+                if step.is_import() && *result == StepResult::Done {
+                    self.rows = Arc::default();
                 }
                 if let (StepResult::Done, Some(image)) = (result, step.activates()) {
                     Arc::make_mut(&mut self.activated).insert(image, record.at);
@@ -354,6 +365,12 @@ impl Journal {
             | Entry::PassFinished { .. }
             | Entry::Unknown => {}
         }
+    }
+
+    /// Hosts whose rows in `devices.csv` were changed, or were about to be, since the last import that went well.
+    #[must_use]
+    pub fn rows(&self) -> &BTreeSet<HostName> {
+        &self.rows
     }
 
     /// The failures of a step since it last went well.

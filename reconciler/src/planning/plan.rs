@@ -88,7 +88,9 @@ pub enum Goal {
     StartConf(ClassName),
     /// A boot configuration that follows the classes.
     Import,
-    /// So many hosts with the hardware class of a test class, or back with that of their room.
+    /// So many rows of `devices.csv` as the state repo says.
+    Rows(usize),
+    /// So many hosts with the hardware class of a test class, or with that of their room.
     Classes(usize),
     /// A version in the store.
     Downloaded(ImageName, VersionName),
@@ -110,6 +112,7 @@ impl From<&Action> for Goal {
     fn from(action: &Action) -> Self {
         match action {
             Action::WriteStartConf { class, .. } => Self::StartConf(class.clone()),
+            Action::SetRows { rows } => Self::Rows(rows.len()),
             Action::SetClasses { hosts } => Self::Classes(hosts.len()),
             Action::ImportDevices { .. } => Self::Import,
             Action::Download { image, version, .. } => {
@@ -224,6 +227,7 @@ fn suspension(desired: &Desired, observed: &Observed, action: &Action) -> Result
         | Action::Delete { image, .. } => Subject::Image(image.clone()),
         Action::ResetRoom { room, .. } => Subject::Room(room.clone()),
         Action::WriteStartConf { .. }
+        | Action::SetRows { .. }
         | Action::SetClasses { .. }
         | Action::ImportDevices { .. }
         | Action::Seed { .. }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use schema::digest::Digest;
-use schema::name::{FileName, ImageName, VersionName};
+use schema::name::{FileName, HostName, ImageName, VersionName};
 
 use crate::linbo::image_info::ImageRecord;
 use crate::linbo::verdict::HostOutcome;
 use crate::manifest::{Manifest, ManifestFile, digest_of};
-use crate::planning::action::{Action, Step};
+use crate::planning::action::{Action, RowChange, Step};
 use crate::planning::journal::{Entry, Record, StepResult};
 use crate::planning::observed::{ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Torrent};
 
@@ -39,6 +39,31 @@ pub fn predict(observed: &mut Observed, step: &Step) {
             };
             observed.classes.insert(class.clone(), Probe::Seen(files));
         }
+        Action::SetRows { rows } => {
+            if let Probe::Seen(devices) = &mut observed.devices {
+                *devices = devices.edited(&RowChange::edits(rows));
+            }
+            for (host, change) in rows {
+                if change.before().is_none() {
+                    Arc::make_mut(&mut observed.reports)
+                        .entry(host.clone())
+                        .or_insert(Probe::Seen(None));
+                }
+            }
+            if let Probe::Seen(astray) = &mut observed.astray {
+                let gone = |host: &HostName| {
+                    rows.get(host)
+                        .is_some_and(|change| change.after().is_none())
+                };
+                Arc::make_mut(astray).retain(|host, _| !gone(host));
+            }
+            let begun = Entry::Started {
+                step: step.id.clone(),
+                title: String::new(),
+                hosts: Vec::new(),
+            };
+            note(observed, begun);
+        }
         Action::SetClasses { hosts } => {
             if let (Probe::Seen(devices), Probe::Seen(astray)) =
                 (&observed.devices, &mut observed.astray)
@@ -54,10 +79,8 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                 }
             }
             if let Probe::Seen(devices) = &mut observed.devices {
-                let after = hosts
-                    .iter()
-                    .map(|(host, change)| (host.clone(), change.after.clone()));
-                *devices = devices.given(&after.collect());
+                let after = hosts.iter().map(|(host, change)| (host, &change.after));
+                *devices = devices.edited(&devices.moved(after));
             }
         }
         Action::ImportDevices { classes, hosts } => {

@@ -4,10 +4,13 @@
 
 mod classes;
 mod images;
+mod import;
 mod leftovers;
 mod retention;
 pub(in crate::planning) mod rooms;
+mod rows;
 mod test_classes;
+mod waiting;
 
 use crate::linbo::devices::Devices;
 use crate::planning::desired::Desired;
@@ -15,14 +18,19 @@ use crate::planning::gates::Gate;
 use crate::planning::observed::Observed;
 use crate::planning::plan::Drafts;
 
+use waiting::Waiting;
+
 /// A topic.
 pub(super) type Topic = fn(&Desired, &Observed, &mut Drafts<'_>);
 
 /// All topics.
 pub(super) const ALL: &[Topic] = &[
     classes::propose,
-    images::propose,
+    rows::propose,
     test_classes::propose,
+    // After all that it has to follow: what changes a file takes the import first.
+    import::propose,
+    images::propose,
     rooms::propose,
     leftovers::propose,
     retention::propose,

@@ -107,7 +107,7 @@ impl<'a> Concern<'a> {
                 let mut images = groups().flat_map(|group| &group.images);
                 images.any(|image| file.is_of(image))
             }
-            Goal::Import | Goal::Classes(_) => true,
+            Goal::Import | Goal::Rows(_) | Goal::Classes(_) => true,
             Goal::Off(_) | Goal::Deleted(..) => false,
         };
         Self {

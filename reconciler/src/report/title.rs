@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 use schema::name::HostName;
 use schema::units::Bytes;
 
+use crate::linbo::devices::Device;
+use crate::planning::action::RowChange;
 use crate::planning::{Action, Gate, Goal, Hold, Reason, Step};
 use crate::report::style::{Mark, count, few, time};
 
@@ -107,6 +109,10 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
             }));
             None
         }
+        Action::SetRows { rows } => {
+            notes.extend(rows.iter().map(|(host, change)| row(host, change)));
+            None
+        }
         Action::SetClasses { hosts } => {
             let mut classes: BTreeMap<_, Vec<&HostName>> = BTreeMap::new();
             for (host, change) in hosts {
@@ -182,19 +188,23 @@ fn words(action: &Action) -> (String, String) {
             format!("class {class}"),
             format!("write start.conf.{class}"),
         ),
+        Action::SetRows { rows } => (
+            "devices.csv".to_owned(),
+            format!("set {}", count(rows.len(), "row", "rows")),
+        ),
         Action::SetClasses { hosts } => (
             "devices.csv".to_owned(),
             format!("give {} another class", count(hosts.len(), "host", "hosts")),
         ),
         Action::ImportDevices { classes, hosts } => {
-            let of = if classes.is_empty() {
-                few(hosts.keys())
-            } else {
-                few(classes)
+            let of = match (classes.is_empty(), hosts.is_empty()) {
+                (true, true) => String::new(),
+                (true, false) => format!(" for the boot configuration of {}", few(hosts.keys())),
+                (false, _) => format!(" for the boot configuration of {}", few(classes)),
             };
             (
                 "devices".to_owned(),
-                format!("run linuxmuster-import-devices for the boot configuration of {of}"),
+                format!("run linuxmuster-import-devices{of}"),
             )
         }
         Action::Download {
@@ -253,6 +263,10 @@ fn goal(goal: &Goal) -> (String, String) {
             "devices".to_owned(),
             "run linuxmuster-import-devices".to_owned(),
         ),
+        Goal::Rows(rows) => (
+            "devices.csv".to_owned(),
+            format!("set {}", count(*rows, "row", "rows")),
+        ),
         Goal::Classes(hosts) => (
             "devices.csv".to_owned(),
             format!("give {} another class", count(*hosts, "host", "hosts")),
@@ -278,6 +292,34 @@ fn goal(goal: &Goal) -> (String, String) {
     }
 }
 
+/// What becomes of a row of `devices.csv`.
+fn row(host: &HostName, change: &RowChange) -> String {
+    let ip = |row: &Device| row.ip.map_or("DHCP".to_owned(), |ip| ip.to_string());
+    let mac = |row: &Device| row.mac.map_or("-".to_owned(), |mac| mac.to_string());
+    match change {
+        RowChange::Added(row) => format!(
+            "add {host} to room {} with class {}, {}, {}",
+            row.room,
+            row.class,
+            mac(row),
+            ip(row)
+        ),
+        RowChange::Removed(row) => format!("remove {host} from room {}", row.room),
+        RowChange::Changed { before, after } => {
+            let columns = [
+                ("room", before.room.to_string(), after.room.to_string()),
+                ("MAC address", mac(before), mac(after)),
+                ("address", ip(before), ip(after)),
+                ("role", before.role.to_string(), after.role.to_string()),
+            ];
+            let columns = columns.iter().filter(|(_, before, after)| before != after);
+            let columns =
+                columns.map(|(what, before, after)| format!("{what} {after} (was {before})"));
+            format!("{host}: {}", columns.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 fn reason(step: &Step, clock: Clock<'_>) -> String {
     match &step.reason {
         Reason::Absent => match &step.action {
@@ -285,6 +327,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             Action::Activate { .. } => "no version is active",
             Action::Seed { .. } => "there is no torrent",
             Action::WriteStartConf { .. }
+            | Action::SetRows { .. }
             | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
             | Action::Delete { .. }
@@ -297,6 +340,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
         }
         Reason::Differs => "it differs from what the state repo says".to_owned(),
         Reason::BootOutdated => "the boot configuration is older than start.conf".to_owned(),
+        Reason::NewRows => "rows of devices.csv changed since it last ran".to_owned(),
         Reason::Test => "a test class begins or ends for them".to_owned(),
         Reason::FailedBefore => {
             "its last run failed, so not all of its work may be done".to_owned()

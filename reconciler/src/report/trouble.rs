@@ -182,6 +182,7 @@ fn goal_key(goal: &Goal) -> String {
     match goal {
         Goal::StartConf(class) => format!("goal/start-conf/{class}"),
         Goal::Import => "goal/import".to_owned(),
+        Goal::Rows(_) => "goal/rows".to_owned(),
         Goal::Classes(_) => "goal/classes".to_owned(),
         Goal::Downloaded(image, _) => format!("goal/download/{image}"),
         Goal::Active(image, _) => format!("goal/activate/{image}"),

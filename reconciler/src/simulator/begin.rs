@@ -63,9 +63,9 @@ pub(super) fn school(
             let tests = desired.tests(script.from.timestamp());
             let tested = tests.flat_map(|(_, test)| {
                 let hosts = test.hosts.iter();
-                hosts.map(|host| (host.clone(), test.class.clone()))
+                hosts.map(|host| (host, &test.class))
             });
-            devices = devices.given(&tested.collect());
+            devices = devices.edited(&devices.moved(tested));
             for device in devices.rows() {
                 if let (Some(class), Some(pc)) = (
                     desired.classes.get(&device.class),

@@ -1,11 +1,9 @@
 //! What steps do to the simulated world: with time, in parts, and not always well.
 
-use std::collections::BTreeMap;
-
 use anyhow::anyhow;
 use jiff::Timestamp;
 use schema::digest::Digest;
-use schema::name::{ClassName, FileName, HostName, ImageName};
+use schema::name::{ClassName, FileName, ImageName};
 use schema::units::Rate;
 
 use super::bug::Bug;
@@ -15,8 +13,9 @@ use super::port::Port;
 use super::time::{HOUR, MINUTE, Moment, SECOND};
 use super::truth::{File, Live};
 use super::uplink::Stream;
+use crate::linbo::devices::{Devices, Edits};
 use crate::manifest::{Manifest, ManifestFile};
-use crate::planning::action::ClassChange;
+use crate::planning::action::RowChange;
 use crate::planning::slots::content;
 use crate::planning::{Action, Step};
 use crate::world::{Failure, Progress, Senses as _};
@@ -43,7 +42,16 @@ impl Port {
             Action::WriteStartConf { class, after, .. } => {
                 self.write_start_conf(class, after).await
             }
-            Action::SetClasses { hosts } => self.set_classes(hosts).await,
+            Action::SetRows { rows } => {
+                let rows = RowChange::edits(rows);
+                self.write_devices(|_| rows.clone()).await
+            }
+            Action::SetClasses { hosts } => {
+                let moved = |devices: &Devices| {
+                    devices.moved(hosts.iter().map(|(host, change)| (host, &change.after)))
+                };
+                self.write_devices(moved).await
+            }
             Action::ImportDevices { classes, .. } => self.import(classes).await,
             Action::Download {
                 manifest,
@@ -106,7 +114,7 @@ impl Port {
         Ok(())
     }
 
-    async fn set_classes(&self, hosts: &BTreeMap<HostName, ClassChange>) -> Result<(), Failure> {
+    async fn write_devices(&self, edits: impl Fn(&Devices) -> Edits) -> Result<(), Failure> {
         // The new file beside the old one; whoever is killed here leaves the old one in place.
         self.nap(200).await;
         if self.is(|kind| matches!(kind, Kind::DiskFull)) {
@@ -115,14 +123,14 @@ impl Port {
                 "no space left on device",
             ));
         }
-        let after = hosts.iter();
-        let after = after.map(|(host, change)| (host.clone(), change.after.clone()));
-        {
+        let rows = {
             let mut school = self.school().borrow_mut();
-            let devices = school.disk.devices.given(&after.collect());
+            let edits = edits(&school.disk.devices);
+            let devices = school.disk.devices.edited(&edits);
             school.replace(devices);
-        }
-        let what = format!("{} hosts have another class in devices.csv", hosts.len());
+            edits.len()
+        };
+        let what = format!("{rows} hosts have another row in devices.csv");
         self.happened(What::Changed(what));
         self.nap(100).await;
         Ok(())

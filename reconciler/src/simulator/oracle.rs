@@ -90,6 +90,15 @@ fn difference(
             };
             differ("the class", format!("{one:?}"), format!("{other:?}"))
         }
+        Action::SetRows { rows } => {
+            let (Probe::Seen(one), Probe::Seen(other)) = (&predicted.devices, &found.devices)
+            else {
+                return None;
+            };
+            let row = |devices: &Devices, host| format!("{:?}", devices.get(host));
+            rows.keys()
+                .find_map(|host| differ("the row", row(one, host), row(other, host)))
+        }
         Action::SetClasses { hosts } => {
             let (Probe::Seen(one), Probe::Seen(other)) = (&predicted.devices, &found.devices)
             else {

@@ -94,6 +94,8 @@ struct Book {
     before: BTreeMap<ImageName, Contents>,
     /// Whether the last import of the devices of which the end was recorded failed.
     import_failed: bool,
+    /// Whether rows of `devices.csv` were to change since the last import that is known to have gone well.
+    rows_begun: bool,
     /// From when on a host may be taken from whoever works at it.
     forced_from: BTreeMap<HostName, Timestamp>,
     /// How wrong the server's clock is, and since when it is just that.
@@ -150,6 +152,7 @@ impl Promises {
         match what {
             What::Began(step) => {
                 found.extend(work::needless(step, scene, book));
+                book.rows_begun |= matches!(step.action, Action::SetRows { .. });
                 found.extend(work::out_of_window(step, scene));
                 found.extend(hosts::untouchable(step, scene, book));
                 found.extend(waves::too_early(step, scene, book));
@@ -160,6 +163,7 @@ impl Promises {
             What::Finished(step, result) => {
                 if let (Action::ImportDevices { .. }, true) = (&step.action, scene.records) {
                     book.import_failed = matches!(result, StepResult::Failed { .. });
+                    book.rows_begun &= book.import_failed;
                 }
                 book.news.finished(step, result, scene);
                 book.rollouts.finished(step, result, scene);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use schema::digest::Digest;
+use schema::fleet::DeviceRow;
 use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName, TestClassName};
 use schema::text::ImageStamp;
 
@@ -334,7 +335,11 @@ impl School {
 
     /// Replaces `devices.csv`.
     pub fn replace(&mut self, devices: Devices) {
+        for device in devices.rows() {
+            self.pcs.entry(device.host.clone()).or_default();
+        }
         self.disk.devices = devices;
+        self.read.rooms.clear();
         self.find_astray();
     }
 
@@ -343,7 +348,7 @@ impl School {
         let class = |host| devices.get(host).map(|row| &row.class);
         let astray = boots
             .iter()
-            .filter(|(host, boots)| class(host) != Some(boots));
+            .filter(|(host, boots)| class(host).is_some_and(|class| class != *boots));
         let astray: BTreeMap<_, _> = astray
             .map(|(host, boots)| (host.clone(), boots.clone()))
             .collect();
@@ -395,6 +400,7 @@ impl School {
         at: Timestamp,
     ) -> Vec<String> {
         let mut wanting = self.misplaced(desired, at);
+        wanting.extend(self.wrong_rows(desired));
         let is_over = |test: &TestClassName| !desired.tests(at).any(|(name, _)| name == test);
         let over = desired.test_classes.keys().filter(|test| is_over(test));
         let over: BTreeSet<&str> = over.map(TestClassName::as_str).collect();
@@ -435,6 +441,29 @@ impl School {
             }
         }
         wanting
+    }
+
+    /// Rows of `devices.csv` that the state repo keeps and that say something else, or that no import has seen.
+    fn wrong_rows(&self, desired: &Desired) -> Vec<String> {
+        let rooms = desired.rooms.iter();
+        let kept = rooms.flat_map(|(name, room)| room.devices.iter().map(move |row| (name, row)));
+        let wrong =
+            kept.filter(
+                |(room, (host, wanted))| match (wanted, self.disk.devices.get(host)) {
+                    (DeviceRow::Removed, found) => {
+                        found.is_some_and(|row| row.room == **room)
+                            || self.disk.boots.contains_key(*host)
+                    }
+                    (DeviceRow::Kept { .. }, None) => true,
+                    (DeviceRow::Kept { mac, ip, .. }, Some(row)) => {
+                        (&row.room, row.mac, row.ip) != (*room, Some(*mac), ip.fixed())
+                            || !self.disk.boots.contains_key(*host)
+                    }
+                },
+            );
+        wrong
+            .map(|(_, (host, _))| format!("the row of {host} is not as it should be"))
+            .collect()
     }
 
     /// Hosts that have another class than that of their room or of the test class that is for them, or boot another.

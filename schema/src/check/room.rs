@@ -1,17 +1,23 @@
-//! `schools/<school>/rooms/<room>.yaml`, together with all rooms of the school: no host is in two.
+//! `schools/<school>/rooms/<room>.yaml`, together with all rooms of the school: no host is in two, and no address is
+//! that of two hosts.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use super::fleet::schedule;
 use super::policy::suspension;
 use super::school::Site;
 use super::{Commons, dangling, unknown_class, written};
+use crate::device::Mac;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::RoomDocument;
 use crate::document::policy::{PowerChoice, SuspensionDocument};
+use crate::document::room::{DeviceChoice, DeviceDocument};
 use crate::document::value::Lessons;
-use crate::fleet::{HardwareClass, PowerBudget, Room, RoomHosts, RoomWindows, Suspension};
+use crate::fleet::{
+    DeviceRow, HardwareClass, PowerBudget, Room, RoomHosts, RoomWindows, Suspension,
+};
 use crate::load::SchoolFiles;
 use crate::name::{ClassName, HostName, PowerGroupName, RoomName};
 use crate::read::{At, Map, OneOrMany, WordOr};
@@ -24,6 +30,7 @@ pub(crate) fn resolve_all(
     found: &mut Vec<Diagnostic>,
 ) -> BTreeMap<RoomName, Option<Room>> {
     let mut taken = Taken::new();
+    let mut addresses = Addresses::default();
     let mut rooms = BTreeMap::new();
     for (name, file) in &files.rooms {
         let Some(document) = file.read::<RoomDocument>(found) else {
@@ -34,6 +41,7 @@ pub(crate) fn resolve_all(
         let RoomDocument {
             class,
             hosts,
+            devices,
             reset,
             windows,
             lessons,
@@ -43,11 +51,25 @@ pub(crate) fn resolve_all(
             suspended_hosts,
         } = document;
         let is_listed = !hosts.is_absent();
-        let hosts = listed(file.path, ("room", name.as_str()), hosts, &mut taken, found);
-        let hosts = if is_listed {
-            RoomHosts::Listed(hosts.into_iter().collect())
-        } else {
-            RoomHosts::FromDevices
+        if is_listed && !devices.is_absent() {
+            let message = "both `hosts` and `devices` say which hosts the room has";
+            found.push(
+                Diagnostic::error("hosts-twice", file.path, hosts.span(), message)
+                    .with_hint("drop `hosts` if the rows of devices.csv are kept by this file, and `devices` if not"),
+            );
+        }
+        let own = ("room", name.as_str());
+        let rows = kept_rows(file.path, own, devices, &mut taken, &mut addresses, found);
+        let hosts = match &rows {
+            Some(rows) => {
+                let kept = rows.iter().filter(|(_, row)| **row != DeviceRow::Removed);
+                RoomHosts::Listed(kept.map(|(host, _)| host.clone()).collect())
+            }
+            None if is_listed => {
+                let hosts = listed(file.path, own, hosts, &mut taken, found);
+                RoomHosts::Listed(hosts.into_iter().collect())
+            }
+            None => RoomHosts::FromDevices,
         };
         let suspended_hosts = hosts_left_alone(file.path, &suspended_hosts, &hosts, found);
         check_class(file.path, &class, site, commons, found);
@@ -66,6 +88,7 @@ pub(crate) fn resolve_all(
             Some(Room {
                 class: class.into_inner()?,
                 hosts,
+                devices: rows.unwrap_or_default(),
                 reset,
                 windows,
                 in_use: in_use.into_inner().unwrap_or(site.in_use),
@@ -106,30 +129,117 @@ pub(crate) fn listed<'a>(
         let message = format!("a {kind} without hosts");
         found.push(Diagnostic::error("empty-list", file, at, message).with_hint(hint));
     }
-    let mut kept = Vec::with_capacity(hosts.len());
-    for host in hosts {
-        let at = host.span();
-        let Some(host) = host.into_inner() else {
-            continue;
-        };
-        match taken.entry(host.as_str().to_ascii_lowercase()) {
-            Entry::Vacant(free) => {
-                free.insert(name);
-                kept.push(host);
-            }
-            Entry::Occupied(other) => {
-                let message = match *other.get() {
-                    other if other == name => format!("host `{host}` stands twice in this list"),
-                    other => format!("host `{host}` is in {kind} `{other}` too"),
-                };
-                found.push(
-                    Diagnostic::error("duplicate-host", file, at, message)
-                        .with_hint(format!("a host is in one {kind}, once: drop one of both")),
-                );
-            }
+    let hosts = hosts.into_iter();
+    let kept = hosts.filter_map(|host| taken_by(file, (kind, name), host, taken, found));
+    kept.collect()
+}
+
+/// A host that nobody else has. Complains if somebody has.
+fn taken_by<'a>(
+    file: &str,
+    (kind, name): (&str, &'a str),
+    host: At<HostName>,
+    taken: &mut Taken<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<HostName> {
+    let at = host.span();
+    let host = host.into_inner()?;
+    match taken.entry(host.as_str().to_ascii_lowercase()) {
+        Entry::Vacant(free) => {
+            free.insert(name);
+            Some(host)
+        }
+        Entry::Occupied(other) => {
+            let message = match *other.get() {
+                other if other == name => format!("host `{host}` stands twice in this list"),
+                other => format!("host `{host}` is in {kind} `{other}` too"),
+            };
+            found.push(
+                Diagnostic::error("duplicate-host", file, at, message)
+                    .with_hint(format!("a host is in one {kind}, once: drop one of both")),
+            );
+            None
         }
     }
-    kept
+}
+
+/// Which host has which addresses.
+#[derive(Default)]
+struct Addresses {
+    cards: HashMap<Mac, HostName>,
+    fixed: HashMap<Ipv4Addr, HostName>,
+}
+
+/// The rows that a room keeps in `devices.csv`; none when it says nothing of them. Complains of hosts that are taken,
+/// and of addresses that are.
+fn kept_rows<'a>(
+    file: &str,
+    own: (&str, &'a str),
+    devices: At<Map<HostName, DeviceChoice>>,
+    taken: &mut Taken<'a>,
+    addresses: &mut Addresses,
+    found: &mut Vec<Diagnostic>,
+) -> Option<BTreeMap<HostName, DeviceRow>> {
+    let at = devices.span();
+    let devices = devices.into_inner()?.into_vec();
+    if devices.is_empty() {
+        found.push(
+            Diagnostic::error("empty-list", file, at, "a room without devices")
+                .with_hint("leave `devices` out if the rows of devices.csv are only to be read"),
+        );
+    }
+    let mut rows = BTreeMap::new();
+    for (host, choice) in devices {
+        let Some(host) = taken_by(file, own, host, taken, found) else {
+            continue;
+        };
+        let row = match choice.into_inner() {
+            None => continue,
+            Some(WordOr::Word(_)) => DeviceRow::Removed,
+            Some(WordOr::Parts(document)) => {
+                let Some(row) = kept_row(file, &host, document, addresses, found) else {
+                    continue;
+                };
+                row
+            }
+        };
+        // As `devices.csv` is read.
+        let small = host.as_str().to_ascii_lowercase();
+        rows.insert(small.parse().unwrap_or(host), row);
+    }
+    Some(rows)
+}
+
+/// A row. Complains of addresses that another host has.
+fn kept_row(
+    file: &str,
+    host: &HostName,
+    DeviceDocument { mac, ip, role }: DeviceDocument,
+    addresses: &mut Addresses,
+    found: &mut Vec<Diagnostic>,
+) -> Option<DeviceRow> {
+    let mut twice = |what: String, at: Option<Span>, other: &HostName| {
+        let message = format!("{what} is that of host `{other}`, too");
+        found.push(
+            Diagnostic::error("duplicate-address", file, at, message)
+                .with_hint("each host has addresses of its own: correct one of both"),
+        );
+    };
+    let at = (mac.span(), ip.span());
+    let (mac, ip) = (mac.into_inner()?, ip.into_inner()?);
+    if let Some(other) = addresses.cards.insert(mac, host.clone()) {
+        twice(format!("the MAC address {mac}"), at.0, &other);
+    }
+    if let Some(fixed) = ip.fixed()
+        && let Some(other) = addresses.fixed.insert(fixed, host.clone())
+    {
+        twice(format!("the address {fixed}"), at.1, &other);
+    }
+    Some(DeviceRow::Kept {
+        mac,
+        ip,
+        role: role.into_inner(),
+    })
 }
 
 /// Complains of a class that does not exist, or holds an image that another school makes.

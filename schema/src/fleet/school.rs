@@ -10,9 +10,10 @@ use jiff::tz::TimeZone;
 use super::class::HardwareClass;
 use super::origin::Written;
 use super::policy::{Announce, Exam, Guard, Retries, Rollout, Suspension};
+use crate::device::{Address, Mac};
 use crate::name::{
-    ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName, TestClassName,
-    VersionName,
+    ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoleName, RoomName,
+    TestClassName, VersionName,
 };
 use crate::policy::InUse;
 use crate::schedule::{FreeDays, Schedule, Windows};
@@ -103,6 +104,8 @@ pub struct Room {
     pub class: ClassName,
     /// Which hosts it has.
     pub hosts: RoomHosts,
+    /// The rows of `devices.csv` that are kept as its document says. Without any they are only read.
+    pub devices: BTreeMap<HostName, DeviceRow>,
     /// By when its hosts are to be fresh; none means that it is never reset.
     pub reset: Option<Schedule>,
     /// When what may be done with it, as far as that is not as at its school.
@@ -151,6 +154,22 @@ pub enum RoomHosts {
     FromDevices,
     /// These, which have to be in `devices.csv` too.
     Listed(BTreeSet<HostName>),
+}
+
+/// What is to stand in `devices.csv` of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceRow {
+    /// A row that says this, besides the room and the class.
+    Kept {
+        /// Its network card.
+        mac: Mac,
+        /// Its address.
+        ip: Address,
+        /// What it is to the domain; none when that is as it is.
+        role: Option<RoleName>,
+    },
+    /// No row.
+    Removed,
 }
 
 /// A hardware class made for a few hosts.

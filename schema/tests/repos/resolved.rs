@@ -64,7 +64,7 @@ fn a_room_goes_before_its_school_and_a_school_before_the_fleet() {
         rooms(west),
         [
             "m1: media, the school, mon, wed 19:30; fri 16:30, devices.csv",
-            "m2: media, the school, mon, wed 19:30; fri 16:30, devices.csv",
+            "m2: media, the school, mon, wed 19:30; fri 16:30, 3 hosts",
             "r201: ubuntu-lab, the school, mon 19:15; thu 19:15, devices.csv",
         ]
     );

@@ -1,6 +1,7 @@
 //! Every rule of the judge notices what it is there for.
 
 mod care;
+mod rows;
 mod test_classes;
 
 use harness::worlds::{GIB, World, at, busy, day, digest, name, os, windows};

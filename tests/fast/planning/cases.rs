@@ -56,6 +56,7 @@ pub(super) fn short(world: &World) -> Vec<String> {
             Goal::Room(room) => room.to_string(),
             Goal::StartConf(class) => class.to_string(),
             Goal::Import => "import".to_owned(),
+            Goal::Rows(rows) => format!("rows {rows}"),
             Goal::Classes(hosts) => format!("classes {hosts}"),
             Goal::Downloaded(image, _) | Goal::Active(image, _) => image.to_string(),
             Goal::Deleted(image, version) => format!("delete/{image}/{version}"),

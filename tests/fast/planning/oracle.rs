@@ -7,7 +7,7 @@ use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use reconciler::linbo::devices::Device;
 use reconciler::planning::{Action, Circuit, Gate, Plan, Probe, Purpose, Step};
-use schema::fleet::{DomainJoin, RoomHosts};
+use schema::fleet::{DeviceRow, DomainJoin, RoomHosts};
 use schema::name::PowerGroupName;
 use schema::schedule::{Window, Windows};
 
@@ -102,13 +102,39 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 .is_some_and(|text| !text.starts_with("# Written by reconcile"));
             check(!foreign, "overwrites a foreign file");
         }
+        Action::SetRows { rows } => {
+            span = is_disturbed(&desired.windows.activate, world, 10);
+            check(!rows.is_empty(), "changes nothing");
+            for (host, change) in rows {
+                let devices = observed.devices.seen().unwrap();
+                check(change.before() == devices.get(host), "mistakes a row");
+                check(change.before() != change.after(), "changes nothing");
+                let mut rooms = desired.rooms.iter();
+                let kept = rooms.find_map(|(name, room)| Some((name, room.devices.get(host)?)));
+                let is_meant = match (kept, change.after()) {
+                    (Some((room, DeviceRow::Removed)), None) => {
+                        change.before().is_some_and(|row| row.room == *room)
+                    }
+                    (Some((room, DeviceRow::Kept { mac, ip, .. })), Some(row)) => {
+                        row.room == *room && row.mac == Some(*mac) && row.ip == ip.fixed()
+                    }
+                    _ => false,
+                };
+                check(is_meant, "writes what nobody said");
+                let busy = observed.busy.seen().unwrap().contains_key(host);
+                check(!busy, "changes the row of a host that is busy");
+            }
+        }
         Action::SetClasses { hosts } => {
             span = is_disturbed(&desired.windows.activate, world, 10);
             check(!hosts.is_empty(), "moves nobody");
             let today = observed.at.to_zoned(desired.zone.clone()).date();
             for (host, change) in hosts {
                 let device = observed.devices.seen().unwrap().get(host).unwrap();
-                let home = &desired.rooms[&device.room].class;
+                let mut rooms = desired.rooms.values();
+                let kept = rooms.find(|room| room.devices.contains_key(host));
+                let home = kept.unwrap_or_else(|| &desired.rooms[&device.room]);
+                let home = &home.class;
                 let mut tests = desired.test_classes.values();
                 let wanted = tests
                     .find(|test| test.hosts.contains(host) && test.until >= today)
@@ -349,7 +375,8 @@ fn pairs<'a>(all: &[(&'a Step, Option<Timestamp>)]) -> Vec<(&'a Step, &'a Step)>
 /// Whether two steps would spoil each other's files.
 fn collide(a: &Action, b: &Action) -> bool {
     use Action::{
-        Activate, Delete, Download, ImportDevices, ResetRoom, Seed, SetClasses, WriteStartConf,
+        Activate, Delete, Download, ImportDevices, ResetRoom, Seed, SetClasses, SetRows,
+        WriteStartConf,
     };
     let one_way = |a: &Action, b: &Action| match (a, b) {
         (
@@ -369,10 +396,15 @@ fn collide(a: &Action, b: &Action) -> bool {
         (SetClasses { hosts }, ResetRoom { class, .. } | WriteStartConf { class, .. }) => hosts
             .values()
             .any(|change| [&change.before, &change.after].contains(&class)),
-        (SetClasses { .. }, SetClasses { .. }) => true,
+        (SetRows { rows }, ResetRoom { room, .. }) => {
+            let rows = rows.values();
+            let rows = rows.flat_map(|change| [change.before(), change.after()]);
+            rows.flatten().any(|row| row.room == *room)
+        }
+        (SetClasses { .. } | SetRows { .. }, SetClasses { .. } | SetRows { .. }) => true,
         (
             ImportDevices { .. },
-            ImportDevices { .. } | SetClasses { .. } | WriteStartConf { .. },
+            ImportDevices { .. } | SetClasses { .. } | SetRows { .. } | WriteStartConf { .. },
         ) => true,
         (ResetRoom { room: x, .. }, ResetRoom { room: y, .. }) => x == y,
         (Download { .. }, Download { .. }) => true,

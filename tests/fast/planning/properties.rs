@@ -151,7 +151,7 @@ fn random_worlds_are_varied() {
         blind += usize::from(matches!(world.observed.devices, Probe::Unseen(_)));
         running += usize::from(!world.observed.running.is_empty());
     }
-    assert_eq!(actions.len(), 8, "{actions:?}");
+    assert_eq!(actions.len(), 9, "{actions:?}");
     assert!(gates.len() >= 18, "{gates:?}");
     assert!(blind > 20 && running > 100, "{blind} {running}");
 }

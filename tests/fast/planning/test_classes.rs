@@ -51,8 +51,8 @@ fn hosts_come_when_everything_is_there_and_go_back_after_the_last_day() {
             "start-conf gimp3",
             "download ubuntu-gimp3",
             "activate ubuntu-gimp3",
-            "seed ubuntu-gimp3.qcow2",
             MOVES,
+            "seed ubuntu-gimp3.qcow2",
             "import-devices",
             "seed ubuntu-gimp3.qdiff",
         ]
@@ -128,7 +128,7 @@ fn nobody_is_moved_before_the_image_is_there() {
     let mut world = asked();
     world.desired.windows.download = windows(&["daily 05:00–06:00"]);
     assert_eq!(all_now(&mut world), ["start-conf gimp3"]);
-    check(&world, &["ubuntu-gimp3: Window", "classes 2: NotActive"]);
+    check(&world, &["classes 2: NotActive", "ubuntu-gimp3: Window"]);
     // A room that is in use by day is not moved by day.
     let mut world = asked();
     world.observed.at = at("2026-11-25T12:00");
@@ -136,8 +136,8 @@ fn nobody_is_moved_before_the_image_is_there() {
         &world,
         &[
             "gimp3: Window",
-            "ubuntu-gimp3: Window",
             "classes 2: StartConf",
+            "ubuntu-gimp3: Window",
         ],
     );
 }

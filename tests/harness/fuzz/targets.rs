@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use reconciler::adopt::{Inventory, Names, adopt};
-use reconciler::linbo::devices::{self, Devices, Mac};
+use reconciler::linbo::devices::{self, Devices, Edits};
 use reconciler::linbo::image_info::ImageRecord;
 use reconciler::linbo::log::{self, SessionLog};
 use reconciler::linbo::remote::{self, Launches};
@@ -13,6 +13,7 @@ use reconciler::linbo::setup_ini::Setup;
 use reconciler::linbo::start_conf::{self, StartConf};
 use reconciler::linbo::status::HostReport;
 use reconciler::manifest::Manifest;
+use schema::device::{Address, Mac};
 use schema::digest::Digest;
 use schema::name::{ClassName, FileName, HostName, ImageName, RoomName, SchoolName, VersionName};
 use schema::schedule::{Point, Schedule, Window, Windows};
@@ -400,6 +401,7 @@ fn names(bytes: &[u8]) {
     same_again::<SettingKey>(text);
     same_again::<Digest>(text);
     same_again::<Mac>(text);
+    same_again::<Address>(text);
 }
 
 fn units(bytes: &[u8]) {
@@ -420,18 +422,19 @@ fn schedules(bytes: &[u8]) {
 
 fn device_rows(bytes: &[u8]) {
     let read = Devices::parse(bytes);
-    let same = devices::with_classes(bytes, &BTreeMap::new());
-    assert_eq!(same.as_deref(), Ok(bytes), "no change is no change");
+    let same = devices::edit(bytes, &Edits::new());
+    assert_eq!(same, bytes, "no change is no change");
     let Ok(class) = "other".parse::<ClassName>() else {
         return;
     };
     if let Some(row) = read.rows().first() {
-        let changed = BTreeMap::from([(row.host.clone(), class.clone())]);
-        if let Ok(text) = devices::with_classes(bytes, &changed) {
-            let again = Devices::parse(&text);
-            assert_eq!(again.rows().len(), read.rows().len());
-            assert_eq!(again.get(&row.host).map(|row| &row.class), Some(&class));
-        }
+        let changed = read.moved(std::iter::once((&row.host, &class)));
+        let again = Devices::parse(&devices::edit(bytes, &changed));
+        assert_eq!(again.rows().len(), read.rows().len());
+        assert_eq!(again.get(&row.host).map(|row| &row.class), Some(&class));
+        let without = Edits::from([(row.host.clone(), None)]);
+        let without = Devices::parse(&devices::edit(bytes, &without));
+        assert!(without.rows().len() + 1 >= read.rows().len());
     }
 }
 

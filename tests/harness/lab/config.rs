@@ -30,6 +30,7 @@ pub fn server_config(server: &ServerPaths, facts: &ConfigFacts<'_>) -> String {
          \x20 ssh_config: \"{ssh_config}\"\n\
          \x20 devices: \"{devices}\"\n\
          \x20 setup_ini: \"{setup_ini}\"\n\
+         \x20 dhcp: \"{dhcp}\"\n\
          \x20 state: \"{state}\"\n\
          \x20 run: \"{run}\"\n\
          commands:\n\
@@ -47,6 +48,7 @@ pub fn server_config(server: &ServerPaths, facts: &ConfigFacts<'_>) -> String {
         ssh_config = server.ssh_config().display(),
         devices = server.devices_csv().display(),
         setup_ini = server.setup_ini().display(),
+        dhcp = server.root.join("etc/dhcp").display(),
         state = server.state().display(),
         run = server.run().display(),
         linbo_remote = bin("linbo-remote"),

@@ -273,9 +273,26 @@ fn rooms(world: &mut World, dice: &mut Dice) {
         if dice.once_in(3) {
             world.device(room, &format!("{room}-teacher"), "teachers", 1);
         }
+        if dice.once_in(4) {
+            kept_rows(world, dice, room);
+        }
     }
     if dice.once_in(8) {
         world.row("r101;broken;lab;not-a-mac;10.0.0.1;;;;classroom-studentcomputer;;1;;;;;");
+    }
+}
+
+/// The state repo keeps the rows of a room, some of which are not as it says.
+fn kept_rows(world: &mut World, dice: &mut Dice, room: &str) {
+    world.keep_rows(room);
+    for number in 0..dice.below(4) {
+        let host = dice.pick(&["pc01", "pc02", "pc09", "off", "teacher", "new"]);
+        let says = match dice.below(4) {
+            0 => "removed".to_owned(),
+            1 => format!("52:54:00:00:00:{number:02} dhcp"),
+            _ => format!("52:54:00:00:01:{:02} 10.17.0.{number}", dice.below(40)),
+        };
+        world.row_is(room, &format!("{room}-{host}"), &says);
     }
 }
 

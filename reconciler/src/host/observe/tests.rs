@@ -58,6 +58,7 @@ impl Bed {
             linbo_log: at("log"),
             ssh_config: at("ssh_config"),
             devices: at("devices.csv"),
+            dhcp: at("dhcp"),
             setup_ini: at("setup.ini"),
             state: at("state"),
             run: at("run"),
@@ -174,6 +175,7 @@ fn desired() -> Desired {
     let room = |hosts| Room {
         class: name("c"),
         hosts,
+        devices: BTreeMap::new(),
         reset: None,
         windows: RoomWindows::default(),
         in_use: InUse::default(),

@@ -23,7 +23,7 @@ fn rows_are_read_in_their_order() {
     assert_eq!(pc.ip, Some(Ipv4Addr::new(10, 0, 201, 1)));
     assert_eq!(
         (vm.ip, vm.pxe, vm.role.as_str()),
-        (None, Pxe::LinboOpsi, DEFAULT_ROLE)
+        (None, Pxe::LinboOpsi, "classroom-studentcomputer")
     );
     assert_eq!(
         (printer.mac, printer.pxe.is_reset(), printer.role.as_str()),
@@ -171,24 +171,16 @@ fn only_the_class_of_the_named_hosts_changes() {
     let text = GOOD
         .replace('\n', "\r\n")
         .replace("agent", "ag\u{e9}nt; \"x\"");
-    let classes = BTreeMap::from([
-        ("Update-VM".parse().unwrap(), "gimp3".parse().unwrap()),
-        ("printer".parse().unwrap(), "nopxe".parse().unwrap()),
-    ]);
-    let written = with_classes(text.as_bytes(), &classes).unwrap();
-    assert_eq!(
-        String::from_utf8(written).unwrap(),
-        text.replace("ubuntu-build", "gimp3")
+    let written = moved(
+        &text,
+        &[
+            ("Update-VM", "gimp3"),
+            ("printer", "nopxe"),
+            ("pc77", "gimp3"),
+        ],
     );
-    let unknown = BTreeMap::from([("pc77".parse().unwrap(), "gimp3".parse().unwrap())]);
-    assert_eq!(
-        with_classes(text.as_bytes(), &unknown),
-        Err(vec!["pc77".parse().unwrap()])
-    );
-    assert_eq!(
-        with_classes(text.as_bytes(), &BTreeMap::new()).unwrap(),
-        text.as_bytes()
-    );
+    assert_eq!(written, text.replace("ubuntu-build", "gimp3"));
+    assert_eq!(moved(&text, &[]), text);
 }
 
 #[test]
@@ -197,15 +189,19 @@ fn a_row_with_a_problem_keeps_its_class() {
                 r1;PC1;c;52:54:00:00:00:02;10.0.0.2;;;;;;1\n\
                 r1;pc2;c;52:54:00:00:00:01;10.0.0.3;;;;;;1\n\
                 r1;pc2;c;52:54:00:00:00:04;10.0.0.4;;;;;;1\n";
-    let classes = BTreeMap::from([
-        ("pc1".parse().unwrap(), "t".parse().unwrap()),
-        ("pc2".parse().unwrap(), "t".parse().unwrap()),
-    ]);
-    let written = with_classes(text.as_bytes(), &classes).unwrap();
     let expected = text
         .replace("pc1;c", "pc1;t")
         .replace("pc2;c;52:54:00:00:00:04", "pc2;t;52:54:00:00:00:04");
-    assert_eq!(String::from_utf8(written).unwrap(), expected);
+    assert_eq!(moved(text, &[("pc1", "t"), ("pc2", "t")]), expected);
+}
+
+fn moved(text: &str, classes: &[(&str, &str)]) -> String {
+    let classes: Vec<(HostName, ClassName)> = classes
+        .iter()
+        .map(|(host, class)| (host.parse().unwrap(), class.parse().unwrap()))
+        .collect();
+    let edits = Devices::parse(text.as_bytes()).moved(classes.iter().map(|(h, c)| (h, c)));
+    String::from_utf8(edit(text.as_bytes(), &edits)).unwrap()
 }
 
 #[test]

@@ -26,6 +26,9 @@ use crate::planning::observed::Probe;
 use crate::planning::orders::{Orders, Subject};
 use crate::planning::rollout::{Progress, Standing, Turn};
 
+/// What a plan must not do to what people want to be left alone.
+const SUSPENDED: &str = "touches what is suspended";
+
 /// What is known of the hosts of a server, found out for the judge alone.
 pub(super) struct Evidence<'a> {
     ledger: Ledger<'a>,
@@ -88,16 +91,19 @@ impl<'a> Court<'a> {
                 touched.push(Subject::Room(name.clone()));
                 touched.extend(hosts.iter().map(|wake| Subject::Host(wake.host.clone())));
             }
+            Action::SetRows { rows } => {
+                for (host, change) in rows {
+                    let row = change.after().or(change.before());
+                    check(self.lets_row_change(orders, host, row), SUSPENDED);
+                }
+                return;
+            }
             Action::SetClasses { hosts } => {
-                return hosts.keys().for_each(|host| {
-                    let device = self.devices().and_then(|devices| devices.get(host));
-                    let room = device.and_then(|device| self.desired.rooms.get(&device.room));
-                    let of_room = device.map(|device| Subject::Room(device.room.clone()));
-                    let touched = [Subject::Server, Subject::Host(host.clone())];
-                    let mut touched = touched.iter().chain(&of_room);
-                    let is_free = touched.all(|what| !self.is_suspended(orders, room, what));
-                    check(is_free, "touches what is suspended");
-                });
+                for host in hosts.keys() {
+                    let row = self.devices().and_then(|devices| devices.get(host));
+                    check(self.lets_row_change(orders, host, row), SUSPENDED);
+                }
+                return;
             }
             Action::WriteStartConf { .. }
             | Action::ImportDevices { .. }
@@ -106,7 +112,16 @@ impl<'a> Court<'a> {
         }
         let mut touched = touched.iter();
         let is_free = touched.all(|what| !self.is_suspended(orders, room, what));
-        check(is_free, "touches what is suspended");
+        check(is_free, SUSPENDED);
+    }
+
+    /// Whether people let the row of a host in `devices.csv` be changed.
+    fn lets_row_change(&self, orders: &Orders, host: &HostName, row: Option<&Device>) -> bool {
+        let room = row.and_then(|row| self.desired.rooms.get(&row.room));
+        let of_room = row.map(|row| Subject::Room(row.room.clone()));
+        let touched = [Subject::Server, Subject::Host(host.clone())];
+        let mut touched = touched.iter().chain(&of_room);
+        touched.all(|what| !self.is_suspended(orders, room, what))
     }
 
     fn is_suspended(&self, orders: &Orders, room: Option<&Room>, what: &Subject) -> bool {
@@ -451,15 +466,23 @@ impl<'a> Court<'a> {
                     class.is_some_and(|class| class.os.iter().any(|os| os.image == *image))
                 };
                 let rows = self.rows_of(move |class| is_there && uses(class));
-                let has_it = |device: &Device| {
-                    let entry = evidence.host(&device.room, &device.host);
-                    let applied = entry.and_then(|entry| entry.applied.get(image));
-                    applied.is_some_and(|applied| applied.version == Some(version))
+                let has_it = |device: &Device| match evidence.host(&device.room, &device.host) {
+                    Some(entry) => {
+                        let applied = entry.applied.get(image);
+                        applied.is_some_and(|applied| applied.version == Some(version))
+                    }
+                    // One that its room does not list.
+                    None => {
+                        let memory = self.observed.journal.host(&device.host);
+                        let state = memory.state(image, Timestamp::MAX);
+                        state.is_some_and(|(last, file, _)| last.version_of(file) == Some(version))
+                    }
                 };
                 let rows = rows.filter(|device| !has_it(device));
                 rows.map(|device| &device.host).collect()
             }
             Action::WriteStartConf { .. }
+            | Action::SetRows { .. }
             | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
             | Action::Download { .. }

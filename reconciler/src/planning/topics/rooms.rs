@@ -290,6 +290,8 @@ impl<'a> RoomReset<'a> {
                 {
                     held.missed.push((host.clone(), why));
                 }
+                // The domain has to know its row first, and the import speaks for itself.
+                Try::Now if self.observed.journal.rows().contains(host) => {}
                 Try::Now if let Some(busy) = self.busy(host) => {
                     held.busy.push((host.clone(), busy));
                 }

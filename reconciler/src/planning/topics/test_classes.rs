@@ -1,32 +1,32 @@
-//! Test classes: the hosts of each get its hardware class in `devices.csv`, and that of their room back when it is over.
+//! The hardware classes of hosts in `devices.csv`: that of a test class, and that of their room when it is over.
 //!
 //! # Invariants
 //!
 //! Nobody is moved whose class is somebody else's choice: only from the class of its room to a test class of the state
-//! repo, and from a class whose `start.conf` is that of a test class back to the one of its room. No host gets a class
-//! that cannot put it back yet. All hosts are moved by one step, so that one import follows.
+//! repo, from a class whose `start.conf` is that of a test class back to the one of its room, and where the state repo
+//! keeps the row. No host gets a class that cannot put it back yet. All hosts are moved by one step, so that one import follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use schema::name::{ClassName, HostName};
+use schema::name::{ClassName, HostName, RoomName};
 
+use super::Waiting;
 use crate::linbo::devices::{Device, Devices};
 use crate::planning::action::{Action, ClassChange, Reason, Step};
 use crate::planning::cohort::of_tests;
 use crate::planning::desired::Desired;
 use crate::planning::gates::{self, Closed, Gate, Work};
-use crate::planning::observed::{Busy, Observed, Probe};
-use crate::planning::orders::Subject;
+use crate::planning::observed::{Observed, Probe};
 use crate::planning::plan::{Drafts, Goal};
-use crate::planning::suspension;
 
 /// What a change of `devices.csv` and the import after it take at the most.
 const NEEDS: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Drafts<'_>) {
     let of_tests = of_tests(desired, observed);
-    if of_tests.is_empty() {
+    let kept = desired.kept();
+    if of_tests.is_empty() && kept.is_empty() {
         return;
     }
     let devices = match &observed.devices {
@@ -41,28 +41,40 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         desired,
         observed,
         of_tests,
+        kept,
         now: BTreeMap::new(),
         strangers: missing(desired, observed, devices),
-        busy: Vec::new(),
-        held: Vec::new(),
+        waiting: Waiting::default(),
     };
     for device in devices.rows().iter().filter(|row| row.pxe.is_reset()) {
         moves.look(device);
     }
-    moves.hold(drafts);
-    if moves.now.is_empty() {
+    if !moves.strangers.is_empty() {
+        let goal = Goal::Classes(moves.strangers.len());
+        drafts.hold(goal, Gate::NotReset(moves.strangers), None);
+    }
+    moves.waiting.hold(drafts, observed, Goal::Classes);
+    let hosts = moves.now;
+    if hosts.is_empty() {
         return;
     }
-    let goal = || Goal::Classes(moves.now.len());
+    let goal = || Goal::Classes(hosts.len());
     // The import would refuse the whole file, and hosts would go on with the class that they had.
     if let Some(gate) = super::bad_devices(devices) {
         return drafts.hold(goal(), gate, None);
     }
     match gates::window(desired, Work::Activate, observed.at, NEEDS) {
-        Ok(_) => drafts.step(Step::new(
-            Action::SetClasses { hosts: moves.now },
-            Reason::Test,
-        )),
+        Ok(_) => {
+            let of_test = |class| moves.of_tests.contains(class);
+            let mut changes = hosts.values();
+            let is_test = changes.any(|change| of_test(&change.before) || of_test(&change.after));
+            let reason = if is_test {
+                Reason::Test
+            } else {
+                Reason::Differs
+            };
+            drafts.step(Step::new(Action::SetClasses { hosts }, reason));
+        }
         Err(Closed { gate, wake }) => drafts.hold(goal(), gate, wake),
     }
 }
@@ -89,11 +101,11 @@ struct Moves<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     of_tests: BTreeSet<&'a ClassName>,
+    /// Hosts whose row the state repo keeps, and their rooms.
+    kept: BTreeMap<&'a HostName, &'a RoomName>,
     now: BTreeMap<HostName, ClassChange>,
     strangers: Vec<(HostName, String)>,
-    busy: Vec<(HostName, Busy)>,
-    /// What some of them wait for, and how many.
-    held: Vec<(Closed, usize)>,
+    waiting: Waiting,
 }
 
 impl Moves<'_> {
@@ -102,10 +114,12 @@ impl Moves<'_> {
         let mut tests = desired.tests(observed.at);
         let test = tests.find(|(_, test)| test.names(&device.host));
         let is_tested = self.of_tests.contains(&device.class);
-        if test.is_none() && !is_tested {
+        let kept = self.kept.get(&device.host).copied();
+        if test.is_none() && !is_tested && kept.is_none() {
             return;
         }
-        let Some(room) = desired.rooms.get(&device.room) else {
+        let name = kept.unwrap_or(&device.room);
+        let Some(room) = desired.rooms.get(name) else {
             let why = format!(
                 "is in room {}, which the state repo does not have",
                 device.room
@@ -116,52 +130,38 @@ impl Moves<'_> {
         if *wanted == device.class {
             return;
         }
-        if device.class != room.class && !is_tested {
+        if device.class != room.class && !is_tested && kept.is_none() {
             let why = format!(
                 "has hardware class {}, its room has {}",
                 device.class, room.class
             );
             return self.strangers.push((device.host.clone(), why));
         }
-        if let Some(busy) = observed.busy.seen().and_then(|busy| busy.get(&device.host)) {
-            return self.busy.push((device.host.clone(), busy.clone()));
-        }
-        match self.gates(device, wanted) {
-            Ok(()) => {
+        let admitted = self.waiting.admits(desired, observed, name, &device.host);
+        let ready = admitted.and_then(|is_free| {
+            if is_free {
+                self.is_ready(wanted).map(|()| true)
+            } else {
+                Ok(false)
+            }
+        });
+        match ready {
+            Ok(false) => {}
+            Ok(true) => {
                 let change = ClassChange {
                     before: device.class.clone(),
                     after: wanted.clone(),
                 };
                 self.now.insert(device.host.clone(), change);
             }
-            Err(closed) => match self.held.iter_mut().find(|(known, _)| *known == closed) {
-                Some((_, hosts)) => *hosts += 1,
-                None => self.held.push((closed, 1)),
-            },
+            Err(closed) => self.waiting.on(closed),
         }
     }
 
-    /// What a host has to wait for before it gets a class.
-    fn gates(&self, device: &Device, wanted: &ClassName) -> Result<(), Closed> {
+    /// Whether a class can put a host back.
+    fn is_ready(&self, wanted: &ClassName) -> Result<(), Closed> {
         let (desired, observed) = (self.desired, self.observed);
         let closed = |gate| Closed { gate, wake: None };
-        for what in [
-            Subject::Room(device.room.clone()),
-            Subject::Host(device.host.clone()),
-        ] {
-            suspension::check(desired, observed, &what)?;
-        }
-        if let Some(cause) = observed.busy.cause() {
-            return Err(closed(Gate::Unseen(cause.to_owned())));
-        }
-        let today = desired.day(observed.at);
-        if desired
-            .exams
-            .iter()
-            .any(|exam| exam.holds(&device.room, today))
-        {
-            return Err(closed(Gate::Exam));
-        }
         let class = desired.classes.get(wanted);
         let class = class.ok_or_else(|| closed(Gate::StartConf(wanted.clone())))?;
         match observed.classes.get(wanted) {
@@ -184,18 +184,5 @@ impl Moves<'_> {
             }
         }
         Ok(())
-    }
-
-    fn hold(&self, drafts: &mut Drafts<'_>) {
-        if !self.strangers.is_empty() {
-            let goal = Goal::Classes(self.strangers.len());
-            drafts.hold(goal, Gate::NotReset(self.strangers.clone()), None);
-        }
-        for (hosts, Closed { gate, wake }) in Gate::of_busy(&self.busy, self.observed.at) {
-            drafts.hold(Goal::Classes(hosts), gate, wake);
-        }
-        for (Closed { gate, wake }, hosts) in &self.held {
-            drafts.hold(Goal::Classes(*hosts), gate.clone(), *wake);
-        }
     }
 }

@@ -111,7 +111,7 @@ impl News {
 fn words(action: &Action) -> Vec<String> {
     match action {
         Action::WriteStartConf { class, .. } => vec![format!("class {class}:")],
-        Action::SetClasses { .. } => vec!["devices.csv:".to_owned()],
+        Action::SetRows { .. } | Action::SetClasses { .. } => vec!["devices.csv:".to_owned()],
         Action::ImportDevices { .. } => vec!["linuxmuster-import-devices".to_owned()],
         Action::Download { image, .. } => vec![format!("image {image}:"), "download".to_owned()],
         Action::Activate { image, .. } => vec![format!("image {image}:"), "activate".to_owned()],

@@ -32,8 +32,14 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
                 files.is_some_and(|files| files.by_hand || files.boot_of == Some(files.written))
             };
             let led = |(host, class): (&HostName, &ClassName)| disk.boots.get(host) == Some(class);
-            !book.import_failed && classes.iter().all(made) && hosts.iter().all(led)
+            !book.import_failed
+                && !book.rows_begun
+                && classes.iter().all(made)
+                && hosts.iter().all(led)
         }
+        Action::SetRows { rows } => rows
+            .iter()
+            .any(|(host, change)| scene.school.disk.devices.get(host) != change.before()),
         Action::SetClasses { hosts } => hosts.iter().any(|(host, change)| {
             let device = scene.school.disk.devices.get(host);
             device.is_none_or(|device| device.class != change.before)
@@ -177,6 +183,7 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
     }
     match &step.action {
         Action::WriteStartConf { .. }
+        | Action::SetRows { .. }
         | Action::SetClasses { .. }
         | Action::ImportDevices { .. }
         | Action::Activate { .. } => {

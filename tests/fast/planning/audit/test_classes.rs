@@ -44,7 +44,7 @@ fn moves(plan: &mut Plan) -> &mut BTreeMap<schema::name::HostName, ClassChange> 
     hosts.next().unwrap()
 }
 
-fn suspension() -> Suspension {
+pub(super) fn suspension() -> Suspension {
     Suspension {
         reason: name("broken"),
         by: name("Erika"),
@@ -176,7 +176,7 @@ fn change(before: &str, after: &str) -> ClassChange {
     }
 }
 
-fn reset_of(class: &str) -> Action {
+pub(super) fn reset_of(class: &str) -> Action {
     Action::ResetRoom {
         room: name("r101"),
         test: None,

@@ -1,9 +1,9 @@
-//! The hardware classes of hosts in `devices.csv`.
+//! The rows of hosts in `devices.csv`, and their hardware classes.
 //!
 //! # Invariants
 //!
-//! The file is exchanged as a whole, and only if every host has the class that it was seen with, or has the new one
-//! already. All other bytes, its owner and its mode stay. People and the school console append to the file at any time,
+//! The file is exchanged as a whole, and only if every host has the row or class that it was seen with, or has the new
+//! one already. All other bytes, its owner and its mode stay. People and the school console append to the file at any time,
 //! and lock nothing: it is read once more right before it is exchanged, and what was appended by then is left for the next
 //! round. The file before is kept in the state folder.
 
@@ -13,18 +13,18 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
-use schema::name::{ClassName, HostName};
+use schema::name::HostName;
 
 use crate::config::Paths;
 use crate::host::files;
-use crate::linbo::devices::{Devices, with_classes};
-use crate::planning::action::ClassChange;
+use crate::linbo::devices::{Devices, Edits, edit};
+use crate::planning::action::{ClassChange, RowChange};
 use crate::world::Failure;
 
 /// The name of the copy of the file before, in the state folder.
 pub const KEPT: &str = "devices.csv.before";
 
-/// Why hosts do not get another class. The file is as it was.
+/// Why hosts do not get another row. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// Somebody else changed the file.
@@ -46,19 +46,63 @@ pub enum DeviceError {
     },
 }
 
+/// Makes rows say something else; nothing is done when they say it already.
+///
+/// # Errors
+///
+/// When one says neither what it was seen with nor that, or the file cannot be read or written.
+pub fn set_rows(paths: &Paths, rows: &BTreeMap<HostName, RowChange>) -> Result<(), Failure> {
+    exchange(paths, |known| {
+        for (host, change) in rows {
+            let now = known.get(host);
+            if now != change.before() && now != change.after() {
+                return Err(match now {
+                    Some(_) => format!(" ({host} has another row now)"),
+                    None => gone(host),
+                });
+            }
+        }
+        Ok(RowChange::edits(rows))
+    })
+}
+
 /// Gives hosts another class; nothing is done when they have it already.
 ///
 /// # Errors
 ///
 /// When a host has neither class, or the file cannot be read or written.
 pub fn set_classes(paths: &Paths, hosts: &BTreeMap<HostName, ClassChange>) -> Result<(), Failure> {
-    set(paths, hosts).map_err(|error| Failure::Failed {
+    exchange(paths, |known| {
+        for (host, ClassChange { before, after }) in hosts {
+            match known.get(host).map(|device| &device.class) {
+                Some(now) if now == before || now == after => {}
+                Some(now) => return Err(format!(" ({host} has class {now} now)")),
+                None => return Err(gone(host)),
+            }
+        }
+        Ok(known.moved(hosts.iter().map(|(host, change)| (host, &change.after))))
+    })
+}
+
+fn gone(host: &HostName) -> String {
+    format!(" ({host} is not in it now)")
+}
+
+/// Exchanges the file for one with other rows; `edits` says which, or what is other than it was seen.
+fn exchange(
+    paths: &Paths,
+    edits: impl Fn(&Devices) -> Result<Edits, String>,
+) -> Result<(), Failure> {
+    try_exchange(paths, edits).map_err(|error| Failure::Failed {
         error: anyhow::Error::new(error),
         evidence: Vec::new(),
     })
 }
 
-fn set(paths: &Paths, hosts: &BTreeMap<HostName, ClassChange>) -> Result<(), DeviceError> {
+fn try_exchange(
+    paths: &Paths,
+    edits: impl Fn(&Devices) -> Result<Edits, String>,
+) -> Result<(), DeviceError> {
     let error = |path: &Path| {
         let path = path.to_owned();
         move |source| DeviceError::File { path, source }
@@ -66,25 +110,11 @@ fn set(paths: &Paths, hosts: &BTreeMap<HostName, ClassChange>) -> Result<(), Dev
     // The folder of the file itself is where it can be exchanged; a link to it stays one.
     let path = fs::canonicalize(&paths.devices).map_err(error(&paths.devices))?;
     let text = fs::read(&path).map_err(error(&path))?;
-    let known = Devices::parse(&text);
-    for (host, ClassChange { before, after }) in hosts {
-        let now = known.get(host).map(|device| &device.class);
-        if now != Some(before) && now != Some(after) {
-            let what = match now {
-                Some(now) => format!(" ({host} has class {now} now)"),
-                None => format!(" ({host} is not in it now)"),
-            };
-            return Err(DeviceError::Changed { path, what });
-        }
-    }
-    let after: BTreeMap<HostName, ClassName> = hosts
-        .iter()
-        .map(|(host, change)| (host.clone(), change.after.clone()))
-        .collect();
-    let changed = with_classes(&text, &after).map_err(|missing| DeviceError::Changed {
+    let edits = edits(&Devices::parse(&text)).map_err(|what| DeviceError::Changed {
         path: path.clone(),
-        what: format!(" ({} hosts are gone)", missing.len()),
+        what,
     })?;
+    let changed = edit(&text, &edits);
     if changed == text {
         return Ok(());
     }
