@@ -10,6 +10,7 @@ use schema::name::RoomName;
 
 use super::{World, name};
 
+#[expect(clippy::expect_used, reason = "a test may panic")]
 impl World {
     /// Adds a row to `devices.csv`.
     pub fn device(&mut self, room: &str, host: &str, class: &str, pxe: u8) {
