@@ -47,3 +47,5 @@ mod rollout;
 mod rows;
 #[path = "lab/test_classes.rs"]
 mod test_classes;
+#[path = "lab/vm.rs"]
+mod vm;

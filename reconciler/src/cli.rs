@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use ::schema::device::VmId;
 use ::schema::name::{Domain, ImageName, SchoolName, VersionName};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -26,6 +27,7 @@ mod scrub;
 mod simulate;
 mod status;
 mod validate;
+mod vm;
 mod watch;
 
 pub use exit::Exit;
@@ -234,6 +236,13 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         mib_per_second: u32,
     },
+    /// Show a virtual machine as Proxmox has it, and whether it carries the tag by which it may be started and ended.
+    /// Changes nothing.
+    Vm {
+        /// Its number.
+        #[arg(value_name = "NUMBER")]
+        id: VmId,
+    },
     /// Write the manifest of a release folder, and print the lines for the state repo.
     ///
     /// The folder holds the files of one version, <IMAGE>/<VERSION>/<IMAGE>.qcow2 and so on, below the
@@ -321,6 +330,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             Err(why) => return usage(&why),
         },
         Some(Command::Scrub { mib_per_second }) => scrub::run(&common, mib_per_second, &output),
+        Some(Command::Vm { id }) => vm::run(&common, id, &output),
         Some(Command::Manifest { dir }) => manifest::run(&dir, &output),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

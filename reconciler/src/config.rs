@@ -3,10 +3,13 @@
 //! Every path and every command of the server is a setting with the production value as its default,
 //! so that the same program runs on a school's server and on anything that behaves like one.
 
+use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schema::digest::Digest;
+use schema::name::Domain;
 use schema::text::MailAddress;
 
 use crate::planning::Server;
@@ -33,6 +36,8 @@ pub struct Config {
     pub release: Option<ReleaseLogin>,
     /// The mail relay; none means that nobody is written to.
     pub smtp: Option<Smtp>,
+    /// The hypervisor; none means that no virtual machine is looked at.
+    pub proxmox: Option<Proxmox>,
     /// Where things are.
     pub paths: Paths,
     /// What programs are called.
@@ -95,6 +100,50 @@ pub enum Tls {
     Tls,
 }
 
+/// How the hypervisor is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proxmox {
+    /// By its REST API.
+    Api(ProxmoxApi),
+    /// By `qm`: on this machine, or on another one through SSH.
+    Qm(Option<SshTarget>),
+}
+
+/// The REST API of Proxmox VE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxmoxApi {
+    /// `https://`, a host and perhaps a port, and nothing behind it.
+    pub url: String,
+    /// File with the token, `user@realm!name=secret`, readable by root alone.
+    pub token_file: PathBuf,
+    /// By what its certificate is judged.
+    pub trust: ProxmoxTrust,
+}
+
+/// By what the certificate of the API is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxmoxTrust {
+    /// By the certificates in this file, `pve-root-ca.pem` say.
+    Ca(PathBuf),
+    /// It is this one, by the SHA-256 of it.
+    Fingerprint(Digest),
+    /// By the certificates of the system.
+    System,
+}
+
+/// A user at a machine that SSH reaches without a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshTarget {
+    user: String,
+    host: Domain,
+}
+
+impl fmt::Display for SshTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)
+    }
+}
+
 /// Where things are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -137,6 +186,8 @@ pub struct Commands {
     pub linbo_torrent: PathBuf,
     /// `/usr/sbin/linuxmuster-import-devices`
     pub import_devices: PathBuf,
+    /// `qm` of Proxmox VE, on the machine where it is run.
+    pub qm: PathBuf,
 }
 
 /// How hosts are reset.
@@ -195,6 +246,7 @@ impl Default for Commands {
             linbo_remote: "/usr/sbin/linbo-remote".into(),
             linbo_torrent: "/usr/sbin/linbo-torrent".into(),
             import_devices: "/usr/sbin/linuxmuster-import-devices".into(),
+            qm: "/usr/sbin/qm".into(),
         }
     }
 }

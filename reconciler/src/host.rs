@@ -26,6 +26,7 @@ pub mod store;
 pub mod target;
 pub mod tmux;
 pub mod torrent;
+pub mod vm;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

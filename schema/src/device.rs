@@ -1,4 +1,4 @@
-//! What a row of `devices.csv` says of a device, as far as the state repo may say it.
+//! Devices, and virtual ones: what a row of `devices.csv` says, as far as the state repo may say it.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -73,6 +73,55 @@ written!(
     "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$|^[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}$",
     "The address of a network card: `52:54:00:12:34:56`."
 );
+
+/// The number of a virtual machine at its hypervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VmId(u32);
+
+impl VmId {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for VmId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A text that is no number of a virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmIdError {
+    text: String,
+}
+
+impl fmt::Display for VmIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is no number of a VM; accepted is one from 100 to 999999999",
+            excerpt(&self.text)
+        )
+    }
+}
+
+impl std::error::Error for VmIdError {}
+
+impl FromStr for VmId {
+    type Err = VmIdError;
+
+    fn from_str(text: &str) -> Result<Self, VmIdError> {
+        let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_decimal);
+        let number = number.filter(|number| (100..=999_999_999).contains(number));
+        number.map(Self).ok_or_else(|| VmIdError {
+            text: text.to_owned(),
+        })
+    }
+}
 
 /// How a device gets its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -224,6 +224,7 @@ fn config(settings: Option<Config>, server: Server, paths: Paths) -> Config {
         signers: None,
         release: None,
         smtp: None,
+        proxmox: None,
         paths,
         commands: Commands::default(),
         reset: Reset::default(),

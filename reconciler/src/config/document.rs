@@ -13,8 +13,13 @@ use schema::text::MailAddress;
 use schema::units::Length;
 use serde::Deserialize;
 
-use super::texts::{Absolute, Branch, Program, Secret, ServerName, User};
-use super::{Commands, Config, Driver, Paths, ReleaseLogin, Repo, Reset, Smtp, Tls};
+use super::texts::{
+    Absolute, ApiUrl, Branch, Fingerprint, Program, QmPlace, Secret, ServerName, User,
+};
+use super::{
+    Commands, Config, Driver, Paths, Proxmox, ProxmoxApi, ProxmoxTrust, ReleaseLogin, Repo, Reset,
+    Smtp, Tls,
+};
 
 /// Everything that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +136,8 @@ struct Document {
     #[serde(default)]
     smtp: At<SmtpDocument>,
     #[serde(default)]
+    proxmox: At<ProxmoxDocument>,
+    #[serde(default)]
     paths: At<PathsDocument>,
     #[serde(default)]
     commands: At<CommandsDocument>,
@@ -180,6 +187,21 @@ struct SmtpDocument {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxmoxDocument {
+    #[serde(default)]
+    url: At<ApiUrl>,
+    #[serde(default)]
+    token_file: At<Secret>,
+    #[serde(default)]
+    ca: At<Absolute>,
+    #[serde(default)]
+    fingerprint: At<Fingerprint>,
+    #[serde(default)]
+    qm: At<QmPlace>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum TlsName {
     None,
@@ -219,6 +241,7 @@ struct CommandsDocument {
     linbo_remote: At<Program>,
     linbo_torrent: At<Program>,
     import_devices: At<Program>,
+    qm: At<Program>,
 }
 
 #[derive(Default, Deserialize)]
@@ -255,6 +278,8 @@ impl Check<'_> {
             .into_inner()
             .map(|release| self.release(release));
         let smtp = document.smtp.into_inner().map(|smtp| self.smtp(smtp));
+        let proxmox = document.proxmox.into_inner();
+        let proxmox = proxmox.map(|proxmox| self.proxmox(proxmox));
         let paths = self.paths(document.paths.into_inner().unwrap_or_default());
         let reset = self.reset(document.reset.into_inner().unwrap_or_default());
         Some(Config {
@@ -263,6 +288,7 @@ impl Check<'_> {
             signers: document.signers.into_inner().map(|Absolute(path)| path),
             release: release.flatten(),
             smtp: smtp.flatten(),
+            proxmox: proxmox.flatten(),
             paths,
             commands: commands(document.commands.into_inner().unwrap_or_default()),
             reset,
@@ -377,6 +403,47 @@ impl Check<'_> {
         })
     }
 
+    fn proxmox(&mut self, proxmox: ProxmoxDocument) -> Option<Proxmox> {
+        let token_file = self.secret(proxmox.token_file);
+        if !proxmox.qm.is_absent() {
+            let others = [
+                proxmox.url.span(),
+                proxmox.ca.span(),
+                proxmox.fingerprint.span(),
+            ];
+            if others.iter().any(Option::is_some) || token_file.is_some() {
+                let hint = "drop `qm`, or all other keys";
+                self.wrong(&proxmox.qm, "`qm` needs no API", hint);
+            }
+            let QmPlace(place) = proxmox.qm.into_inner()?;
+            return Some(Proxmox::Qm(place));
+        }
+        if !proxmox.ca.is_absent() && !proxmox.fingerprint.is_absent() {
+            let hint = "with a fingerprint no CA is asked: drop one of both";
+            self.wrong(&proxmox.ca, "the certificate is judged twice", hint);
+        }
+        let trust = match (proxmox.ca.into_inner(), proxmox.fingerprint.into_inner()) {
+            (_, Some(Fingerprint(digest))) => ProxmoxTrust::Fingerprint(digest),
+            (Some(Absolute(path)), None) => ProxmoxTrust::Ca(path),
+            (None, None) => ProxmoxTrust::System,
+        };
+        let url = proxmox.url.into_inner().map(|ApiUrl(url)| url);
+        let (Some(url), Some(token_file)) = (url, token_file) else {
+            if self.diagnostics.is_empty() {
+                let problem = "proxmox: it is not said how to reach Proxmox";
+                let hint = "write `url` and `token_file`, or `qm`";
+                let problem = Diagnostic::error("missing-key", self.file, None, problem);
+                self.diagnostics.push(problem.with_hint(hint));
+            }
+            return None;
+        };
+        Some(Proxmox::Api(ProxmoxApi {
+            url,
+            token_file,
+            trust,
+        }))
+    }
+
     fn paths(&mut self, paths: PathsDocument) -> Paths {
         let default = Paths::default();
         let store = paths.store.as_ref().map(|_| ());
@@ -473,5 +540,6 @@ fn commands(commands: CommandsDocument) -> Commands {
         linbo_remote: program(commands.linbo_remote, default.linbo_remote),
         linbo_torrent: program(commands.linbo_torrent, default.linbo_torrent),
         import_devices: program(commands.import_devices, default.import_devices),
+        qm: program(commands.qm, default.qm),
     }
 }

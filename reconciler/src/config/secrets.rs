@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::Config;
+use super::{Config, Proxmox};
 
 /// What is wrong with the files that hold secrets, each with what to do. Their content is not read.
 #[must_use]
@@ -18,11 +18,16 @@ pub fn check_secrets(config: &Config) -> Vec<String> {
         .as_ref()
         .and_then(|smtp| smtp.login.as_ref())
         .map(|(_, file)| file);
+    let token = match &config.proxmox {
+        Some(Proxmox::Api(api)) => Some(&api.token_file),
+        Some(Proxmox::Qm(_)) | None => None,
+    };
     let files = [
         ("repo.key", config.repo.key.as_ref()),
         ("repo.token_file", config.repo.token_file.as_ref()),
         ("release.password_file", release),
         ("smtp.password_file", login),
+        ("proxmox.token_file", token),
     ];
     files
         .into_iter()

@@ -56,6 +56,11 @@ fn all_that_the_example_shows_as_a_default_is_one() {
         "user: reconciler",
         "smtp-password",
         "from",
+        "proxmox",
+        "url: https://pve",
+        "fingerprint",
+        "qm: local",
+        "qm: root",
     ];
     let is_setting = |line: &str| {
         let line = line.trim_start_matches(['#', ' ']);

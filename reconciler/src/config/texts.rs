@@ -1,11 +1,14 @@
 //! Texts of the settings with a rule each.
 
+use std::num::NonZeroU16;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use schema::name::SchoolName;
+use schema::digest::Digest;
+use schema::name::{Domain, SchoolName};
 use serde::{Deserialize, Deserializer};
 
+use super::SshTarget;
 use crate::planning::Server;
 
 /// `central`, or a school.
@@ -141,6 +144,78 @@ impl FromStr for User {
     }
 }
 
+/// The API of Proxmox: a host and perhaps a port.
+pub(super) struct ApiUrl(pub(super) String);
+
+impl FromStr for ApiUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let place = text.strip_prefix("https://");
+        let place = place.map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let is_place = |place: &str| {
+            let (host, port) = place.rsplit_once(':').unwrap_or((place, "8006"));
+            host.parse::<Domain>().is_ok() && port.parse::<NonZeroU16>().is_ok()
+        };
+        match place.filter(|place| is_place(place)) {
+            Some(place) if place.contains(':') => Ok(Self(format!("https://{place}"))),
+            Some(place) => Ok(Self(format!("https://{place}:8006"))),
+            None => Err(format!(
+                "`{}` is no address of Proxmox\nwrite it as in https://pve.example.org:8006",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+/// The fingerprint of a certificate, as Proxmox shows it.
+pub(super) struct Fingerprint(pub(super) Digest);
+
+impl FromStr for Fingerprint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let digest = format!("sha256:{}", digits.to_ascii_lowercase()).parse();
+        digest.map(Self).map_err(|_| {
+            format!(
+                "`{}` is no SHA-256 fingerprint\nwrite the 32 pairs of digits that Proxmox shows under Node, System, Certificates",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+/// Where `qm` is: `local`, or a user at a machine.
+pub(super) struct QmPlace(pub(super) Option<SshTarget>);
+
+impl FromStr for QmPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "local" {
+            return Ok(Self(None));
+        }
+        let target = text.split_once('@').and_then(|(user, host)| {
+            let is_user = user.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+                && user
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            let host = host.parse().ok().filter(|_| is_user)?;
+            Some(SshTarget {
+                user: user.to_owned(),
+                host,
+            })
+        });
+        target.map(|target| Self(Some(target))).ok_or_else(|| {
+            format!(
+                "`{}` is no place of qm\nwrite `local`, or a user at a node as in root@pve.example.org",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
 macro_rules! read_as_text {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -152,4 +227,14 @@ macro_rules! read_as_text {
     )*};
 }
 
-read_as_text!(ServerName, Absolute, Secret, Program, Branch, User);
+read_as_text!(
+    ServerName,
+    Absolute,
+    Secret,
+    Program,
+    Branch,
+    User,
+    ApiUrl,
+    Fingerprint,
+    QmPlace
+);

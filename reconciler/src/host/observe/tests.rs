@@ -84,6 +84,7 @@ impl Bed {
             signers: None,
             release: None,
             smtp: None,
+            proxmox: None,
             paths,
             commands,
             reset: Reset::default(),

@@ -95,6 +95,7 @@ impl Room {
             signers: None,
             release: None,
             smtp: None,
+            proxmox: None,
             paths: Paths {
                 linbo_log: at("log"),
                 devices: at("devices.csv"),
