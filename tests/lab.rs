@@ -35,6 +35,8 @@ mod ledger;
 mod one_school;
 #[path = "lab/pitfalls.rs"]
 mod pitfalls;
+#[path = "lab/rebranded.rs"]
+mod rebranded;
 #[path = "lab/resets.rs"]
 mod resets;
 #[path = "lab/retention.rs"]

@@ -21,6 +21,7 @@ mod manifest;
 mod orders;
 mod output;
 mod pass;
+mod rebranded;
 mod rollback;
 mod schema;
 mod scrub;
@@ -220,6 +221,18 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Take an image that was moved into the domain of this school as this school's own version of what the state repo
+    /// wants. The next pass puts it in place.
+    ///
+    /// In a VM, the image that was downloaded is moved into the domain and uploaded under another name, so that no PC
+    /// loses the image that it has. What LINBO made of the upload is checked: size, base, machine account.
+    Rebranded {
+        /// The image.
+        image: ImageName,
+        /// The name under which it was uploaded.
+        #[arg(long, value_name = "NAME")]
+        from: ImageName,
+    },
     /// End a suspension or a rollback, or declare failures to be resolved: hosts that stand still are tried
     /// again, a rollout that stopped goes on.
     ///
@@ -329,6 +342,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>, now: fn() -> Timestamp) ->
             Ok(what) => orders::resume(&common, what, &output, now()),
             Err(why) => return usage(&why),
         },
+        Some(Command::Rebranded { image, from }) => {
+            rebranded::run(&common, &image, &from, &output, now)
+        }
         Some(Command::Scrub { mib_per_second }) => scrub::run(&common, mib_per_second, &output),
         Some(Command::Vm { id }) => vm::run(&common, id, &output),
         Some(Command::Manifest { dir }) => manifest::run(&dir, &output),

@@ -186,6 +186,8 @@ pub struct Commands {
     pub linbo_torrent: PathBuf,
     /// `/usr/sbin/linuxmuster-import-devices`
     pub import_devices: PathBuf,
+    /// `qemu-img`
+    pub qemu_img: PathBuf,
     /// `qm` of Proxmox VE, on the machine where it is run.
     pub qm: PathBuf,
 }
@@ -246,6 +248,7 @@ impl Default for Commands {
             linbo_remote: "/usr/sbin/linbo-remote".into(),
             linbo_torrent: "/usr/sbin/linbo-torrent".into(),
             import_devices: "/usr/sbin/linuxmuster-import-devices".into(),
+            qemu_img: "qemu-img".into(),
             qm: "/usr/sbin/qm".into(),
         }
     }

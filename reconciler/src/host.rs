@@ -18,6 +18,7 @@ pub mod observe;
 pub mod orders;
 pub mod process;
 mod reader;
+pub mod rebranded;
 pub mod relay;
 pub mod reset;
 pub mod scrub;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
+use schema::digest::Digest;
 use schema::fleet::Fleet;
 use schema::name::{FileName, HostName, ImageName};
 use schema::text::ImageStamp;
@@ -44,6 +46,7 @@ use crate::host::reset::RoomReset;
 use crate::host::reset::circuits::Circuits;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
+use crate::manifest::{Manifest, Rebranded};
 use crate::planning::action::{Circuit, Pace};
 use crate::planning::{
     Action, Desired, Entry, Journal, LiveImage, Observed, Probe, Record, Running, Step,
@@ -88,6 +91,25 @@ struct Memory {
 }
 
 impl Host {
+    /// Takes what was uploaded under the name `from` into the store, as what was made of `published`.
+    ///
+    /// # Errors
+    ///
+    /// See [`RebrandedError`](rebranded::RebrandedError).
+    pub async fn take_rebranded(
+        &self,
+        from: &ImageName,
+        published: &Manifest,
+        made: Rebranded,
+    ) -> Result<(Digest, Manifest), rebranded::RebrandedError> {
+        let place = rebranded::Place {
+            paths: &self.config.paths,
+            commands: &self.config.commands,
+            digests: &*self.digests,
+        };
+        rebranded::take(&place, from, published, made).await
+    }
+
     /// The server of these settings.
     ///
     /// # Errors

@@ -6,9 +6,14 @@
 //! may have: no password hashes (`.macct`), no torrent (it names its server), no hash, no backup.
 //! The digest of its bytes stands in the state repo, so a parsed manifest is to be trusted only after
 //! [`digest_of()`] of the very bytes was compared.
+//!
+//! What a school made of a published version has a manifest of its own, which says what it was made from
+//! ([`Rebranded`]) and may name the password hashes of this school. It never leaves the server: where a published one
+//! is expected, it is refused.
 
+use jiff::Timestamp;
 use schema::digest::Digest;
-use schema::name::{FileName, ImageName, VersionName};
+use schema::name::{Domain, FileName, ImageName, VersionName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -40,8 +45,27 @@ pub struct Manifest {
     image: ImageName,
     version: VersionName,
     files: Vec<ManifestFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebranded: Option<Rebranded>,
     #[serde(skip)]
     base: usize,
+}
+
+/// What a school made of a published version: it was moved into the school's domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rebranded {
+    /// The digest of the manifest that it was made from, as Git has it.
+    pub source: Digest,
+    /// The domain.
+    pub domain: Domain,
+    /// When it was taken into the store.
+    pub at: Timestamp,
+    /// The commit that was in force then, by its full id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The version of this program.
+    pub program: String,
 }
 
 /// Why something is no manifest.
@@ -71,6 +95,8 @@ struct Document {
     image: ImageName,
     version: VersionName,
     files: Vec<ManifestFile>,
+    #[serde(default)]
+    rebranded: Option<Rebranded>,
 }
 
 impl Manifest {
@@ -82,7 +108,30 @@ impl Manifest {
     pub fn new(
         image: ImageName,
         version: VersionName,
+        files: Vec<ManifestFile>,
+    ) -> Result<Self, ManifestError> {
+        Self::made(image, version, files, None)
+    }
+
+    /// The manifest of what a school made of a version.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with its files.
+    pub fn rebranded(
+        image: ImageName,
+        version: VersionName,
+        files: Vec<ManifestFile>,
+        rebranded: Rebranded,
+    ) -> Result<Self, ManifestError> {
+        Self::made(image, version, files, Some(rebranded))
+    }
+
+    fn made(
+        image: ImageName,
+        version: VersionName,
         mut files: Vec<ManifestFile>,
+        rebranded: Option<Rebranded>,
     ) -> Result<Self, ManifestError> {
         files.sort();
         let mut problems = Vec::new();
@@ -98,7 +147,8 @@ impl Manifest {
             }
         }
         for file in &files {
-            if !belongs(&image, &file.name) {
+            let is_own = rebranded.is_some() && is_account(&image, &file.name);
+            if !is_own && !belongs(&image, &file.name) {
                 problems.push(format!(
                     "{} is no file that a version of {image} may have",
                     file.name
@@ -114,6 +164,7 @@ impl Manifest {
                 image,
                 version,
                 files,
+                rebranded,
                 base,
             }),
             _ => {
@@ -125,12 +176,28 @@ impl Manifest {
         }
     }
 
-    /// Reads a manifest.
+    /// Reads the manifest of a published version.
+    ///
+    /// # Errors
+    ///
+    /// When it is no manifest of this format, or not a sound one, or one that a school made.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest = Self::parse_kept(bytes)?;
+        if manifest.rebranded.is_some() {
+            let problem = "it belongs to the domain of a school, and never leaves its server";
+            return Err(ManifestError::Wrong {
+                problems: vec![problem.to_owned()],
+            });
+        }
+        Ok(manifest)
+    }
+
+    /// Reads a manifest that was kept on this server, be it published or of this school.
     ///
     /// # Errors
     ///
     /// When it is no manifest of this format, or not a sound one.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+    pub fn parse_kept(bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > LONGEST {
             return Err(ManifestError::TooLong {
                 length: bytes.len(),
@@ -146,7 +213,12 @@ impl Manifest {
                 problems: vec![problem],
             });
         }
-        Self::new(document.image, document.version, document.files)
+        Self::made(
+            document.image,
+            document.version,
+            document.files,
+            document.rebranded,
+        )
     }
 
     /// The text to be published: its digest is that of the version.
@@ -170,6 +242,12 @@ impl Manifest {
     #[must_use]
     pub fn version(&self) -> &VersionName {
         &self.version
+    }
+
+    /// What it was made from; none of a published version.
+    #[must_use]
+    pub const fn made_from(&self) -> Option<&Rebranded> {
+        self.rebranded.as_ref()
     }
 
     /// All files, sorted by name.
@@ -229,6 +307,11 @@ fn belongs(image: &ImageName, name: &FileName) -> bool {
     }
 }
 
+/// Whether it is the machine account of one of the image's files: password hashes of one domain.
+fn is_account(image: &ImageName, name: &FileName) -> bool {
+    matches!(ending(image, name), Some("qcow2.macct" | "qdiff.macct"))
+}
+
 /// The digest of some bytes.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> Digest {
@@ -256,6 +339,34 @@ mod tests {
             "2026.11.1".parse().unwrap(),
             files,
         )
+    }
+
+    #[test]
+    fn what_a_school_made_is_read_from_its_store_alone() {
+        let files = ["ubuntu.qcow2", "ubuntu.qdiff", "ubuntu.qdiff.macct"];
+        let files: Vec<_> = files.iter().map(|name| file(name, 10)).collect();
+        assert!(manifest(&["ubuntu.qcow2", "ubuntu.qdiff.macct"]).is_err());
+        let made = Rebranded {
+            source: digest_of(b"source"),
+            domain: "bs-nord.example".parse().unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+            commit: None,
+            program: "0.1.0".to_owned(),
+        };
+        let own = Manifest::rebranded(
+            "ubuntu".parse().unwrap(),
+            "2026.11.1".parse().unwrap(),
+            files,
+            made,
+        )
+        .unwrap();
+        let json = own.to_json().unwrap();
+        assert_eq!(Manifest::parse_kept(json.as_bytes()).unwrap(), own);
+        let error = Manifest::parse(json.as_bytes()).unwrap_err();
+        assert!(
+            error.to_string().contains("never leaves its server"),
+            "{error}"
+        );
     }
 
     #[test]

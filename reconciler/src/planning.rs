@@ -24,6 +24,7 @@ pub mod orders;
 pub mod plan;
 pub mod predict;
 pub mod preview;
+pub mod rebranded;
 pub mod retention;
 pub mod rollback;
 pub mod rollout;

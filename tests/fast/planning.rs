@@ -15,6 +15,7 @@ mod observed;
 mod on_site;
 mod oracle;
 mod properties;
+mod rebranded;
 mod retention;
 mod rollback;
 mod rooms;

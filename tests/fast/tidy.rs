@@ -23,6 +23,7 @@ const LAYERS: &[&[&[&str]]] = &[
         "planning::stalled",
         "planning::gates",
         "planning::suspension",
+        "planning::rebranded",
         "planning::rollback",
         "planning::cohort",
         "planning::guard",

@@ -7,6 +7,7 @@ mod dice;
 mod evenings;
 mod hosts;
 mod random;
+mod rebranded;
 mod rows;
 mod tried;
 mod weeks;
@@ -340,6 +341,7 @@ impl World {
             manifest: manifest_digest(image, version),
             size: Bytes(base + diff.unwrap_or(0)),
             diff: diff.map(Bytes),
+            published: manifest_digest(image, version),
             domain_join: DomainJoin::NotNeeded,
             purpose: Purpose::Rooms,
         };

@@ -78,6 +78,11 @@ pub(super) async fn look(
 }
 
 impl Sight {
+    /// The commit that is in force, by its full id.
+    pub(super) fn commit(&self) -> Option<&str> {
+        self.commit.as_ref().map(|commit| commit.id.as_str())
+    }
+
     /// What everything that is said of it begins with.
     pub(super) fn head(&self) -> Head<'_> {
         Head {

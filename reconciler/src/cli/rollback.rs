@@ -92,7 +92,7 @@ fn named<'a>(
         return Ok((&gone_back.from, gone_back.order.from));
     }
     if let Some((version, wanted)) = desired.of_rooms(image) {
-        return Ok((version, wanted.manifest));
+        return Ok((version, wanted.published));
     }
     let mut systems = desired.classes.values().flat_map(|class| &class.os);
     if systems.any(|os| os.image == *image) {

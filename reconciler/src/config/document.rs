@@ -241,6 +241,7 @@ struct CommandsDocument {
     linbo_remote: At<Program>,
     linbo_torrent: At<Program>,
     import_devices: At<Program>,
+    qemu_img: At<Program>,
     qm: At<Program>,
 }
 
@@ -540,6 +541,7 @@ fn commands(commands: CommandsDocument) -> Commands {
         linbo_remote: program(commands.linbo_remote, default.linbo_remote),
         linbo_torrent: program(commands.linbo_torrent, default.linbo_torrent),
         import_devices: program(commands.import_devices, default.import_devices),
+        qemu_img: program(commands.qemu_img, default.qemu_img),
         qm: program(commands.qm, default.qm),
     }
 }

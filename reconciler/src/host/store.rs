@@ -277,7 +277,7 @@ impl StoreFolder {
         if digest_of(&bytes) != *digest {
             return Err(StoreError::Damaged { path, source: None });
         }
-        Manifest::parse(&bytes)
+        Manifest::parse_kept(&bytes)
             .map(Some)
             .map_err(|error| StoreError::Damaged {
                 path,

@@ -141,7 +141,10 @@ impl Default for Allowance {
 pub struct DesiredImage {
     /// The channel that asks for it, if one does.
     pub channel: Option<ChannelName>,
-    /// The digest of its manifest.
+    /// The digest of its manifest, as Git has it.
+    pub published: Digest,
+    /// The digest of the manifest of what is to be in place: that one, or that of what was made of it for the domain of
+    /// this school.
     pub manifest: Digest,
     /// What it weighs when nothing of it is there: base and diff.
     pub size: Bytes,
@@ -277,6 +280,7 @@ impl Desired {
             );
             let desired = DesiredImage {
                 channel,
+                published: found.manifest,
                 manifest: found.manifest,
                 size,
                 diff: found.diff,

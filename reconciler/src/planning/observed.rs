@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
-use schema::name::{ClassName, FileName, HostName, ImageName};
+use schema::name::{ClassName, Domain, FileName, HostName, ImageName};
 use schema::text::ImageStamp;
 use serde::Serialize;
 
 use crate::linbo::devices::Devices;
 use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
-use crate::manifest::{Manifest, ManifestFile};
+use crate::manifest::{Manifest, ManifestFile, Rebranded};
 use crate::planning::action::Step;
 use crate::planning::desired::Desired;
 use crate::planning::journal::Journal;
@@ -185,6 +185,21 @@ impl Store {
         Some(sizes.iter().map(left).fold(0, u64::saturating_add))
     }
 
+    /// What was made of a published version for a domain, as a whole: the latest.
+    #[must_use]
+    pub fn rebranded(&self, published: &Digest, domain: &Domain) -> Option<(&Digest, &Manifest)> {
+        let is_it = |made: &Rebranded| {
+            made.source == *published && made.domain.as_str().eq_ignore_ascii_case(domain.as_str())
+        };
+        let found = self.manifests.iter().filter_map(|(digest, manifest)| {
+            let made = manifest.made_from().filter(|made| is_it(made))?;
+            self.is_complete(digest)
+                .then_some((made.at, digest, manifest))
+        });
+        let latest = found.max_by_key(|(at, digest, _)| (*at, *digest));
+        latest.map(|(_, digest, manifest)| (digest, manifest))
+    }
+
     /// The contents that this manifest names and no other one here.
     #[must_use]
     pub fn alone(&self, manifest: &Digest) -> BTreeSet<Digest> {
@@ -335,13 +350,19 @@ impl LiveImage {
 }
 
 impl Observed {
-    /// What the state repo says, as far as people let it count on this server by what they ordered.
+    /// What the state repo says, as far as people let it count on this server by what they ordered, and with what was
+    /// made here of published versions in their place.
     #[must_use]
     pub fn obeyed(&self, desired: &Arc<Desired>) -> Arc<Desired> {
         // Nothing is done as long as it is not known what they ordered.
         let orders = self.orders.seen();
-        let obeying = orders.and_then(|orders| desired.obeying(orders));
-        obeying.map_or_else(|| Arc::clone(desired), Arc::new)
+        let rebranded = self.store.seen().and_then(|store| desired.rebranded(store));
+        let before = rebranded.as_ref().unwrap_or(desired);
+        let obeying = orders.and_then(|orders| before.obeying(orders));
+        match obeying.or(rebranded) {
+            Some(changed) => Arc::new(changed),
+            None => Arc::clone(desired),
+        }
     }
 
     /// Everything that could not be seen, by name and cause. Not empty means: incomplete, exit 1.

@@ -57,7 +57,7 @@ pub struct Suspended {
 /// That an image goes back from a version, as long as the state repo names that one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
-    /// The digest of the manifest of the version that is not wanted.
+    /// The digest of the manifest of the version that is not wanted, as Git has it.
     pub from: Digest,
     /// The version that is to be there instead.
     pub to: VersionName,

@@ -50,7 +50,9 @@ pub(super) fn unneeded_here<'a>(
     let is_over = |purpose| matches!(purpose, Purpose::TestClass { until } if until < today);
     let wanted = desired.images.values();
     let wanted = wanted.filter(|wanted| !is_over(wanted.purpose));
-    let wanted: BTreeSet<&Digest> = wanted.map(|wanted| &wanted.manifest).collect();
+    // What was moved into the domain may have to be moved there once more.
+    let wanted = wanted.flat_map(|wanted| [&wanted.manifest, &wanted.published]);
+    let wanted: BTreeSet<&Digest> = wanted.collect();
     let may_be_live = |manifest: &Manifest| match observed.live.get(manifest.image()) {
         Some(Probe::Seen(live)) => live.holds(manifest),
         Some(Probe::Unseen(_)) => true,

@@ -29,7 +29,8 @@ impl Desired {
         let mut obeying = None;
         for (image, order) in orders.rolled_back() {
             let wanted = self.of_rooms(image);
-            let Some((from, _)) = wanted.filter(|(_, wanted)| wanted.manifest == order.from) else {
+            let Some((from, _)) = wanted.filter(|(_, wanted)| wanted.published == order.from)
+            else {
                 continue;
             };
             let desired = obeying.get_or_insert_with(|| self.clone());

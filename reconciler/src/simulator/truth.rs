@@ -255,6 +255,17 @@ impl Depot {
         }
     }
 
+    /// The manifests of what was made here of published versions and is there as a whole.
+    #[must_use]
+    pub fn rebranded(&self) -> BTreeSet<Digest> {
+        let made = self.manifests.iter().filter(|(_, manifest)| {
+            let mut files = manifest.files().iter();
+            manifest.made_from().is_some()
+                && files.all(|file| self.objects.contains_key(&file.sha256))
+        });
+        made.map(|(digest, _)| *digest).collect()
+    }
+
     /// What one sees of it.
     #[must_use]
     pub fn seen(&self, full: bool) -> Store {

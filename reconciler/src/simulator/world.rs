@@ -1,7 +1,7 @@
 //! The world: all schools, what they share, and the loop by which time goes on.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -93,6 +93,7 @@ pub(super) struct World {
 struct Obeyed {
     of: Arc<Desired>,
     orders: Orders,
+    rebranded: BTreeSet<Digest>,
     made: Arc<Desired>,
 }
 
@@ -354,24 +355,29 @@ impl World {
     /// ordered there.
     pub(super) fn obeyed(&self, site: usize, disk: &Disk) -> Option<Arc<Desired>> {
         let desired = self.desired(site, disk.applied?)?;
-        if disk.orders.rolled_back().is_empty() {
+        let made = disk.store.rebranded();
+        if disk.orders.rolled_back().is_empty() && made.is_empty() {
             return Some(desired);
         }
         let mut known = self.sites[site].obeyed.borrow_mut();
         if let Some(known) = &*known
             && Arc::ptr_eq(&known.of, &desired)
             && known.orders == disk.orders
+            && known.rebranded == made
         {
             return Some(Arc::clone(&known.made));
         }
-        let obeying = desired.obeying(&disk.orders);
-        let made = obeying.map_or_else(|| Arc::clone(&desired), Arc::new);
+        let rebranded = desired.rebranded(&disk.store.seen(false));
+        let before = rebranded.as_ref().unwrap_or(&desired);
+        let obeying = before.obeying(&disk.orders).or(rebranded);
+        let result = obeying.map_or_else(|| Arc::clone(&desired), Arc::new);
         *known = Some(Obeyed {
             of: desired,
             orders: disk.orders.clone(),
-            made: Arc::clone(&made),
+            rebranded: made,
+            made: Arc::clone(&result),
         });
-        Some(made)
+        Some(result)
     }
 
     /// What a school's server is to make true by a commit.

@@ -50,7 +50,8 @@ fn another_version_in_git_ends_it_and_so_does_whoever_resumes_the_image() {
     // The same version with other files is another one.
     world.desired = before.clone();
     let wanted = world.desired.images.values_mut().next().unwrap();
-    wanted.manifest = digest("built anew");
+    wanted.published = digest("built anew");
+    wanted.manifest = wanted.published;
     world.obey();
     check(&world, &["download ubuntu"]);
 

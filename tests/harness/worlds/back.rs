@@ -13,7 +13,7 @@ impl World {
         let wanted = self.desired.of_rooms(&name(image));
         let Some((_, wanted)) = wanted else { return };
         let order = RolledBack {
-            from: wanted.manifest,
+            from: wanted.published,
             to: name(to),
             since: self.observed.at,
             reason: "no sound".to_owned(),
@@ -21,7 +21,8 @@ impl World {
         };
         let mut other = wanted.clone();
         other.channel = None;
-        other.manifest = manifest_digest(image, to);
+        other.published = manifest_digest(image, to);
+        other.manifest = other.published;
         if is_named {
             self.desired.others.insert((name(image), name(to)), other);
         }

@@ -94,7 +94,7 @@ fn manifest(bytes: &[u8], wanted: Digest) -> Result<Manifest, String> {
     if manifest::digest_of(bytes) != wanted {
         return Err("its digest is not its name".to_owned());
     }
-    Manifest::parse(bytes).map_err(|error| error.to_string())
+    Manifest::parse_kept(bytes).map_err(|error| error.to_string())
 }
 
 /// The entries of a folder that are named by a digest and an ending. Others are nobody's, so they are

@@ -167,6 +167,7 @@ fn desired() -> Desired {
     };
     let image = DesiredImage {
         channel: None,
+        published: digest_of(b""),
         manifest: digest_of(b""),
         size: Bytes(1),
         diff: None,

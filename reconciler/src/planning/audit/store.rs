@@ -46,7 +46,9 @@ impl Court<'_> {
         );
         let mut wanted = self.desired.images.values();
         check(
-            !wanted.any(|wanted| wanted.manifest == *digest && self.is_needed(wanted)),
+            !wanted.any(|wanted| {
+                [wanted.manifest, wanted.published].contains(digest) && self.is_needed(wanted)
+            }),
             "deletes what is wanted",
         );
         let is_live = match self.observed.live.get(image) {

@@ -134,7 +134,8 @@ pub(in crate::report) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
         }
         Gate::Unseen(cause) => format!("could not be seen: {cause}"),
         Gate::NotRebranded => {
-            "it belongs to another domain, and moving it into the school's is not automated yet"
+            "it belongs to another domain: move it into the school's in a VM, upload it under a name of its own, and tell it \
+             with `reconcile rebranded IMAGE --from NAME`"
                 .to_owned()
         }
         Gate::NoSpace { needed, free } => {
