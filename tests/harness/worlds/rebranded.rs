@@ -12,7 +12,7 @@ impl World {
     /// # Panics
     ///
     /// When the store cannot be seen.
-    #[expect(clippy::expect_used, reason = "a test may panic")]
+    #[expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
     pub fn rebrand(&mut self, image: &str, version: &str, domain: &str) -> Digest {
         let published = manifest(image, version, 12 * GIB, Some(GIB));
         let at = self.observed.at;
