@@ -283,13 +283,14 @@ impl StepId {
     }
 
     /// The hosts, where the step changes rows of `devices.csv`.
-    pub(super) fn sets_rows(&self) -> impl Iterator<Item = HostName> {
+    pub fn sets_rows(&self) -> impl Iterator<Item = HostName> {
         let hosts = self.0.strip_prefix(SET_ROWS).unwrap_or_default();
         hosts.split(',').filter_map(|host| host.parse().ok())
     }
 
     /// Whether the step is the device import.
-    pub(super) fn is_import(&self) -> bool {
+    #[must_use]
+    pub fn is_import(&self) -> bool {
         &*self.0 == IMPORT
     }
 

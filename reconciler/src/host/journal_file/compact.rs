@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! Whole records are kept or dropped. What the planner knows of hosts, what people were told of and
-//! which commit was taken up last is the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
+//! Whole records are kept or dropped. What the planner knows of hosts, what people were told of, which rows the domain
+//! does not know yet and which commit was taken up last is the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,7 @@ fn needed<'a>(
     let first_told = first_told(&records, oldest);
     let streaks = streaks(&records);
     let mut activated: BTreeSet<ImageName> = BTreeSet::new();
+    let mut is_imported = false;
     let commit = records
         .iter()
         .rposition(|record| matches!(record.entry, Entry::Commit { .. }));
@@ -77,12 +78,15 @@ fn needed<'a>(
                 step,
                 result: StepResult::Done,
             } => {
+                is_imported |= step.is_import();
                 step.activates()
                     .is_some_and(|image| activated.insert(image))
                     || young
             }
+            Entry::Started { step, .. } => {
+                young || (!is_imported && step.sets_rows().next().is_some())
+            }
             Entry::PassStarted
-            | Entry::Started { .. }
             | Entry::Finished { .. }
             | Entry::PassFinished { .. } => young,
         }
@@ -131,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::planning::Action;
+    use crate::planning::action::StepId;
 
     fn record(day: i64, entry: Entry) -> Record {
         let at = Timestamp::from_second(day * 24 * 3600).unwrap();
@@ -208,12 +213,45 @@ mod tests {
         let (before, after): (Journal, Journal) =
             (records.iter().collect(), kept.into_iter().collect());
         assert_eq!(before.told(), after.told());
+        assert_eq!(before.rows(), after.rows());
         for name in ["pc01", "pc02"] {
             let name = name.parse().unwrap();
             let (before, after) = (before.host(&name), after.host(&name));
             assert_eq!(before.attempts(), after.attempts());
             assert!(before.applied().eq(after.applied()));
         }
+    }
+
+    #[test]
+    fn rows_that_no_import_has_seen_are_not_forgotten() {
+        let step = |id: &str| StepId::from(id.to_owned());
+        let begun = |day, id| {
+            let entry = Entry::Started {
+                step: step(id),
+                title: String::new(),
+                hosts: Vec::new(),
+            };
+            record(day, entry)
+        };
+        let ended = |day, id, result| {
+            let step = step(id);
+            record(day, Entry::Finished { step, result })
+        };
+        let failed = StepResult::Failed {
+            why: "samba: no answer".to_owned(),
+            evidence: Vec::new(),
+        };
+        check(
+            &[
+                begun(1, "set-rows/pc01,pc02"),
+                ended(2, "import-devices", StepResult::Done),
+                begun(3, "set-rows/pc03"),
+                ended(4, "set-rows/pc03", StepResult::Done),
+                begun(5, "import-devices"),
+                ended(6, "import-devices", failed),
+            ],
+            "..+...",
+        );
     }
 
     #[test]
