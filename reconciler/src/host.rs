@@ -46,7 +46,7 @@ use crate::host::reset::RoomReset;
 use crate::host::reset::circuits::Circuits;
 use crate::host::target::StateRepo;
 use crate::linbo::image_info::ImageRecord;
-use crate::manifest::{Manifest, Rebranded};
+use crate::manifest::{MadeFrom, Manifest};
 use crate::planning::action::{Circuit, Pace};
 use crate::planning::{
     Action, Desired, Entry, Journal, LiveImage, Observed, Probe, Record, Running, Step,
@@ -100,14 +100,17 @@ impl Host {
         &self,
         from: &ImageName,
         published: &Manifest,
-        made: Rebranded,
+        made: MadeFrom,
     ) -> Result<(Digest, Manifest), rebranded::RebrandedError> {
-        let place = rebranded::Place {
+        rebranded::take(&self.place(), from, published, made).await
+    }
+
+    fn place(&self) -> rebranded::Place<'_, Digests> {
+        rebranded::Place {
             paths: &self.config.paths,
             commands: &self.config.commands,
-            digests: &*self.digests,
-        };
-        rebranded::take(&place, from, published, made).await
+            digests: &self.digests,
+        }
     }
 
     /// The server of these settings.
@@ -310,6 +313,19 @@ impl Hands for Host {
                     until: *until,
                 };
                 download::download(&line, &wanted, tell).await
+            }
+            Action::Stage { manifest, to, .. } => {
+                let made = MadeFrom {
+                    source: *manifest,
+                    domain: None,
+                    at: (self.clock)(),
+                    commit: None,
+                    program: env!("CARGO_PKG_VERSION").to_owned(),
+                };
+                let staged = rebranded::stage(&self.place(), manifest, to, made).await;
+                staged
+                    .map(|_| ())
+                    .map_err(|error| anyhow::Error::new(error).into())
             }
             Action::Activate {
                 image,

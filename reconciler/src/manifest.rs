@@ -7,9 +7,9 @@
 //! The digest of its bytes stands in the state repo, so a parsed manifest is to be trusted only after
 //! [`digest_of()`] of the very bytes was compared.
 //!
-//! What a school made of a published version has a manifest of its own, which says what it was made from
-//! ([`Rebranded`]) and may name the password hashes of this school. It never leaves the server: where a published one
-//! is expected, it is refused.
+//! What a server made of a published version has a manifest of its own, which says what it was made from ([`MadeFrom`]);
+//! that of what was moved into the school's domain may name password hashes of it. It never leaves the server: where a
+//! published one is expected, it is refused.
 
 use jiff::Timestamp;
 use schema::digest::Digest;
@@ -46,19 +46,20 @@ pub struct Manifest {
     version: VersionName,
     files: Vec<ManifestFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rebranded: Option<Rebranded>,
+    made_from: Option<MadeFrom>,
     #[serde(skip)]
     base: usize,
 }
 
-/// What a school made of a published version: it was moved into the school's domain.
+/// What a server made of a published version: it was moved into the school's domain, or has another name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rebranded {
+pub struct MadeFrom {
     /// The digest of the manifest that it was made from, as Git has it.
     pub source: Digest,
-    /// The domain.
-    pub domain: Domain,
+    /// The domain that it was moved into; none when it is what was published, under another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     /// When it was taken into the store.
     pub at: Timestamp,
     /// The commit that was in force then, by its full id.
@@ -96,7 +97,7 @@ struct Document {
     version: VersionName,
     files: Vec<ManifestFile>,
     #[serde(default)]
-    rebranded: Option<Rebranded>,
+    made_from: Option<MadeFrom>,
 }
 
 impl Manifest {
@@ -113,25 +114,25 @@ impl Manifest {
         Self::made(image, version, files, None)
     }
 
-    /// The manifest of what a school made of a version.
+    /// The manifest of what was made here of a version.
     ///
     /// # Errors
     ///
     /// All that is wrong with its files.
-    pub fn rebranded(
+    pub fn made_here(
         image: ImageName,
         version: VersionName,
         files: Vec<ManifestFile>,
-        rebranded: Rebranded,
+        made_from: MadeFrom,
     ) -> Result<Self, ManifestError> {
-        Self::made(image, version, files, Some(rebranded))
+        Self::made(image, version, files, Some(made_from))
     }
 
     fn made(
         image: ImageName,
         version: VersionName,
         mut files: Vec<ManifestFile>,
-        rebranded: Option<Rebranded>,
+        made_from: Option<MadeFrom>,
     ) -> Result<Self, ManifestError> {
         files.sort();
         let mut problems = Vec::new();
@@ -147,7 +148,8 @@ impl Manifest {
             }
         }
         for file in &files {
-            let is_own = rebranded.is_some() && is_account(&image, &file.name);
+            let is_joined = made_from.as_ref().is_some_and(|made| made.domain.is_some());
+            let is_own = is_joined && is_account(&image, &file.name);
             if !is_own && !belongs(&image, &file.name) {
                 problems.push(format!(
                     "{} is no file that a version of {image} may have",
@@ -164,7 +166,7 @@ impl Manifest {
                 image,
                 version,
                 files,
-                rebranded,
+                made_from,
                 base,
             }),
             _ => {
@@ -183,8 +185,8 @@ impl Manifest {
     /// When it is no manifest of this format, or not a sound one, or one that a school made.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let manifest = Self::parse_kept(bytes)?;
-        if manifest.rebranded.is_some() {
-            let problem = "it belongs to the domain of a school, and never leaves its server";
+        if manifest.made_from.is_some() {
+            let problem = "it was made on a server of a school, and never leaves it";
             return Err(ManifestError::Wrong {
                 problems: vec![problem.to_owned()],
             });
@@ -217,7 +219,7 @@ impl Manifest {
             document.image,
             document.version,
             document.files,
-            document.rebranded,
+            document.made_from,
         )
     }
 
@@ -246,8 +248,8 @@ impl Manifest {
 
     /// What it was made from; none of a published version.
     #[must_use]
-    pub const fn made_from(&self) -> Option<&Rebranded> {
-        self.rebranded.as_ref()
+    pub const fn made_from(&self) -> Option<&MadeFrom> {
+        self.made_from.as_ref()
     }
 
     /// All files, sorted by name.
@@ -346,14 +348,14 @@ mod tests {
         let files = ["ubuntu.qcow2", "ubuntu.qdiff", "ubuntu.qdiff.macct"];
         let files: Vec<_> = files.iter().map(|name| file(name, 10)).collect();
         assert!(manifest(&["ubuntu.qcow2", "ubuntu.qdiff.macct"]).is_err());
-        let made = Rebranded {
+        let made = MadeFrom {
             source: digest_of(b"source"),
-            domain: "bs-nord.example".parse().unwrap(),
+            domain: "bs-nord.example".parse().ok(),
             at: Timestamp::UNIX_EPOCH,
             commit: None,
             program: "0.1.0".to_owned(),
         };
-        let own = Manifest::rebranded(
+        let own = Manifest::made_here(
             "ubuntu".parse().unwrap(),
             "2026.11.1".parse().unwrap(),
             files,
@@ -363,10 +365,7 @@ mod tests {
         let json = own.to_json().unwrap();
         assert_eq!(Manifest::parse_kept(json.as_bytes()).unwrap(), own);
         let error = Manifest::parse(json.as_bytes()).unwrap_err();
-        assert!(
-            error.to_string().contains("never leaves its server"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("never leaves it"), "{error}");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub use policy::{
     Announce, Canary, Exam, ExamRooms, Guard, Retries, Rollout, Suspension, Then, Waves,
 };
 pub use school::{
-    DeviceRow, PowerBudget, Room, RoomHosts, RoomWindows, School, TestClass, TestImage, TestReset,
-    WantedVersion, WorkWindows,
+    DeviceRow, PowerBudget, Rebrand, Room, RoomHosts, RoomWindows, School, TestClass, TestImage,
+    TestReset, WantedVersion, WorkWindows,
 };
 
 /// Everything that one state repo describes.

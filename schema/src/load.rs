@@ -170,15 +170,16 @@ impl File<'_> {
 }
 
 /// Keys of features to come: administrators may have read of them.
-const PLANNED: [&str; 3] = ["promote", "rebrand", "update"];
+const PLANNED: [&str; 2] = ["promote", "update"];
 
 /// Keys that hold for whole schools.
-const OF_SCHOOLS: [&str; 7] = [
+const OF_SCHOOLS: [&str; 8] = [
     "announce",
     "exams",
     "guard",
     "holidays",
     "power_groups",
+    "rebrand",
     "retries",
     "rollout",
 ];
@@ -212,7 +213,8 @@ fn known_elsewhere(problem: Diagnostic, text: &str) -> Diagnostic {
         return problem.with_hint("it is one of the `defaults`: write it under that key");
     }
     let in_room = problem.file.contains("/rooms/");
-    if in_room && OF_SCHOOLS.contains(&key) || in_fleet && ["exams", "power_groups"].contains(&key)
+    if in_room && OF_SCHOOLS.contains(&key)
+        || in_fleet && ["exams", "power_groups", "rebrand"].contains(&key)
     {
         return problem.with_hint("it is a key of schools: write it in the `school.yaml`");
     }

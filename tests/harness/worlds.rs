@@ -249,6 +249,7 @@ impl World {
             gone_back: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
+            rebrand: None,
             rooms: BTreeMap::new(),
             exams: Vec::new(),
             retries: Retries::default(),

@@ -11,8 +11,9 @@ use schema::digest::Digest;
 use schema::fleet::{
     Announce, Canary, Central, DefaultAction, DeviceRow, DomainJoin, DownloadType, Exam, ExamRooms,
     FileSystem, Firmware, Fleet, Guard, HardwareClass, Image, ImageSource, Os, OsEntry, Partition,
-    PowerBudget, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School, Suspension,
-    TestClass, TestImage, TestReset, Then, Version, WantedVersion, Waves, WorkWindows, Written,
+    PowerBudget, Rebrand, ResetCommand, Retries, Rollout, Room, RoomHosts, RoomWindows, School,
+    Suspension, TestClass, TestImage, TestReset, Then, Version, WantedVersion, Waves, WorkWindows,
+    Written,
 };
 use schema::name::{HostName, ImageName, VersionName};
 use schema::policy::Until;
@@ -177,6 +178,7 @@ fn school(
         power,
         power_groups: [(read("west"), west)].into(),
         rooms,
+        rebrand: None,
         test_classes: BTreeMap::new(),
         exams: Vec::new(),
         retries: Retries {
@@ -462,6 +464,22 @@ pub(crate) fn kept(fleet: &Fleet, hosts: &[HostName], chance: &mut Chance) -> Fl
         let kept = room.devices.iter();
         let kept = kept.filter(|(_, row)| **row != DeviceRow::Removed);
         room.hosts = RoomHosts::Listed(kept.map(|(host, _)| host.clone()).collect());
+    }
+    fleet
+}
+
+/// The fleet whose image `ubuntu` belongs to another domain; every second school has a VM for that.
+pub(crate) fn foreign(fleet: &Fleet) -> Fleet {
+    let mut fleet = fleet.clone();
+    let image = fleet.images.get_mut(&read::<ImageName>("ubuntu")).unwrap();
+    if let ImageSource::Released { domain_join, .. } = &mut image.source {
+        *domain_join = DomainJoin::Rebrand;
+    }
+    for school in fleet.schools.values_mut().step_by(2) {
+        school.rebrand = Some(Rebrand {
+            host: read("rebrand-vm"),
+            like: read("ubuntu-lab"),
+        });
     }
     fleet
 }

@@ -36,6 +36,10 @@ pub(crate) fn world(
     for school in fleet.schools.values_mut() {
         bears(school, size.rooms * hosts);
     }
+    let is_foreign = tried && seed % 3 == 1;
+    if is_foreign {
+        fleet = fleets::foreign(&fleet);
+    }
     let mut script = Script::new(&fleet, hosts, seed, from, until);
     script.keep_all = false;
     script.quiet_from = until + -QUIET_DAYS * DAY;
@@ -43,12 +47,19 @@ pub(crate) fn world(
         .pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 7 * MINUTE])
         .unwrap();
     script.start = *chance.pick(&[Start::Empty, Start::Converged]).unwrap();
+    if is_foreign {
+        // Nothing of another domain lies there in the beginning.
+        script.start = Start::Empty;
+    }
     script.driver = *chance
         .pick(&[Driver::Wrapper, Driver::LinboRemote])
         .unwrap();
     script.signers = seed.is_multiple_of(2);
     history(&mut script, &mut chance.part(1), tried);
     people(&mut script, &mut chance.part(2), profile);
+    if is_foreign {
+        rebrand(&mut script, &mut chance.part(3));
+    }
     let images = ["ubuntu", "tools"].into_iter();
     let versions = images.flat_map(|image| {
         ["v1", "v2", "v3"].map(|version| (fleets::read(image), fleets::read(version)))
@@ -67,6 +78,21 @@ pub(crate) fn world(
         ));
     }
     script
+}
+
+/// At each school somebody sees to it once a day that nothing has to be moved into its domain.
+fn rebrand(script: &mut Script, chance: &mut Chance) {
+    let goes_back = |turn: &Turn| matches!(turn, Turn::RollBack(..));
+    script.turns.retain(|(_, turn)| !goes_back(turn));
+    let days = (script.until - script.from) / DAY;
+    for site in 0..script.schools.len() {
+        for day in 0..days {
+            let at = script.from + day * DAY + chance.between(0, DAY);
+            let turn = Turn::Rebrand(site, fleets::read("ubuntu"));
+            script.turns.push((at, turn));
+        }
+    }
+    script.turns.sort_by_key(|(at, _)| *at);
 }
 
 /// A large school has fuses for as many PCs, or it is never through.

@@ -1,15 +1,15 @@
 //! `reconcile rebranded`: an image that was moved into the domain of this school is this school's version of it.
 
 use jiff::Timestamp;
-use schema::fleet::DomainJoin;
+use schema::fleet::{DomainJoin, Rebrand};
 use schema::name::{ImageName, VersionName};
 use schema::units::Bytes;
 
 use super::exit::WrongUsage;
 use super::{Common, Exit, Output, look, pass};
 use crate::host::{Host, Mode};
-use crate::manifest::{Manifest, Rebranded};
-use crate::planning::{Desired, DesiredImage, Observed};
+use crate::manifest::{MadeFrom, Manifest};
+use crate::planning::{Desired, DesiredImage, Observed, Purpose};
 
 pub(super) fn run(
     common: &Common,
@@ -31,9 +31,9 @@ pub(super) fn run(
         let why = "images are moved into the domain of a school, and this server is none's";
         return Err(WrongUsage(why.to_owned()).into());
     };
-    let made = Rebranded {
+    let made = MadeFrom {
         source: wanted.published,
-        domain: staff.domain.clone(),
+        domain: Some(staff.domain.clone()),
         at: now(),
         commit: sight.commit().map(str::to_owned),
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,7 +61,10 @@ fn wanted<'a>(
     image: &ImageName,
     from: &ImageName,
 ) -> Result<(&'a VersionName, &'a DesiredImage), String> {
-    let mut images = desired.images.iter().filter(|((of, _), _)| of == image);
+    let named = |((of, _), wanted): &(&(ImageName, VersionName), &DesiredImage)| {
+        of == image && wanted.purpose != Purpose::Vm
+    };
+    let mut images = desired.images.iter().filter(named);
     let Some(((_, version), wanted)) = images.next() else {
         return Err(format!(
             "the state repo wants no released image {image} here"
@@ -72,7 +75,11 @@ fn wanted<'a>(
             "{image} belongs to no domain, by `domain_join: not_needed` in images/{image}.yaml"
         ));
     }
-    let mut systems = desired.classes.values().flat_map(|class| &class.os);
+    let of_pcs = desired
+        .classes
+        .iter()
+        .filter(|(class, _)| class.as_str() != Rebrand::CLASS);
+    let mut systems = of_pcs.flat_map(|(_, class)| &class.os);
     if systems.any(|os| os.image == *from) {
         return Err(format!(
             "{from} is an image of a hardware class: upload under a name that no PC uses, `{image}-new` say"

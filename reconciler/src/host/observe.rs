@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use schema::fleet::Rebrand;
 use schema::name::{ClassName, FileName, HostName, ImageName};
 
 use crate::config::{Config, Paths};
@@ -54,7 +55,13 @@ pub async fn observe(
     let at = crate::host::clock();
     let paths = &config.paths;
     let images = images(desired);
-    let released: BTreeSet<&ImageName> = desired.images.keys().map(|(image, _)| image).collect();
+    let released = desired.images.keys().map(|(image, _)| image.clone());
+    let for_vm = desired
+        .images
+        .keys()
+        .filter_map(|(image, _)| Rebrand::stem(image));
+    let for_vm = for_vm.filter(|_| desired.rebrand.is_some());
+    let released: BTreeSet<ImageName> = released.chain(for_vm).collect();
     let at_work = at_work(running);
     let live = images.iter().map(|image| async {
         let asked = released.contains(image).then_some(digests);

@@ -8,6 +8,7 @@
 //! LINBO has is not changed: the store gets copies, under the names of the image. The manifest comes last, so that
 //! whatever is cut off has taken nothing.
 
+mod stage;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::host::files;
 use crate::host::process::{Finished, ProcessError, Program};
 use crate::host::store::{KnownDigests, StoreError, StoreFolder};
 use crate::linbo::image_info::ImageRecord;
-use crate::manifest::{Manifest, ManifestError, ManifestFile, Rebranded, digest_of};
+use crate::manifest::{MadeFrom, Manifest, ManifestError, ManifestFile, digest_of};
 use upload::Upload;
 
 /// How long `qemu-img` may take to check an image of 60 GiB on a slow disk.
@@ -128,7 +129,7 @@ pub async fn take<D: KnownDigests>(
     place: &Place<'_, D>,
     from: &ImageName,
     published: &Manifest,
-    made: Rebranded,
+    made: MadeFrom,
 ) -> Result<(Digest, Manifest), RebrandedError> {
     let store = StoreFolder::new(&place.paths.store);
     store.prepare(&place.paths.linbo)?;
@@ -146,24 +147,60 @@ pub async fn take<D: KnownDigests>(
     }
     check(&place.commands.qemu_img, &upload).await?;
 
-    let folder = store.staging(published.image()).with_extension("own");
-    at(
-        "removing",
-        &folder,
-        files::if_there(fs::remove_dir_all(&folder)),
-    )?;
-    at("making", &folder, files::make_folder(&folder, 0o700))?;
-    let taken = copy(place, &upload, published, &folder).await;
-    let taken = match taken {
-        Ok(files) => keep(place, &store, files, published, made),
+    let folder = aside(&store, published.image())?;
+    let taken = match copy(place, &upload, published, &folder).await {
+        Ok(taken) => {
+            let stays = staying(published, &taken);
+            keep(
+                place,
+                &store,
+                (published.image(), stays, taken),
+                published,
+                made,
+            )
+        }
         Err(error) => Err(error),
     };
-    at(
-        "removing",
-        &folder,
-        files::if_there(fs::remove_dir_all(&folder)),
-    )?;
+    remove(&folder)?;
     taken
+}
+
+/// Makes a published version ready under the name that the VM loads: the store has it under that name afterwards.
+///
+/// # Errors
+///
+/// See [`RebrandedError`].
+pub async fn stage<D: KnownDigests>(
+    place: &Place<'_, D>,
+    published: &Digest,
+    to: &ImageName,
+    made: MadeFrom,
+) -> Result<(Digest, Manifest), RebrandedError> {
+    let store = StoreFolder::new(&place.paths.store);
+    store.prepare(&place.paths.linbo)?;
+    let Some(manifest) = store.read_manifest(published)? else {
+        return wrong(&store.manifest(published), "it is not there");
+    };
+    let folder = aside(&store, to)?;
+    let staged = match stage::renamed(place, &store, &manifest, to, &folder).await {
+        Ok((base, taken)) => keep(place, &store, (to, vec![base], taken), &manifest, made),
+        Err(error) => Err(error),
+    };
+    remove(&folder)?;
+    staged
+}
+
+/// A new folder in the store, on the file system of its objects.
+fn aside(store: &StoreFolder, image: &ImageName) -> Result<PathBuf, RebrandedError> {
+    let folder = store.staging(image).with_extension("own");
+    remove(&folder)?;
+    at("making", &folder, files::make_folder(&folder, 0o700))?;
+    Ok(folder)
+}
+
+fn remove(folder: &Path) -> Result<(), RebrandedError> {
+    let removed = files::if_there(fs::remove_dir_all(folder));
+    at("removing", folder, removed).map(|_| ())
 }
 
 /// Whether `qemu-img` finds an image that depends on nothing but the base that it should.
@@ -265,30 +302,32 @@ async fn copy<D>(
     Ok(vec![file, info, account])
 }
 
-/// Puts copies into the store, then the manifest that names them.
-fn keep<D: KnownDigests>(
-    place: &Place<'_, D>,
-    store: &StoreFolder,
-    taken: Vec<(FileName, PathBuf)>,
-    published: &Manifest,
-    made: Rebranded,
-) -> Result<(Digest, Manifest), RebrandedError> {
+/// The files of a version that stay what they are: a diff takes the place of the diff, and a whole image of both.
+fn staying(published: &Manifest, taken: &[(FileName, PathBuf)]) -> Vec<ManifestFile> {
     let image = published.image();
     let bound = |name: &FileName, ending: &str| {
         let rest = name.as_str().strip_prefix(&format!("{image}.{ending}"));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let has_base = taken.iter().any(|(name, _)| bound(name, "qcow2"));
-    // A diff takes the place of the diff, and a whole image of both.
     let goes = |file: &&ManifestFile| {
         bound(&file.name, "qdiff") || (has_base && bound(&file.name, "qcow2"))
     };
-    let mut all: BTreeMap<FileName, ManifestFile> = published
-        .files()
-        .iter()
-        .filter(|file| !goes(file))
-        .map(|file| (file.name.clone(), file.clone()))
-        .collect();
+    let stays = published.files().iter().filter(|file| !goes(file));
+    stays.cloned().collect()
+}
+
+/// Puts copies into the store, then the manifest that names them and those files that stay.
+fn keep<D: KnownDigests>(
+    place: &Place<'_, D>,
+    store: &StoreFolder,
+    (image, stays, taken): (&ImageName, Vec<ManifestFile>, Vec<(FileName, PathBuf)>),
+    published: &Manifest,
+    made: MadeFrom,
+) -> Result<(Digest, Manifest), RebrandedError> {
+    let stays = stays.into_iter();
+    let mut all: BTreeMap<FileName, ManifestFile> =
+        stays.map(|file| (file.name.clone(), file)).collect();
     for (name, path) in taken {
         let size = at("looking at", &path, fs::metadata(&path))?.len();
         let synced = fs::File::open(&path).and_then(|file| file.sync_all());
@@ -307,7 +346,7 @@ fn keep<D: KnownDigests>(
     let folder = files::parent(&folder);
     at("writing to the disk", folder, files::sync_folder(folder))?;
     let (image, version) = (image.clone(), published.version().clone());
-    let manifest = Manifest::rebranded(image, version, all.into_values().collect(), made)?;
+    let manifest = Manifest::made_here(image, version, all.into_values().collect(), made)?;
     let text = manifest.to_json()?;
     let digest = digest_of(text.as_bytes());
     let path = store.manifest(&digest);

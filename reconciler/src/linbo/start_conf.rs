@@ -36,17 +36,23 @@ pub const CACHE_LABEL: &str = "cache";
 /// The whole text of `start.conf.<class>`.
 #[must_use]
 pub fn render(class: &ClassName, hw: &HardwareClass) -> String {
-    text_from("hardware-classes/", class, hw)
+    text_from(&format!("hardware-classes/{class}.yaml"), class, hw)
 }
 
 /// The whole text of the `start.conf` of a test class, whose name the class has.
 #[must_use]
 pub fn render_test(class: &ClassName, hw: &HardwareClass) -> String {
-    text_from(OF_TEST, class, hw)
+    text_from(&format!("{OF_TEST}{class}.yaml"), class, hw)
 }
 
-fn text_from(folder: &str, class: &ClassName, hw: &HardwareClass) -> String {
-    let mut text = format!("{HEADER}{folder}{class}.yaml. Changes here are overwritten.\n");
+/// The whole text of the `start.conf` of the VM in which images are moved into the school's domain.
+#[must_use]
+pub fn render_rebrand(class: &ClassName, hw: &HardwareClass) -> String {
+    text_from("`rebrand` in school.yaml", class, hw)
+}
+
+fn text_from(source: &str, class: &ClassName, hw: &HardwareClass) -> String {
+    let mut text = format!("{HEADER}{source}. Changes here are overwritten.\n");
     section(&mut text, "LINBO", &linbo_keys(class, hw));
     for (index, partition) in hw.partitions.iter().enumerate() {
         section(

@@ -72,6 +72,18 @@ pub enum Action {
         /// When it has to stop, to be continued in the next window.
         until: Timestamp,
     },
+    /// Make a version that is in the store ready under the name that the VM loads in which it is moved into the school's
+    /// domain.
+    Stage {
+        /// The image.
+        image: ImageName,
+        /// The version.
+        version: VersionName,
+        /// The digest of its manifest, as Git has it.
+        manifest: Digest,
+        /// The name that the VM loads.
+        to: ImageName,
+    },
     /// Exchange an image's files in LINBO's folder for those of one version in the store.
     Activate {
         /// The image.
@@ -419,6 +431,14 @@ impl Action {
                 manifest,
                 ..
             } => return StepId::download(image, version, manifest),
+            Self::Stage {
+                image,
+                version,
+                manifest,
+                ..
+            } => {
+                format!("stage/{image}/{version}/{}", manifest.short())
+            }
             Self::Activate {
                 image,
                 version,
@@ -493,6 +513,7 @@ impl Action {
                 (Resource::Image(image.clone()), Share::Whole),
                 (Resource::Store, one),
             ],
+            Self::Stage { .. } => vec![(Resource::Store, one)],
             Self::Delete { .. } => vec![(Resource::Store, Share::Whole)],
             Self::Seed { image, .. } => vec![(Resource::Image(image.clone()), Share::Whole)],
             Self::SwitchOff { .. } => Vec::new(),

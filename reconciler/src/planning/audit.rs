@@ -126,7 +126,10 @@ fn disturb(a: &Action, b: &Action) -> bool {
         (Action::Download { .. }, Action::Download { .. })
         | (
             Action::Delete { .. },
-            Action::Delete { .. } | Action::Download { .. } | Action::Activate { .. },
+            Action::Delete { .. }
+            | Action::Download { .. }
+            | Action::Stage { .. }
+            | Action::Activate { .. },
         ) => true,
         (
             Action::Activate { image, .. } | Action::Seed { image, .. },
@@ -240,11 +243,49 @@ impl<'a> Court<'a> {
                     "has no space",
                 );
             }
+            Action::Stage {
+                image,
+                version,
+                manifest,
+                to,
+            } => {
+                check(
+                    self.is_quiet(&desired.windows.activate),
+                    "is outside its window or within lessons",
+                );
+                let wanted = desired.images.get(&(image.clone(), version.clone()));
+                let is_foreign = wanted.is_some_and(|wanted| {
+                    wanted.domain_join == DomainJoin::Rebrand && wanted.published == *manifest
+                });
+                check(is_foreign, "makes ready what has not to be moved");
+                check(
+                    desired.rebrand.is_some() && to.as_str() == format!("{image}-rebrand"),
+                    "makes a version ready for no VM",
+                );
+                let store = observed.store.seen();
+                check(
+                    store.is_some_and(|store| store.is_complete(manifest)),
+                    "makes ready what was not verified against Git",
+                );
+            }
             Action::Activate {
                 image,
                 version,
                 manifest,
             } => {
+                let for_vm = desired.images.get(&(image.clone(), version.clone()));
+                let for_vm = for_vm.is_some_and(|wanted| wanted.purpose == Purpose::Vm);
+                let base = observed.store.seen().and_then(|store| {
+                    let manifest = store.manifests.get(manifest)?;
+                    Some(manifest.base().sha256)
+                });
+                let has_base = self
+                    .live(image)
+                    .is_some_and(|live| live.base.as_ref().and_then(|found| found.sha256) == base);
+                check(
+                    !(for_vm && has_base && observed.journal.was_last(image, &action.id())),
+                    "puts aside what the VM has uploaded",
+                );
                 check(
                     self.is_quiet(&desired.windows.activate),
                     "is outside its window or within lessons",
@@ -286,7 +327,9 @@ impl<'a> Court<'a> {
                 let orders = observed.orders.seen();
                 let refused = orders.and_then(|orders| orders.rolled_back().get(image));
                 check(
-                    refused.is_none_or(|order| order.from != *manifest),
+                    refused.is_none_or(|order| {
+                        wanted.is_none_or(|wanted| wanted.published != order.from)
+                    }),
                     "puts in place what people went back from",
                 );
             }

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use schema::digest::Digest;
 use schema::fleet::{
     Announce, Central, DeviceRow, DomainJoin, DownloadType, Exam, Fleet, HardwareClass,
-    ImageSource, OnSiteVersion, Origin, OsEntry, PowerBudget, Retries, Rollout, Room, Setting,
-    TestReset, WorkWindows, school_file,
+    ImageSource, OnSiteVersion, Origin, OsEntry, PowerBudget, Rebrand, Retries, Rollout, Room,
+    Setting, TestReset, WorkWindows, school_file,
 };
 use schema::name::{
     ChannelName, ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName, SchoolName,
@@ -71,8 +71,10 @@ pub struct Desired {
     pub gone_back: BTreeMap<ImageName, GoneBack>,
     /// Images made at this school of which hosts are to have one state alone: the timestamp in its `.info`.
     pub pinned: BTreeMap<ImageName, ImageStamp>,
-    /// Hardware classes that rooms use, and those of test classes.
+    /// Hardware classes that rooms use, those of test classes, and that of the VM for images of other domains.
     pub classes: BTreeMap<ClassName, DesiredClass>,
+    /// The host name of that VM, if there is one.
+    pub rebrand: Option<HostName>,
     /// Rooms.
     pub rooms: BTreeMap<RoomName, Room>,
     /// When which rooms are in an exam.
@@ -166,6 +168,8 @@ pub enum Purpose {
         /// The last day.
         until: Date,
     },
+    /// The VM alone, in which it is moved into the school's domain.
+    Vm,
 }
 
 /// Hosts that have a hardware class of their own until its last day.
@@ -261,7 +265,7 @@ impl Desired {
             let text = start_conf::render_test(&name, &class);
             Some((name, desired_class(text, &class)))
         });
-        let classes = of_rooms.chain(of_tests);
+        let mut classes: BTreeMap<_, _> = of_rooms.chain(of_tests).collect();
         let released = |image: &ImageName, version: &VersionName, channel, purpose| {
             let ImageSource::Released {
                 domain_join,
@@ -307,6 +311,19 @@ impl Desired {
                 Purpose::Rooms,
             )
         }));
+        let is_foreign =
+            |(_, wanted): &(_, &DesiredImage)| wanted.domain_join == DomainJoin::Rebrand;
+        let mut foreign = images.iter().filter(is_foreign).peekable();
+        let vm = school.rebrand.as_ref().filter(|_| foreign.peek().is_some());
+        if let Some(vm) = vm
+            && let Some(like) = fleet.classes.get(&vm.like)
+            && let Ok(name) = Rebrand::CLASS.parse()
+        {
+            let foreign: BTreeSet<_> = foreign.map(|((image, _), _)| image).collect();
+            let class = Rebrand::hardware(like, foreign.into_iter());
+            let text = start_conf::render_rebrand(&name, &class);
+            classes.insert(name, desired_class(text, &class));
+        }
         let others = school.images.keys().flat_map(|image| {
             let source = fleet.images.get(image).map(|image| &image.source);
             let versions = match source {
@@ -342,7 +359,8 @@ impl Desired {
             others,
             gone_back: BTreeMap::new(),
             pinned: pinned.collect(),
-            classes: classes.collect(),
+            classes,
+            rebrand: school.rebrand.as_ref().map(|vm| vm.host.clone()),
             rooms: school.rooms.clone(),
             exams: school.exams.clone(),
             retries: school.retries,
@@ -403,6 +421,7 @@ impl Desired {
             gone_back: BTreeMap::new(),
             pinned: BTreeMap::new(),
             classes: BTreeMap::new(),
+            rebrand: None,
             rooms: BTreeMap::new(),
             exams: Vec::new(),
             retries: Retries::default(),

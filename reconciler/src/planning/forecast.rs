@@ -193,7 +193,7 @@ impl Future {
             | Action::SwitchOff { .. }
             | Action::Delete { .. } => SHORT,
             Action::ImportDevices { .. } => IMPORT,
-            Action::Activate { .. } => ACTIVATE,
+            Action::Activate { .. } | Action::Stage { .. } => ACTIVATE,
             Action::Seed { .. } => SEED,
         };
         (at, at.saturating_add(span).unwrap_or(at), true)

@@ -132,8 +132,9 @@ pub enum Gate {
     },
     /// Something could not be seen.
     Unseen(String),
-    /// An image has to be moved into the school's domain before any client may see it.
-    NotRebranded,
+    /// An image has to be moved into the school's domain before any PC may see it: in this VM, which loads it under that
+    /// name, where the state repo names one.
+    NotRebranded(Option<(HostName, ImageName)>),
     /// There is too little space in the store.
     NoSpace {
         /// Bytes wanted, reserve included.
@@ -217,7 +218,7 @@ impl Gate {
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
         match self {
-            Self::NotRebranded
+            Self::NotRebranded(_)
             | Self::NoSpace { .. }
             | Self::NotOurs(_)
             | Self::ImageMissing(_)
@@ -293,7 +294,7 @@ impl Gate {
             | Self::Unseen(_)
             | Self::Backoff { .. }
             | Self::Retry(_) => true,
-            Self::NotRebranded
+            Self::NotRebranded(_)
             | Self::RolledBack { .. }
             | Self::Guard { .. }
             | Self::NotActive(_)

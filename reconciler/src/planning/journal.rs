@@ -140,7 +140,7 @@ pub enum StepResult {
 pub struct Journal {
     steps: Arc<BTreeMap<StepId, Failures>>,
     hosts: Arc<BTreeMap<HostName, Arc<HostMemory>>>,
-    activated: Arc<BTreeMap<ImageName, Timestamp>>,
+    activated: Arc<BTreeMap<ImageName, (Timestamp, StepId)>>,
     told: Arc<BTreeMap<String, String>>,
     announced: Arc<BTreeSet<String>>,
     suspensions: Arc<BTreeMap<String, Noticed>>,
@@ -307,7 +307,7 @@ impl Journal {
                     self.rows = Arc::default();
                 }
                 if let (StepResult::Done, Some(image)) = (result, step.activates()) {
-                    Arc::make_mut(&mut self.activated).insert(image, record.at);
+                    Arc::make_mut(&mut self.activated).insert(image, (record.at, step.clone()));
                 }
             }
             Entry::Finished {
@@ -449,7 +449,14 @@ impl Journal {
     /// When an image was last exchanged in LINBO's folder.
     #[must_use]
     pub fn activated(&self, image: &ImageName) -> Option<Timestamp> {
-        self.activated.get(image).copied()
+        self.activated.get(image).map(|(at, _)| *at)
+    }
+
+    /// Whether an image's files were last exchanged by this step.
+    #[must_use]
+    pub fn was_last(&self, image: &ImageName, step: &StepId) -> bool {
+        let last = self.activated.get(image);
+        last.is_some_and(|(_, last)| last == step)
     }
 }
 

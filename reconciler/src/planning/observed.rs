@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::linbo::devices::Devices;
 use crate::linbo::image_info::ImageRecord;
 use crate::linbo::status::HostReport;
-use crate::manifest::{Manifest, ManifestFile, Rebranded};
+use crate::manifest::{MadeFrom, Manifest, ManifestFile};
 use crate::planning::action::Step;
 use crate::planning::desired::Desired;
 use crate::planning::journal::Journal;
@@ -188,13 +188,29 @@ impl Store {
     /// What was made of a published version for a domain, as a whole: the latest.
     #[must_use]
     pub fn rebranded(&self, published: &Digest, domain: &Domain) -> Option<(&Digest, &Manifest)> {
-        let is_it = |made: &Rebranded| {
-            made.source == *published && made.domain.as_str().eq_ignore_ascii_case(domain.as_str())
-        };
+        self.made_from(published, |_, made| {
+            let of = made.domain.as_ref();
+            of.is_some_and(|of| of.as_str().eq_ignore_ascii_case(domain.as_str()))
+        })
+    }
+
+    /// A published version under another name, as a whole.
+    #[must_use]
+    pub fn renamed(&self, published: &Digest, to: &ImageName) -> Option<(&Digest, &Manifest)> {
+        self.made_from(published, |manifest, made| {
+            made.domain.is_none() && manifest.image() == to
+        })
+    }
+
+    fn made_from(
+        &self,
+        published: &Digest,
+        is_it: impl Fn(&Manifest, &MadeFrom) -> bool,
+    ) -> Option<(&Digest, &Manifest)> {
         let found = self.manifests.iter().filter_map(|(digest, manifest)| {
-            let made = manifest.made_from().filter(|made| is_it(made))?;
-            self.is_complete(digest)
-                .then_some((made.at, digest, manifest))
+            let made = manifest.made_from()?;
+            let is_it = made.source == *published && is_it(manifest, made);
+            (is_it && self.is_complete(digest)).then_some((made.at, digest, manifest))
         });
         let latest = found.max_by_key(|(at, digest, _)| (*at, *digest));
         latest.map(|(_, digest, manifest)| (digest, manifest))

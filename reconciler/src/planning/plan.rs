@@ -94,6 +94,8 @@ pub enum Goal {
     Classes(usize),
     /// A version in the store.
     Downloaded(ImageName, VersionName),
+    /// A version under the name that the VM loads, in the store.
+    Staged(ImageName, VersionName),
     /// A version under its production name.
     Active(ImageName, VersionName),
     /// A version that is in the store no more.
@@ -118,6 +120,7 @@ impl From<&Action> for Goal {
             Action::Download { image, version, .. } => {
                 Self::Downloaded(image.clone(), version.clone())
             }
+            Action::Stage { image, version, .. } => Self::Staged(image.clone(), version.clone()),
             Action::Activate { image, version, .. } => Self::Active(image.clone(), version.clone()),
             Action::Delete { image, version, .. } => Self::Deleted(image.clone(), version.clone()),
             Action::Seed { file, .. } => Self::Seeded(file.clone()),
@@ -223,6 +226,7 @@ impl Drafts<'_> {
 fn suspension(desired: &Desired, observed: &Observed, action: &Action) -> Result<(), Closed> {
     let what = match action {
         Action::Download { image, .. }
+        | Action::Stage { image, .. }
         | Action::Activate { image, .. }
         | Action::Delete { image, .. } => Subject::Image(image.clone()),
         Action::ResetRoom { room, .. } => Subject::Room(room.clone()),

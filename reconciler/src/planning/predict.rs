@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use schema::digest::Digest;
 use schema::name::{FileName, HostName, ImageName, VersionName};
 
 use crate::linbo::image_info::ImageRecord;
 use crate::linbo::verdict::HostOutcome;
-use crate::manifest::{Manifest, ManifestFile, digest_of};
+use crate::manifest::{MadeFrom, Manifest, ManifestFile, digest_of};
 use crate::planning::action::{Action, RowChange, Step};
 use crate::planning::journal::{Entry, Record, StepResult};
-use crate::planning::observed::{ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Torrent};
+use crate::planning::observed::{
+    ClassFiles, Grub, ImageFile, LiveImage, Observed, Probe, Store, Torrent,
+};
 
 /// Changes `observed` as performing `step` is expected to. Time does not pass.
 pub fn predict(observed: &mut Observed, step: &Step) {
@@ -124,6 +127,20 @@ pub fn predict(observed: &mut Observed, step: &Step) {
                 store.partial.remove(&file.sha256);
             }
         }
+        Action::Stage {
+            manifest: digest,
+            to,
+            ..
+        } => {
+            let Probe::Seen(store) = &mut observed.store else {
+                return;
+            };
+            if let Some((name, manifest)) = staged(store, digest, to, observed.at) {
+                let contents = manifest.files().iter().map(|file| file.sha256);
+                store.objects.extend(contents);
+                store.manifests.insert(name, manifest);
+            }
+        }
         Action::Activate {
             image, manifest, ..
         } => activate(observed, image, manifest),
@@ -220,6 +237,38 @@ fn stand_in(
         )?);
     }
     Manifest::new(image.clone(), version.clone(), files).ok()
+}
+
+/// A published version under another name, with contents that nobody has seen in place of those that are written anew.
+pub(crate) fn staged(
+    store: &Store,
+    published: &Digest,
+    to: &ImageName,
+    at: Timestamp,
+) -> Option<(Digest, Manifest)> {
+    let manifest = store.manifests.get(published)?;
+    let unseen = |what: &str| digest_of(format!("{to} {what} {published}").as_bytes());
+    let base = ManifestFile {
+        name: format!("{to}.qcow2").parse().ok()?,
+        ..manifest.base().clone()
+    };
+    let diff = manifest.diff().and_then(|diff| {
+        Some(ManifestFile {
+            name: format!("{to}.qdiff").parse().ok()?,
+            size: diff.size,
+            sha256: unseen("diff"),
+        })
+    });
+    let files = std::iter::once(base).chain(diff).collect();
+    let made = MadeFrom {
+        source: *published,
+        domain: None,
+        at,
+        commit: None,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let staged = Manifest::made_here(to.clone(), manifest.version().clone(), files, made).ok()?;
+    Some((unseen("manifest"), staged))
 }
 
 fn activate(observed: &mut Observed, image: &ImageName, manifest: &Digest) {

@@ -6,6 +6,7 @@ mod classes;
 mod images;
 mod import;
 mod leftovers;
+mod rebrand;
 mod retention;
 pub(in crate::planning) mod rooms;
 mod rows;
@@ -30,6 +31,7 @@ pub(super) const ALL: &[Topic] = &[
     test_classes::propose,
     // After all that it has to follow: what changes a file takes the import first.
     import::propose,
+    rebrand::propose,
     images::propose,
     rooms::propose,
     leftovers::propose,

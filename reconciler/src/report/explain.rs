@@ -100,7 +100,7 @@ impl<'a> Concern<'a> {
         let concerns = |goal: &Goal| match goal {
             Goal::Fresh(wanted, _) | Goal::Room(wanted) => wanted == name,
             Goal::StartConf(class) => groups().any(|group| group.class == class),
-            Goal::Downloaded(image, _) | Goal::Active(image, _) => {
+            Goal::Downloaded(image, _) | Goal::Staged(image, _) | Goal::Active(image, _) => {
                 groups().any(|group| group.images.contains(&image))
             }
             Goal::Seeded(file) => {

@@ -125,6 +125,7 @@ pub fn item(step: &Step, clock: Clock<'_>) -> Item {
             None
         }
         Action::ImportDevices { .. }
+        | Action::Stage { .. }
         | Action::Activate { .. }
         | Action::Delete { .. }
         | Action::Seed { .. }
@@ -216,6 +217,12 @@ fn words(action: &Action) -> (String, String) {
             format!("image {image}"),
             format!("download {version}, {bytes:.1}"),
         ),
+        Action::Stage {
+            image, version, to, ..
+        } => (
+            format!("image {image}"),
+            format!("make {version} ready for the VM as {to}"),
+        ),
         Action::Activate { image, version, .. } => {
             (format!("image {image}"), format!("activate {version}"))
         }
@@ -274,6 +281,10 @@ fn goal(goal: &Goal) -> (String, String) {
         Goal::Downloaded(image, version) => {
             (format!("image {image}"), format!("download {version}"))
         }
+        Goal::Staged(image, version) => (
+            format!("image {image}"),
+            format!("make {version} ready for the VM"),
+        ),
         Goal::Active(image, version) => (format!("image {image}"), format!("activate {version}")),
         Goal::Deleted(image, version) => (
             format!("image {image}"),
@@ -330,6 +341,7 @@ fn reason(step: &Step, clock: Clock<'_>) -> String {
             | Action::SetRows { .. }
             | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
+            | Action::Stage { .. }
             | Action::Delete { .. }
             | Action::SwitchOff { .. }
             | Action::ResetRoom { .. } => "there is none",

@@ -185,6 +185,7 @@ fn goal_key(goal: &Goal) -> String {
         Goal::Rows(_) => "goal/rows".to_owned(),
         Goal::Classes(_) => "goal/classes".to_owned(),
         Goal::Downloaded(image, _) => format!("goal/download/{image}"),
+        Goal::Staged(image, _) => format!("goal/stage/{image}"),
         Goal::Active(image, _) => format!("goal/activate/{image}"),
         Goal::Deleted(image, version) => format!("goal/delete/{image}/{version}"),
         Goal::Seeded(file) => format!("goal/seed/{file}"),

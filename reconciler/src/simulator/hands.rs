@@ -16,6 +16,7 @@ use super::uplink::Stream;
 use crate::linbo::devices::{Devices, Edits};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::planning::action::RowChange;
+use crate::planning::predict;
 use crate::planning::slots::content;
 use crate::planning::{Action, Step};
 use crate::world::{Failure, Progress, Senses as _};
@@ -65,6 +66,7 @@ impl Port {
                 }
                 self.download(manifest, *rate, *until, tell).await
             }
+            Action::Stage { manifest, to, .. } => self.stage(manifest, to).await,
             Action::Activate {
                 image, manifest, ..
             } => self.activate(image, manifest).await,
@@ -353,6 +355,37 @@ impl Port {
 
     /// The new set is built aside, the old files' seeders are stopped, then both sets change places in
     /// one step. What fails before that leaves the old set, which is seeded again.
+    /// A version under another name: its copies first, the manifest last.
+    async fn stage(&self, published: &Digest, to: &ImageName) -> Result<(), Failure> {
+        let now = self.now();
+        let staged = predict::staged(
+            &self.school().borrow().disk.store.seen(false),
+            published,
+            to,
+            now,
+        );
+        let Some((name, manifest)) = staged else {
+            return Err(failed("the version is not in the store", "no manifest"));
+        };
+        for file in manifest.files() {
+            self.nap(10 * SECOND).await;
+            if self.is(|kind| matches!(kind, Kind::DiskFull)) {
+                return Err(failed("cannot copy the diff", "no space left on device"));
+            }
+            let mut school = self.school().borrow_mut();
+            let objects = &mut school.disk.store.objects;
+            objects
+                .entry(file.sha256)
+                .or_insert((file.sha256, file.size));
+        }
+        self.nap(SECOND).await;
+        let mut school = self.school().borrow_mut();
+        school.disk.store.manifests.insert(name, manifest);
+        drop(school);
+        self.happened(What::Changed(format!("{to} is in the store")));
+        Ok(())
+    }
+
     async fn activate(&self, image: &ImageName, digest: &Digest) -> Result<(), Failure> {
         let manifest = self
             .school()

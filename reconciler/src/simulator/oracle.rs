@@ -136,6 +136,14 @@ fn difference(
                 other.is_complete(manifest).to_string(),
             )
         }
+        Action::Stage { manifest, to, .. } => {
+            let (Probe::Seen(one), Probe::Seen(other)) = (&predicted.store, &found.store) else {
+                return None;
+            };
+            let is_there =
+                |store: &crate::planning::Store| store.renamed(manifest, to).is_some().to_string();
+            differ("readiness", is_there(one), is_there(other))
+        }
         Action::Activate { image, .. } => {
             let (Some(Probe::Seen(one)), Some(Probe::Seen(other))) =
                 (predicted.live.get(image), found.live.get(image))

@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
+use schema::fleet::Rebrand;
 use schema::name::{HostName, ImageName, VersionName};
 
 use super::event::What;
 use super::pc::{Pc, Usage};
 use super::script::Turn;
 use super::time::Moment;
-use super::truth::File;
+use super::truth::{Disk, File};
 use super::world::{Passes, World};
+use crate::manifest::{MadeFrom, Manifest, ManifestFile, digest_of};
 use crate::planning::{Orders, RolledBack, Subject, Suspended};
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
                 self.befalls(*site, format!("reconcile suspend {what}{until}"));
             }
             Turn::RollBack(site, image, to) => self.roll_back(*site, image, to),
+            Turn::Rebrand(site, image) => self.rebrand(*site, image),
             Turn::Resume(site, what) => {
                 self.order(*site, |orders| {
                     orders.resume(what.clone(), now.timestamp());
@@ -135,7 +138,7 @@ impl World {
             return;
         }
         let order = RolledBack {
-            from: wanted.manifest,
+            from: wanted.published,
             to: to.clone(),
             since: self.time.now().timestamp(),
             reason: "no sound".to_owned(),
@@ -143,6 +146,69 @@ impl World {
         };
         self.order(site, |orders| drop(orders.roll_back(image.clone(), order)));
         self.befalls(site, format!("reconcile rollback {image} --to {to}"));
+    }
+
+    /// Somebody uploads from the VM what he made there of an image, and takes it as this school's version.
+    fn rebrand(&self, site: usize, image: &ImageName) {
+        let applied = self.sites[site].school.borrow().disk.applied;
+        let desired = applied.and_then(|number| self.desired(site, number));
+        let Some((desired, staff)) = desired
+            .as_ref()
+            .and_then(|of| Some((of, of.staff.as_ref()?)))
+        else {
+            return;
+        };
+        let Some((version, wanted)) = desired.of_rooms(image) else {
+            return;
+        };
+        let (now, content) = (
+            self.time.now(),
+            digest_of(format!("{site} {}", self.time.now()).as_bytes()),
+        );
+        let mut school = self.sites[site].school.borrow_mut();
+        let Disk {
+            store, live, moved, ..
+        } = &mut school.disk;
+        let seen = store.seen(false);
+        let is_done = seen.rebranded(&wanted.published, &staff.domain).is_some();
+        let source = seen.manifests.get(&wanted.published);
+        let Some(source) = source.filter(|_| seen.is_complete(&wanted.published) && !is_done)
+        else {
+            return;
+        };
+        let own = |ending: &str, size, sha256| {
+            let name = format!("{image}.{ending}").parse().ok()?;
+            Some(ManifestFile { name, size, sha256 })
+        };
+        let files = [
+            Some(source.base().clone()),
+            own("qdiff", 2 << 30, content),
+            own("qdiff.macct", 900, digest_of(content.hex().as_bytes())),
+        ];
+        let files: Vec<ManifestFile> = files.into_iter().flatten().collect();
+        let made = MadeFrom {
+            source: wanted.published,
+            domain: Some(staff.domain.clone()),
+            at: now.timestamp(),
+            commit: None,
+            program: String::new(),
+        };
+        for file in &files {
+            let object = (file.sha256, file.size);
+            store.objects.entry(file.sha256).or_insert(object);
+        }
+        let base = source.base().sha256;
+        let manifest = Manifest::made_here(image.clone(), version.clone(), files, made);
+        store
+            .manifests
+            .extend(manifest.ok().map(|manifest| (content, manifest)));
+        moved.insert((image.clone(), (Some(base), Some(content))));
+        let stem = Rebrand::stem(image);
+        if let Some(live) = stem.and_then(|stem| live.get_mut(&stem)) {
+            live.diff = Some(File::new(2 << 30, content, Some(base)));
+        }
+        drop(school);
+        self.befalls(site, format!("reconcile rebranded {image}: {version}"));
     }
 
     /// Somebody comes to a host or goes away from it. Its server does not notice.

@@ -197,9 +197,8 @@ impl Port {
     fn dry_run(&self, desired: &Desired) {
         let before = self.school().borrow().disk.clone();
         let observed = self.look(desired, &[]);
-        let orders = observed.orders.seen();
-        let obeying = orders.and_then(|orders| desired.obeying(orders));
-        let foretold = preview(obeying.as_ref().unwrap_or(desired), observed)
+        let obeyed = observed.obeyed(&Arc::new(desired.clone()));
+        let foretold = preview(&obeyed, observed)
             .rounds
             .into_iter()
             .next()

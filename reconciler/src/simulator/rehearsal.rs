@@ -254,7 +254,7 @@ impl Rehearsal {
                         format!("the window is too short for the {minutes} minutes it takes")
                     }
                     Gate::GaveUp { .. } => "hosts were given up until the next time".to_owned(),
-                    Gate::NotRebranded => {
+                    Gate::NotRebranded(_) => {
                         "the image has to be moved into the school's domain first".to_owned()
                     }
                     _ => why.clone(),

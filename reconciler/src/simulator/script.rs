@@ -74,6 +74,8 @@ pub enum Turn {
     Suspend(usize, Subject, Option<Moment>),
     /// Somebody lets an image at a school go back to a version.
     RollBack(usize, ImageName, VersionName),
+    /// Somebody moves an image into the domain of a school, and says so: what has to be moved and is downloaded.
+    Rebrand(usize, ImageName),
     /// Somebody ends that at a school, and declares its troubles to be resolved.
     Resume(usize, Subject),
     /// Somebody ends all that was ordered to be left alone at a school, and declares all troubles to be resolved.
@@ -110,6 +112,7 @@ impl Turn {
             | Self::SeederDied(site, _)
             | Self::Suspend(site, ..)
             | Self::RollBack(site, ..)
+            | Self::Rebrand(site, _)
             | Self::Resume(site, _)
             | Self::Resolve(site)
             | Self::Backup(site)
@@ -129,6 +132,7 @@ impl Turn {
             Self::SeederDied(_, image) => Self::SeederDied(site, image),
             Self::Suspend(_, what, until) => Self::Suspend(site, what, until),
             Self::RollBack(_, image, to) => Self::RollBack(site, image, to),
+            Self::Rebrand(_, image) => Self::Rebrand(site, image),
             Self::Resume(_, what) => Self::Resume(site, what),
             Self::Resolve(_) => Self::Resolve(site),
             Self::Backup(_) => Self::Backup(site),

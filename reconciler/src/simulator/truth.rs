@@ -70,6 +70,8 @@ pub struct Disk {
     pub applied: Option<usize>,
     /// What people ordered on the server.
     pub orders: Orders,
+    /// What was moved into the domain of the school: images by what they hold.
+    pub moved: BTreeSet<(ImageName, Contents)>,
 }
 
 /// The files of one hardware class.
@@ -434,9 +436,19 @@ impl School {
             if !is_wanted(wanted.purpose) {
                 continue;
             }
-            let Some(manifest) = published.get(&wanted.manifest) else {
+            let made = || self.disk.store.manifests.get(&wanted.manifest);
+            let Some(manifest) = published.get(&wanted.manifest).or_else(made) else {
                 continue;
             };
+            // What the VM does with it is its own affair, and it loads by rsync.
+            if wanted.purpose == Purpose::Vm {
+                let live = self.disk.live.get(image);
+                let base = live.and_then(|live| live.contents().0);
+                if base != Some(manifest.base().sha256) {
+                    wanting.push(format!("{image} is not ready for the VM"));
+                }
+                continue;
+            }
             let live = self.disk.live.get(image).cloned().unwrap_or_default();
             let contents = (
                 Some(manifest.base().sha256),

@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::document::SchoolDocument;
 use crate::document::value::Reset;
 use crate::fleet::{
-    Exam, ExamRooms, HardwareClass, PowerBudget, Room, School, TestClass, WantedVersion,
+    Exam, ExamRooms, HardwareClass, PowerBudget, Rebrand, Room, School, TestClass, WantedVersion,
     WorkWindows,
 };
 use crate::load::SchoolFiles;
@@ -100,6 +100,7 @@ pub(crate) fn resolve(
             single.as_ref().unwrap_or(&settings.single),
         )
     };
+    let rebrand = rebrand(&own_path, &document, &site, commons, found);
     let written = written::school(&document);
     let suspended = suspension(&document.suspended);
     let zone = document.time_zone.into_inner().map(|zone| zone.0);
@@ -122,6 +123,7 @@ pub(crate) fn resolve(
         power: site.power,
         power_groups: site.power_groups,
         rooms: whole(rooms)?,
+        rebrand,
         test_classes: whole(test_classes)?,
         exams,
         retries: policies.retries,
@@ -130,6 +132,44 @@ pub(crate) fn resolve(
         announce: policies.announce,
         suspended,
         written,
+    })
+}
+
+/// The VM for images of other domains. Complains of a class that does not exist, and of names that are its own.
+fn rebrand(
+    file: &str,
+    document: &SchoolDocument,
+    site: &Site<'_>,
+    commons: &Commons<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Rebrand> {
+    let written = document.rebrand.get()?;
+    room::check_class(file, &written.like, site, commons, found);
+    if commons.classes.contains_key(Rebrand::CLASS) {
+        let message = format!(
+            "`{}` is the name of a hardware class, too: both would write its `start.conf`",
+            Rebrand::CLASS
+        );
+        let at = document.rebrand.span();
+        found.push(
+            Diagnostic::error("duplicate-class", file, at, message)
+                .with_hint("rename the hardware class"),
+        );
+    }
+    for image in commons.images.keys() {
+        let taken = Rebrand::stem(image).filter(|stem| commons.images.contains_key(stem));
+        if let Some(stem) = taken {
+            let message = format!("`{stem}` is the name under which the VM loads `{image}`");
+            let path = format!("images/{stem}.yaml");
+            found.push(
+                Diagnostic::error("duplicate-image", path, None, message)
+                    .with_hint("rename the image"),
+            );
+        }
+    }
+    Some(Rebrand {
+        host: written.host.get()?.clone(),
+        like: written.like.get()?.clone(),
     })
 }
 

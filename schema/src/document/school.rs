@@ -8,7 +8,7 @@ use super::policy::{
     AnnounceChoice, GuardDocument, RetriesDocument, RolloutChoice, SuspensionDocument,
 };
 use super::value::{CalendarPath, Lessons, Reset, Wanted, Zone};
-use crate::name::{Domain, ImageName, PowerGroupName, RoomName};
+use crate::name::{ClassName, Domain, HostName, ImageName, PowerGroupName, RoomName};
 use crate::policy::InUse;
 use crate::read::{At, Map, OneOrMany};
 use crate::schedule::Dates;
@@ -81,7 +81,22 @@ pub struct SchoolDocument {
     /// When its contact gets a mail of what is to come, as in `{ days_before: 3 }`, or `never`.
     #[serde(default)]
     pub announce: At<AnnounceChoice>,
+    /// The VM in which images of other domains are moved into the school's, as in
+    /// `{ host: rebrand-vm, like: ubuntu-lab }`.
+    #[serde(default)]
+    pub rebrand: At<RebrandDocument>,
     /// Why nothing is done for it for the time being.
     #[serde(default)]
     pub suspended: At<SuspensionDocument>,
+}
+
+/// The VM in which images of other domains are moved into the school's.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebrandDocument {
+    /// Its host name in `devices.csv`, where its hardware class is `rebrand`.
+    pub host: At<HostName>,
+    /// The hardware class whose disk it has. Its `start.conf` is made from that, with the images to be moved under names
+    /// of their own.
+    pub like: At<ClassName>,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::class::HardwareClass;
+use super::class::{DownloadType, HardwareClass, OsEntry};
 use super::origin::Written;
 use super::policy::{Announce, Exam, Guard, Retries, Rollout, Suspension};
 use crate::device::{Address, Mac};
@@ -45,6 +45,8 @@ pub struct School {
     pub power: PowerBudget,
     /// What each of its power groups bears: several rooms on one fuse.
     pub power_groups: BTreeMap<PowerGroupName, PowerBudget>,
+    /// The VM in which images of other domains are moved into its own; none when people do that otherwise.
+    pub rebrand: Option<Rebrand>,
     /// Its rooms.
     pub rooms: BTreeMap<RoomName, Room>,
     /// Its test classes.
@@ -86,6 +88,50 @@ pub struct WantedVersion {
     pub version: VersionName,
     /// The channel that points at it; none when it is pinned.
     pub channel: Option<ChannelName>,
+}
+
+/// The VM in which images of other domains are moved into the school's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebrand {
+    /// Its host name.
+    pub host: HostName,
+    /// The hardware class whose disk it has.
+    pub like: ClassName,
+}
+
+impl Rebrand {
+    /// The name of its hardware class.
+    pub const CLASS: &str = "rebrand";
+
+    /// The name under which it loads an image, and uploads what was made of it. No machine loads both, so that LINBO,
+    /// which takes a name for another that it is a part of, takes none for the other. None when it would be too long.
+    #[must_use]
+    pub fn stem(image: &ImageName) -> Option<ImageName> {
+        format!("{image}-rebrand").parse().ok()
+    }
+
+    /// The hardware class of the VM, made from the one that it is like, for these images.
+    #[must_use]
+    pub fn hardware<'a>(
+        like: &HardwareClass,
+        images: impl Iterator<Item = &'a ImageName>,
+    ) -> HardwareClass {
+        let os = images.filter_map(|image| {
+            let same = like.os.iter().find(|os| os.image == *image);
+            let os = same.or(like.os.first())?.clone();
+            Some(OsEntry {
+                image: Self::stem(image)?,
+                autostart: false,
+                ..os
+            })
+        });
+        HardwareClass {
+            os: os.collect(),
+            // It would wait for others who have the image.
+            download: DownloadType::Rsync,
+            ..like.clone()
+        }
+    }
 }
 
 /// What one electrical circuit bears.

@@ -111,12 +111,17 @@ fn what_the_readme_shows_is_right() {
         .skip(1)
         .filter_map(|part| part.split("```").next())
         .collect();
-    let [room, kept, test_class] = examples.as_slice() else {
-        panic!("three examples")
+    let [room, kept, vm, test_class] = examples.as_slice() else {
+        panic!("four examples")
     };
     let entry = |text: &str| schema::tree::Entry::of(text.to_owned().into_bytes());
     tree.insert("schools/my-school/rooms/r102.yaml", entry(room));
     tree.insert("schools/my-school/rooms/r103.yaml", entry(kept));
+    let school = format!(
+        "{}{vm}",
+        tree.text("schools/my-school/school.yaml").unwrap()
+    );
+    tree.insert("schools/my-school/school.yaml", entry(&school));
     let image = tree.text("images/ubuntu.yaml").unwrap();
     let tried = image
         .replace("2026.10.1", "2026.11.t1")

@@ -58,6 +58,7 @@ pub(super) fn short(world: &World) -> Vec<String> {
             Goal::Import => "import".to_owned(),
             Goal::Rows(rows) => format!("rows {rows}"),
             Goal::Classes(hosts) => format!("classes {hosts}"),
+            Goal::Staged(image, _) => format!("stage {image}"),
             Goal::Downloaded(image, _) | Goal::Active(image, _) => image.to_string(),
             Goal::Deleted(image, version) => format!("delete/{image}/{version}"),
             Goal::Seeded(file) => file.to_string(),

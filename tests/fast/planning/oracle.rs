@@ -102,6 +102,25 @@ fn judge_step(world: &World, plan: &Plan, step: &Step) -> Vec<String> {
                 .is_some_and(|text| !text.starts_with("# Written by reconcile"));
             check(!foreign, "overwrites a foreign file");
         }
+        Action::Stage {
+            image,
+            version,
+            manifest,
+            to,
+        } => {
+            span = is_disturbed(&desired.windows.activate, world, 10);
+            let wanted = desired.images.get(&(image.clone(), version.clone()));
+            check(
+                wanted.is_some_and(|wanted| {
+                    wanted.published == *manifest && wanted.domain_join == DomainJoin::Rebrand
+                }),
+                "makes ready what has not to be moved",
+            );
+            check(desired.rebrand.is_some(), "makes ready for nobody");
+            let store = observed.store.seen().unwrap();
+            check(store.is_complete(manifest), "makes ready what is not there");
+            check(store.renamed(manifest, to).is_none(), "makes ready twice");
+        }
         Action::SetRows { rows } => {
             span = is_disturbed(&desired.windows.activate, world, 10);
             check(!rows.is_empty(), "changes nothing");
@@ -375,7 +394,7 @@ fn pairs<'a>(all: &[(&'a Step, Option<Timestamp>)]) -> Vec<(&'a Step, &'a Step)>
 /// Whether two steps would spoil each other's files.
 fn collide(a: &Action, b: &Action) -> bool {
     use Action::{
-        Activate, Delete, Download, ImportDevices, ResetRoom, Seed, SetClasses, SetRows,
+        Activate, Delete, Download, ImportDevices, ResetRoom, Seed, SetClasses, SetRows, Stage,
         WriteStartConf,
     };
     let one_way = |a: &Action, b: &Action| match (a, b) {
@@ -408,7 +427,7 @@ fn collide(a: &Action, b: &Action) -> bool {
         ) => true,
         (ResetRoom { room: x, .. }, ResetRoom { room: y, .. }) => x == y,
         (Download { .. }, Download { .. }) => true,
-        (Delete { .. }, Delete { .. } | Download { .. } | Activate { .. }) => true,
+        (Delete { .. }, Delete { .. } | Download { .. } | Stage { .. } | Activate { .. }) => true,
         _ => false,
     };
     one_way(a, b) || one_way(b, a)

@@ -1,11 +1,13 @@
 //! Images that were moved into the domain of the school: what takes the place of what, and what does not.
 
-use harness::worlds::{GIB, World, at, manifest_digest, name};
-use reconciler::planning::{Action, Desired, Probe, Subject, audit};
+use harness::worlds::{GIB, World, at, manifest, manifest_digest, name};
+use reconciler::planning::{Action, Desired, Gate, Probe, Reason, Step, Subject, audit, predict};
 use schema::digest::Digest;
 use schema::fleet::DomainJoin;
+use schema::name::ImageName;
 
 use super::cases::{check, of};
+use super::oracle::judge;
 
 const DOMAIN: &str = "bs-nord.example";
 
@@ -135,3 +137,166 @@ fn moving_a_version_once_more_does_not_bring_it_back() {
             .contains_key(&(name("ubuntu"), name("2")))
     );
 }
+
+/// The same, and the state repo names a VM.
+fn with_vm() -> World {
+    let mut world = foreign();
+    world.desired.rebrand = Some(name("rebrand-vm"));
+    world
+}
+
+/// Does what can be done now, as it is predicted, and tells it.
+fn all_now(world: &mut World) -> Vec<String> {
+    let mut done = Vec::new();
+    for _ in 0..5 {
+        let now = seen(world);
+        let plan = of(&now);
+        assert_eq!(audit(&now.desired, &now.observed, &plan), []);
+        assert_eq!(judge(&now, &plan), Vec::<String>::new());
+        for step in &plan.steps {
+            done.push(
+                step.id
+                    .to_string()
+                    .split('/')
+                    .take(3)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
+            predict(&mut world.observed, step);
+        }
+    }
+    done
+}
+
+fn stem() -> ImageName {
+    name("ubuntu-rebrand")
+}
+
+#[test]
+fn the_vm_gets_what_has_to_be_moved_under_a_name_that_no_pc_loads() {
+    let mut world = with_vm();
+    world
+        .observed
+        .live
+        .insert(stem(), Probe::Seen(Default::default()));
+    assert_eq!(
+        all_now(&mut world),
+        ["stage ubuntu 2", "activate ubuntu-rebrand 2"]
+    );
+    let now = seen(&world);
+    check(&now, &["ubuntu: NotRebranded"]);
+    let Gate::NotRebranded(Some((host, loads))) = &of(&now).holds[0].gate else {
+        panic!("it is told which VM")
+    };
+    assert_eq!((host.as_str(), loads), ("rebrand-vm", &stem()));
+    let live = world.observed.live[&stem()].seen().unwrap();
+    let published = manifest("ubuntu", "2", 12 * GIB, Some(GIB));
+    let digest = |file: &Option<reconciler::planning::ImageFile>| file.as_ref().unwrap().sha256;
+    assert_eq!(digest(&live.base), Some(published.base().sha256));
+    assert_ne!(digest(&live.diff), Some(published.diff().unwrap().sha256));
+}
+
+#[test]
+fn what_the_vm_uploads_is_never_put_aside_and_another_version_comes_all_the_same() {
+    let mut world = with_vm();
+    world
+        .observed
+        .live
+        .insert(stem(), Probe::Seen(Default::default()));
+    all_now(&mut world);
+    let uploaded = Some(Digest::new([9; 32]));
+    let upload = |world: &mut World| {
+        let live = world.live_mut("ubuntu-rebrand");
+        live.diff.as_mut().unwrap().sha256 = uploaded;
+    };
+    upload(&mut world);
+    check(&seen(&world), &["ubuntu: NotRebranded"]);
+    // The judge sees to it, too.
+    let mut plan = of(&seen(&world));
+    let now = seen(&world);
+    let key = (stem(), name("2"));
+    let again = Action::Activate {
+        image: stem(),
+        version: name("2"),
+        manifest: now.desired.images[&key].manifest,
+    };
+    plan.steps.push(Step::new(again, Reason::Absent));
+    let found = audit(&now.desired, &now.observed, &plan);
+    assert!(
+        found
+            .iter()
+            .any(|found| found.what.contains("puts aside what the VM has uploaded")),
+        "{found:?}"
+    );
+    // The next version, on the same base or another one.
+    world.desired.images.clear();
+    world
+        .release("ubuntu", "3", 12 * GIB, Some(GIB))
+        .domain_join = DomainJoin::Rebrand;
+    world.store("ubuntu", "3", 12 * GIB, Some(GIB));
+    assert_eq!(
+        all_now(&mut world),
+        ["stage ubuntu 3", "activate ubuntu-rebrand 3"]
+    );
+}
+
+#[test]
+fn nothing_is_made_ready_where_it_must_not() {
+    let mut world = with_vm();
+    check(&world, &["stage ubuntu", "ubuntu: NotRebranded"]);
+    let at_night = world.clone();
+    world.observed.at = at("2026-11-25T10:00");
+    check(&world, &["stage ubuntu: Window", "ubuntu: NotRebranded"]);
+
+    let mut world = at_night.clone();
+    let Probe::Seen(store) = &mut world.observed.store else {
+        panic!("it is seen")
+    };
+    store.free = GIB;
+    check(&world, &["stage ubuntu: NoSpace", "ubuntu: NotRebranded"]);
+
+    // What is whole in the domain already needs no VM.
+    let mut world = at_night.clone();
+    world.rebrand("ubuntu", "2", DOMAIN);
+    let plan = of(&seen(&world));
+    assert!(
+        !plan
+            .steps
+            .iter()
+            .any(|step| matches!(step.action, Action::Stage { .. }))
+    );
+
+    for (what, wrong) in SPOILT {
+        let mut world = at_night.clone();
+        let plan = of(&world);
+        wrong(&mut world);
+        let found = audit(&world.desired, &world.observed, &plan);
+        assert!(
+            found.iter().any(|found| found.what.contains(what)),
+            "{what}: {found:?}"
+        );
+    }
+}
+
+type Spoil = fn(&mut World);
+
+const SPOILT: &[(&str, Spoil)] = &[
+    ("is outside its window or within lessons", |world| {
+        world.observed.at = at("2026-11-25T10:00");
+    }),
+    ("makes ready what has not to be moved", |world| {
+        world
+            .desired
+            .images
+            .values_mut()
+            .next()
+            .unwrap()
+            .domain_join = DomainJoin::NotNeeded;
+    }),
+    ("makes a version ready for no VM", |world| {
+        world.desired.rebrand = None
+    }),
+    ("makes ready what was not verified against Git", |world| {
+        world.observed.store = Probe::Unseen("gone".to_owned());
+    }),
+];

@@ -319,7 +319,7 @@ fn needed(world: &World, at: Timestamp) -> BTreeSet<Digest> {
         .images
         .values()
         .filter(|wanted| match wanted.purpose {
-            Purpose::Rooms => true,
+            Purpose::Rooms | Purpose::Vm => true,
             Purpose::TestClass { until } => until >= today,
         });
     let mut needed: BTreeSet<Digest> = wanted.map(|wanted| wanted.manifest).collect();

@@ -124,6 +124,7 @@ fn care(world: &mut World, dice: &mut Dice) {
 }
 
 fn images(world: &mut World, dice: &mut Dice) {
+    world.desired.rebrand = dice.once_in(2).then(|| name("rebrand-vm"));
     for image in IMAGES.iter().take(dice.below(IMAGES.len() + 1)) {
         let (base, diff) = (10 * GIB, dice.once_in(2).then_some(GIB));
         let old = manifest(image, "1", base, None);

@@ -1,6 +1,6 @@
 //! Images that were moved into the domain of the school.
 
-use reconciler::manifest::{Manifest, ManifestFile, Rebranded};
+use reconciler::manifest::{MadeFrom, Manifest, ManifestFile};
 use reconciler::planning::Probe;
 use schema::digest::Digest;
 
@@ -26,14 +26,14 @@ impl World {
             file("qdiff", 2 * GIB),
             file("qdiff.macct", 900),
         ];
-        let made = Rebranded {
+        let made = MadeFrom {
             source: manifest_digest(image, version),
-            domain: name(domain),
+            domain: Some(name(domain)),
             at,
             commit: None,
             program: "0".to_owned(),
         };
-        let made = Manifest::rebranded(name(image), name(version), files, made);
+        let made = Manifest::made_here(name(image), name(version), files, made);
         let made = made.expect("a sound manifest");
         let key = digest(&format!("{image} {version} {domain} {at}"));
         let Probe::Seen(store) = &mut self.observed.store else {

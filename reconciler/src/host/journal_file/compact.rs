@@ -86,9 +86,7 @@ fn needed<'a>(
             Entry::Started { step, .. } => {
                 young || (!is_imported && step.sets_rows().next().is_some())
             }
-            Entry::PassStarted
-            | Entry::Finished { .. }
-            | Entry::PassFinished { .. } => young,
+            Entry::PassStarted | Entry::Finished { .. } | Entry::PassFinished { .. } => young,
         }
     });
     let mut needed: Vec<bool> = needed.collect();

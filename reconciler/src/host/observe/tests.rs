@@ -203,6 +203,7 @@ fn desired() -> Desired {
         slots: None,
         images: [((name("ubuntu"), name("1")), image)].into(),
         classes: [(name("c"), class)].into(),
+        rebrand: None,
         rooms: [
             (name("r101"), room(RoomHosts::FromDevices)),
             (name("r102"), room(listed)),

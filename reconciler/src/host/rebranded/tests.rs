@@ -130,9 +130,9 @@ impl Bed {
             commands: &commands,
             digests: &Read,
         };
-        let made = Rebranded {
+        let made = MadeFrom {
             source: digest_of(b"in Git"),
-            domain: "bs-nord.example".parse().unwrap(),
+            domain: "bs-nord.example".parse().ok(),
             at: jiff::Timestamp::UNIX_EPOCH,
             commit: None,
             program: "0".to_owned(),
@@ -384,4 +384,85 @@ async fn an_image_that_reaches_out_of_its_folder_is_refused() {
     );
     bed.describe("qdiff", "backingfile_timestamp=\"202611010800\"\n");
     bed.refuses("is in another file").await;
+}
+
+#[tokio::test]
+async fn a_version_is_made_ready_under_another_name() {
+    let bed = Bed::new();
+    let store = StoreFolder::new(&bed.paths.store);
+    // The diff of the central server is a real one this time.
+    let folder = bed.root.path().join("central");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(
+        store.object(&bed.published.base().sha256),
+        folder.join("ubuntu.qcow2"),
+    )
+    .unwrap();
+    let create = [
+        "create",
+        "-f",
+        "qcow2",
+        "-b",
+        "ubuntu.qcow2",
+        "-F",
+        "qcow2",
+        "ubuntu.qdiff",
+    ];
+    qemu_img(&folder, &create);
+    let bytes = fs::read(folder.join("ubuntu.qdiff")).unwrap();
+    let diff = digest_of(&bytes);
+    fs::write(store.object(&diff), &bytes).unwrap();
+    let files = bed.published.files().iter().cloned().map(|mut file| {
+        if file.name.as_str() == "ubuntu.qdiff" {
+            (file.size, file.sha256) = (bytes.len() as u64, diff);
+        }
+        file
+    });
+    let version = bed.published.version().clone();
+    let published = Manifest::new("ubuntu".parse().unwrap(), version, files.collect()).unwrap();
+    let text = published.to_json().unwrap();
+    let key = digest_of(text.as_bytes());
+    fs::write(store.manifest(&key), text).unwrap();
+
+    let commands = Commands::default();
+    let place = Place {
+        paths: &bed.paths,
+        commands: &commands,
+        digests: &Read,
+    };
+    let made = || MadeFrom {
+        source: key,
+        domain: None,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        commit: None,
+        program: "0".to_owned(),
+    };
+    let to = "ubuntu-rebrand".parse().unwrap();
+    let (name, staged) = stage(&place, &key, &to, made()).await.unwrap();
+    let names: Vec<&str> = staged
+        .files()
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
+    let wanted = ["qcow2", "qcow2.info", "qdiff", "qdiff.info"]
+        .map(|ending| format!("ubuntu-rebrand.{ending}"));
+    assert_eq!(names, wanted);
+    assert_eq!(staged.base().sha256, published.base().sha256);
+    let object = store.object(&staged.diff().unwrap().sha256);
+    let shown = Command::new("qemu-img")
+        .args(["info", "--output=json"])
+        .arg(object)
+        .output();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.unwrap().stdout).unwrap();
+    assert_eq!(shown["backing-filename"], "ubuntu-rebrand.qcow2");
+    let info = staged.file("ubuntu-rebrand.qcow2.info").unwrap().sha256;
+    let record = ImageRecord::parse(&fs::read(store.object(&info)).unwrap());
+    assert_eq!(record.image.unwrap().as_str(), "ubuntu-rebrand.qcow2");
+    // A crash after it, and the same once more: the same copies, and nothing else lies there.
+    let stored = bed.stored();
+    assert_eq!(stage(&place, &key, &to, made()).await.unwrap().0, name);
+    assert_eq!(bed.stored(), stored);
+    fs::remove_file(store.manifest(&key)).unwrap();
+    let error = stage(&place, &key, &to, made()).await.unwrap_err();
+    assert!(error.to_string().contains("it is not there"), "{error}");
 }

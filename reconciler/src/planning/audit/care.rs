@@ -80,6 +80,7 @@ impl<'a> Court<'a> {
         let mut room = None;
         match action {
             Action::Download { image, .. }
+            | Action::Stage { image, .. }
             | Action::Activate { image, .. }
             | Action::Delete { image, .. } => {
                 touched.push(Subject::Image(image.clone()));
@@ -486,6 +487,7 @@ impl<'a> Court<'a> {
             | Action::SetClasses { .. }
             | Action::ImportDevices { .. }
             | Action::Download { .. }
+            | Action::Stage { .. }
             | Action::Activate { .. }
             | Action::Delete { .. }
             | Action::Seed { .. }

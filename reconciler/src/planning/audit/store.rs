@@ -92,7 +92,7 @@ impl Court<'_> {
     /// Whether it is wanted now: a test class may be over.
     fn is_needed(&self, wanted: &DesiredImage) -> bool {
         match wanted.purpose {
-            Purpose::Rooms => true,
+            Purpose::Rooms | Purpose::Vm => true,
             Purpose::TestClass { until } => {
                 let today = self.observed.at.to_zoned(self.desired.zone.clone());
                 today.date() <= until

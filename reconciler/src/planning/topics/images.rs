@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use schema::digest::Digest;
-use schema::fleet::DomainJoin;
+use schema::fleet::{DomainJoin, Rebrand};
 use schema::name::{FileName, HostName, ImageName, VersionName};
 use schema::units::{Bytes, Rate};
 
+use crate::manifest::Manifest;
 use crate::planning::action::{Action, Reason, Step, StepId};
 use crate::planning::desired::{Desired, DesiredImage, Purpose};
 use crate::planning::gates::{self, Closed, Gate, Work};
@@ -41,8 +42,12 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         name.serve(drafts);
     }
     for (image, live) in &observed.live {
+        let mut images = desired.images.iter();
+        // The VM loads by rsync.
+        let is_loaded =
+            images.any(|((of, _), wanted)| of == image && wanted.purpose != Purpose::Vm);
         if let Probe::Seen(live) = live
-            && desired.images.keys().any(|(wanted, _)| wanted == image)
+            && is_loaded
         {
             seed(drafts, image, live, &observed.seeded);
         }
@@ -101,9 +106,23 @@ impl Named<'_> {
             .store()
             .ok()
             .and_then(|store| store.manifests.get(&self.wanted.manifest));
-        if !manifest.is_some_and(|manifest| live.holds(manifest)) && self.download(drafts) {
+        let is_there = |manifest: &Manifest| live.holds(manifest) || self.is_in_vm(live, manifest);
+        if !manifest.is_some_and(is_there) && self.download(drafts) {
             self.activate(live, drafts);
         }
+    }
+
+    /// Whether the VM was given just that, and has perhaps uploaded what was made of it: that is not put aside.
+    fn is_in_vm(&self, live: &LiveImage, manifest: &Manifest) -> bool {
+        let base = live.base.as_ref().and_then(|base| base.sha256);
+        let given = Action::Activate {
+            image: self.image.clone(),
+            version: self.version.clone(),
+            manifest: self.wanted.manifest,
+        };
+        self.wanted.purpose == Purpose::Vm
+            && base == Some(manifest.base().sha256)
+            && self.observed.journal.was_last(self.image, &given.id())
     }
 
     /// Whether the version is in the store, verified; otherwise proposes to download it.
@@ -205,7 +224,7 @@ impl Named<'_> {
         let begun = match self.wanted.purpose {
             Purpose::Rooms if self.desired.gone_back.contains_key(self.image) => Ok(()),
             Purpose::Rooms => gates::rollout_begun(self.desired, live, self.observed.at),
-            Purpose::TestClass { .. } => Ok(()),
+            Purpose::TestClass { .. } | Purpose::Vm => Ok(()),
         };
         let ready = begun.and_then(|()| match drafts.guard().image(self.image) {
             Some(gate) => Err(Closed { gate, wake: None }),
@@ -234,7 +253,11 @@ impl Named<'_> {
         let closed = |gate| Closed { gate, wake: None };
         match self.wanted.domain_join {
             DomainJoin::NotNeeded => {}
-            DomainJoin::Rebrand => return Err(closed(Gate::NotRebranded)),
+            DomainJoin::Rebrand => {
+                let vm = self.desired.rebrand.clone();
+                let vm = vm.zip(Rebrand::stem(self.image));
+                return Err(closed(Gate::NotRebranded(vm)));
+            }
         }
         if live.uploading {
             return Err(closed(Gate::Uploading(self.image.clone())));

@@ -109,7 +109,7 @@ impl<'a> ImageCase<'a> {
             manifest: wanted.manifest,
             bytes: wanted.size.0,
             until: match wanted.purpose {
-                Purpose::Rooms => None,
+                Purpose::Rooms | Purpose::Vm => None,
                 Purpose::TestClass { until } => Some(until),
             },
             missing: store.map(|store| {
@@ -157,7 +157,10 @@ impl<'a> ImageCase<'a> {
     fn concern<'p>(&self, plan: &'p Plan) -> Concern<'p> {
         let image = self.image;
         let concerns = |goal: &Goal| match goal {
-            Goal::Downloaded(of, _) | Goal::Active(of, _) | Goal::Deleted(of, _) => of == image,
+            Goal::Downloaded(of, _)
+            | Goal::Staged(of, _)
+            | Goal::Active(of, _)
+            | Goal::Deleted(of, _) => of == image,
             Goal::Seeded(file) => file.is_of(image),
             Goal::StartConf(_)
             | Goal::Import

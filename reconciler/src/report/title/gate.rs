@@ -133,7 +133,11 @@ pub(in crate::report) fn gate(gate: &Gate, clock: Clock<'_>) -> Vec<String> {
             format!("{by} went back to {to}{lost}, until `{resume}`: {reason}")
         }
         Gate::Unseen(cause) => format!("could not be seen: {cause}"),
-        Gate::NotRebranded => {
+        Gate::NotRebranded(Some((host, stem))) => format!(
+            "it belongs to another domain: in the VM {host}, sync {stem}, move it into the school's domain, make and upload \
+             a diff under the same name, and tell it with `reconcile rebranded IMAGE --from {stem}`"
+        ),
+        Gate::NotRebranded(None) => {
             "it belongs to another domain: move it into the school's in a VM, upload it under a name of its own, and tell it \
              with `reconcile rebranded IMAGE --from NAME`"
                 .to_owned()

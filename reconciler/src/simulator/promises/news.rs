@@ -114,6 +114,7 @@ fn words(action: &Action) -> Vec<String> {
         Action::SetRows { .. } | Action::SetClasses { .. } => vec!["devices.csv:".to_owned()],
         Action::ImportDevices { .. } => vec!["linuxmuster-import-devices".to_owned()],
         Action::Download { image, .. } => vec![format!("image {image}:"), "download".to_owned()],
+        Action::Stage { image, .. } => vec![format!("image {image}:"), "make ".to_owned()],
         Action::Activate { image, .. } => vec![format!("image {image}:"), "activate".to_owned()],
         Action::Delete { version, .. } => vec![format!("delete {version}"), "delete".to_owned()],
         Action::Seed { file, .. } => vec![file.to_string(), "seed".to_owned()],

@@ -22,7 +22,11 @@ pub(super) fn foreign_image(
     for (image, (base, diff)) in images {
         let wanted = desired.images.iter().find(|((name, _), _)| name == image);
         let Some((_, wanted)) = wanted else { continue };
-        if wanted.domain_join == DomainJoin::Rebrand {
+        let moved = &scene.school.disk.moved;
+        let is_moved = moved.contains(&(image.clone(), (*base, *diff)));
+        let is_foreign =
+            wanted.domain_join == DomainJoin::Rebrand || wanted.manifest != wanted.published;
+        if is_foreign && !is_moved {
             found.push((
                 6,
                 format!("{host} restores {image}, which was not moved into the domain"),
@@ -36,6 +40,7 @@ pub(super) fn foreign_image(
             let same = manifest.diff().map(|file| file.sha256) == *diff;
             Some(manifest.base().sha256) == *base && (same || diff.is_none())
         });
+        let known = known || is_moved;
         if !known {
             found.push((
                 6,

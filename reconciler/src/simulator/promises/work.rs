@@ -10,7 +10,7 @@ use super::groups::groups;
 use super::waves::Rollout;
 use super::{Book, Found, Scene};
 use crate::linbo::verdict::HostOutcome;
-use crate::planning::{Action, Desired, Step};
+use crate::planning::{Action, Desired, Purpose, Step};
 use crate::simulator::time::{MINUTE, Moment, clocks_change};
 use crate::simulator::truth::File;
 
@@ -52,6 +52,10 @@ pub(super) fn needless(step: &Step, scene: &Scene<'_>, book: &Book) -> Vec<Found
                     .all(|file| disk.store.objects.contains_key(&file.sha256))
                     && disk.store.manifests.values().any(|known| known == manifest)
             })
+        }
+        Action::Stage { manifest, to, .. } => {
+            let store = disk.store.seen(false);
+            store.renamed(manifest, to).is_some()
         }
         Action::Activate {
             image, manifest, ..
@@ -173,11 +177,18 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
             ));
         }
     };
-    if let (Action::Activate { image, .. }, Some(first)) = (&step.action, &desired.not_before) {
+    if let (Action::Activate { image, version, .. }, Some(first)) =
+        (&step.action, &desired.not_before)
+    {
+        let wanted = desired.images.get(&(image.clone(), version.clone()));
+        let for_vm = wanted.is_some_and(|wanted| wanted.purpose == Purpose::Vm);
         let lies_there = scene.school.disk.live.get(image);
         let replaces = lies_there.is_some_and(|live| live.base.is_some() || live.diff.is_some());
         check(
-            !replaces || first.day <= local.date() || desired.gone_back.contains_key(image),
+            !replaces
+                || for_vm
+                || first.day <= local.date()
+                || desired.gone_back.contains_key(image),
             "before the first day of its rollout",
         );
     }
@@ -186,6 +197,7 @@ pub(super) fn out_of_window(step: &Step, scene: &Scene<'_>) -> Vec<Found> {
         | Action::SetRows { .. }
         | Action::SetClasses { .. }
         | Action::ImportDevices { .. }
+        | Action::Stage { .. }
         | Action::Activate { .. } => {
             check(is_open(&windows.activate, local), "outside its window");
             check(quiet, "within lessons");
