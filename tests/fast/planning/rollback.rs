@@ -3,6 +3,7 @@
 use harness::worlds::{GIB, World, at, digest, name};
 use reconciler::planning::{
     Action, Desired, Gate, NotBefore, Plan, Probe, Reason, Subject, Suspended, arrivals, audit,
+    predict,
 };
 use schema::fleet::{Origin, Waves};
 
@@ -181,4 +182,29 @@ fn what_an_image_goes_back_to_is_not_announced() {
     assert_eq!(comes(&world), ["3"]);
     world.roll_back("ubuntu", "2026.10.1", true);
     assert_eq!(comes(&world), [""; 0]);
+}
+
+/// Where new versions come to all PCs at once, the guard asks before; going back is the answer to it.
+#[test]
+fn going_back_is_no_mass_change_where_versions_come_at_once() {
+    let mut world = night();
+    world.desired.rollout.waves = None;
+    world.desired.guard.share = name("40 %");
+    world.roll_back("ubuntu", "2026.10.1", true);
+    let plan = of(&world);
+    assert_eq!(
+        activates(&plan).map(|(version, _)| version),
+        Some("2026.10.1")
+    );
+    assert_eq!(audit(&world.desired, &world.observed, &plan), []);
+    for _ in 0..3 {
+        for step in &of(&world).steps {
+            predict(&mut world.observed, step);
+        }
+    }
+    world.observed.at = at("2026-11-25T18:05");
+    let plan = of(&world);
+    let is_reset = |action: &Action| matches!(action, Action::ResetRoom { .. });
+    assert!(plan.steps.iter().any(|step| is_reset(&step.action)));
+    assert_eq!(audit(&world.desired, &world.observed, &plan), []);
 }

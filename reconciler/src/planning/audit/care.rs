@@ -20,7 +20,7 @@ use crate::linbo::devices::{Device, Devices};
 use crate::linbo::start_conf::StartConf;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::{Action, Step};
-use crate::planning::desired::{Desired, DesiredTest};
+use crate::planning::desired::{Desired, DesiredTest, Purpose};
 use crate::planning::ledger::{HostEntry, Ledger};
 use crate::planning::observed::Probe;
 use crate::planning::orders::{Orders, Subject};
@@ -442,8 +442,9 @@ impl<'a> Court<'a> {
             } => {
                 let is_changed = |host: &HostName| {
                     evidence.host(room, host).is_some_and(|entry| {
+                        let mut new = images.iter().filter(|image| !self.goes_back(image));
                         self.loses_image(entry, images)
-                            || (at_once && images.iter().any(|image| self.updates(entry, image)))
+                            || (at_once && new.any(|image| self.updates(entry, image)))
                     })
                 };
                 let hosts = hosts.iter().map(|wake| &wake.host);
@@ -459,7 +460,9 @@ impl<'a> Court<'a> {
                 let rows = self.rows_of(|of| !is_same && of == class);
                 rows.map(|device| &device.host).collect()
             }
-            Action::Activate { image, version, .. } if at_once && self.is_for_rooms(image) => {
+            Action::Activate { image, version, .. }
+                if at_once && self.is_for_rooms(image, version) && !self.goes_back(image) =>
+            {
                 let is_there = self.live(image).is_some_and(|live| live.base.is_some());
                 let classes = &self.desired.classes;
                 let uses = |class: &ClassName| {
@@ -518,10 +521,17 @@ impl<'a> Court<'a> {
         }
     }
 
-    /// Whether no test class alone has an image.
-    fn is_for_rooms(&self, image: &ImageName) -> bool {
+    /// Whether rooms have an image, and not a test class or a VM alone.
+    fn is_for_rooms(&self, image: &ImageName, version: &VersionName) -> bool {
+        let wanted = self.desired.images.get(&(image.clone(), version.clone()));
         let mut tests = self.desired.test_classes.values();
-        !tests.any(|test| test.images.contains(image))
+        wanted.is_none_or(|wanted| wanted.purpose == Purpose::Rooms)
+            && !tests.any(|test| test.images.contains(image))
+    }
+
+    /// Whether people let an image go back: nobody is asked whether that may be.
+    fn goes_back(&self, image: &ImageName) -> bool {
+        self.desired.gone_back.contains_key(image)
     }
 
     /// The PCs of some classes that boot LINBO.

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use schema::digest::Digest;
+use schema::fleet::{DomainJoin, Rebrand};
 
 use super::Court;
 use super::care::Evidence;
@@ -72,10 +73,10 @@ impl Court<'_> {
         );
     }
 
-    /// Whether a download that is wanted does not fit in.
+    /// Whether a download that is wanted does not fit in, or the copy that a VM is to get.
     fn lacks_space(&self, store: &Store) -> bool {
-        let mut wanted = self.desired.images.values();
-        wanted.any(|wanted| {
+        let mut wanted = self.desired.images.iter();
+        wanted.any(|((image, _), wanted)| {
             let is_there = |manifest: &Manifest| {
                 let mut files = manifest.files().iter();
                 files.all(|file| store.objects.contains(&file.sha256))
@@ -85,7 +86,22 @@ impl Court<'_> {
                 let moved = store.missing(digest).unwrap_or(wanted.size.0);
                 moved.saturating_add(moved / 10) > store.free
             };
-            self.is_needed(wanted) && !known.is_some_and(is_there) && lacks(&wanted.manifest)
+            let is_there = known.is_some_and(is_there);
+            let for_vm =
+                self.desired.rebrand.is_some() && wanted.domain_join == DomainJoin::Rebrand;
+            let copied = wanted.diff.map_or(0, |diff| diff.0);
+            let lacks_copy = || {
+                let stem = Rebrand::stem(image);
+                let is_made =
+                    stem.is_some_and(|to| store.renamed(&wanted.published, &to).is_some());
+                for_vm && !is_made && copied.saturating_add(copied / 10) > store.free
+            };
+            self.is_needed(wanted)
+                && if is_there {
+                    lacks_copy()
+                } else {
+                    lacks(&wanted.manifest)
+                }
         })
     }
 
