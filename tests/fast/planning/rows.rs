@@ -193,6 +193,31 @@ fn a_host_moves_to_the_room_that_names_it_and_gets_its_class() {
     assert_eq!((row.room.as_str(), row.class.as_str()), ("r101", "office"));
 }
 
+/// The judge sees to both rooms.
+#[test]
+fn a_host_does_not_leave_a_room_that_is_in_an_exam_or_suspended() {
+    let mut world = kept();
+    let before = row(&world, "r102-pc01");
+    let says = format!("{} {}", before.mac.unwrap(), before.ip.unwrap());
+    world.row_is("r101", "r102-pc01", &says);
+    assert_eq!(rows(&world).len(), 1);
+    let free = world.clone();
+    world.desired.exams.push(Exam {
+        dates: name("2026-11-24"),
+        rooms: ExamRooms::These([name("r102")].into()),
+    });
+    assert!(rows(&world).is_empty());
+    assert!(short(&world).contains(&"rows 1: Exam".to_owned()));
+    let mut world = free;
+    world.room_mut("r102").suspended = Some(Suspension {
+        reason: name("broken"),
+        by: name("Erika"),
+        until: None,
+    });
+    assert!(rows(&world).is_empty());
+    assert!(short(&world).contains(&"rows 1: Suspended".to_owned()));
+}
+
 #[test]
 fn a_new_host_of_a_test_class_has_that_class_at_once() {
     let mut world = kept();

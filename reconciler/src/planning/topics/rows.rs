@@ -49,7 +49,14 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
                     continue;
                 }
             };
-            match waiting.admits(desired, observed, name, host) {
+            let leaves = change.before().map(|before| &before.room);
+            let leaves = leaves.filter(|room| *room != name);
+            let admitted = std::iter::once(name)
+                .chain(leaves)
+                .try_fold(true, |is_free, room| {
+                    Ok(is_free && waiting.admits(desired, observed, room, host)?)
+                });
+            match admitted {
                 Ok(true) => {
                     rows.insert(host.clone(), change);
                 }

@@ -113,31 +113,12 @@ fn whom_a_change_of_rows_disturbs() {
     assert!(with(Action::SetClasses { hosts }));
     let (classes, hosts) = (Vec::new(), BTreeMap::new());
     assert!(with(Action::ImportDevices { classes, hosts }));
-    let reset = |room: &str| match super::test_classes::reset_of("lab") {
-        Action::ResetRoom {
-            test,
-            due,
-            hosts,
-            commands,
-            whole_room,
-            images,
-            class,
-            circuits,
-            force_from,
-            ..
-        } => Action::ResetRoom {
-            room: name(room),
-            test,
-            due,
-            hosts,
-            commands,
-            whole_room,
-            images,
-            class,
-            circuits,
-            force_from,
-        },
-        other => other,
+    let reset = |name_of: &str| {
+        let mut action = super::test_classes::reset_of("lab");
+        if let Action::ResetRoom { room, .. } = &mut action {
+            *room = name(name_of);
+        }
+        action
     };
     assert!(with(reset("r101")));
     assert!(!with(reset("r102")));
