@@ -106,3 +106,32 @@ fn an_image_that_is_made_at_the_school() {
     world.desired.pinned.clear();
     shown("missing", "win11", &world, &nothing());
 }
+
+/// Version 2 belongs to another domain: it waits for people, then it is this school's.
+#[test]
+fn a_version_that_is_moved_into_the_domain() {
+    let mut world = World::school(at("2026-11-25T19:30"));
+    world.desired.images.clear();
+    let wanted = world.release("ubuntu", "2", 12 * GIB, Some(GIB));
+    wanted.domain_join = schema::fleet::DomainJoin::Rebrand;
+    world.store("ubuntu", "2", 12 * GIB, Some(GIB));
+    world.desired.rebrand = Some(name("rebrand-vm"));
+    world
+        .observed
+        .live
+        .insert(name("ubuntu-rebrand"), nothing());
+    for _ in 0..2 {
+        let mut now = world.clone();
+        now.obey();
+        for step in plan(&now.desired, &now.observed).steps {
+            reconciler::planning::predict(&mut world.observed, &step);
+        }
+    }
+    let mut foreign = world.clone();
+    foreign.obey();
+    shown("foreign", "ubuntu", &foreign, &nothing());
+    shown("for-vm", "ubuntu-rebrand", &foreign, &nothing());
+    world.rebrand("ubuntu", "2", "bs-nord.example");
+    world.obey();
+    shown("moved", "ubuntu", &world, &nothing());
+}

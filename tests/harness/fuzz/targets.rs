@@ -280,7 +280,8 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "manifest",
         seeds: &[
-            "{\"format_version\":\"1.0\",\"image\":\"ubuntu\",\"version\":\"2026.11.1\",\"files\":[{\"name\":\"ubuntu.qcow2\",\"size\":1,\"sha256\":\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}]}",
+            "{\"format_version\":1,\"image\":\"ubuntu\",\"version\":\"2026.11.1\",\"files\":[{\"name\":\"ubuntu.qcow2\",\"size\":1,\"sha256\":\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}]}",
+            "{\"format_version\":1,\"image\":\"ubuntu\",\"version\":\"1\",\"files\":[{\"name\":\"ubuntu.qcow2\",\"size\":1,\"sha256\":\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"},{\"name\":\"ubuntu.qcow2.macct\",\"size\":1,\"sha256\":\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}],\"made_from\":{\"source\":\"sha256:0000000000000000000000000000000000000000000000000000000000000000\",\"domain\":\"bs-nord.example\",\"at\":\"2026-11-27T10:00:00Z\",\"program\":\"0\"}}",
         ],
         words: &[
             "\"",
@@ -516,14 +517,17 @@ fn remote_output(bytes: &[u8]) {
 }
 
 fn manifest(bytes: &[u8]) {
-    match Manifest::parse(bytes) {
+    let published = Manifest::parse(bytes).ok();
+    match Manifest::parse_kept(bytes) {
         Err(error) => assert!(!error.to_string().is_empty(), "refused without a reason"),
         Ok(read) => {
             let again = read
                 .to_json()
                 .ok()
-                .and_then(|json| Manifest::parse(json.as_bytes()).ok());
+                .and_then(|json| Manifest::parse_kept(json.as_bytes()).ok());
             assert_eq!(again.as_ref(), Some(&read));
+            let is_published = read.made_from().is_none();
+            assert_eq!(published, is_published.then_some(read));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use schema::digest::Digest;
+use schema::fleet::DomainJoin;
 use schema::name::{ChannelName, FileName, ImageName, RoomName, VersionName};
 use schema::text::ImageStamp;
 use schema::units::Bytes;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Concern, document, line};
+use crate::manifest::MadeFrom;
 use crate::planning::ledger::{HostEntry, Runs};
 use crate::planning::{
     Desired, Gate, Goal, Ledger, LiveImage, Observed, Plan, Probe, Purpose, Store,
@@ -53,12 +55,28 @@ pub struct ImageCase<'a> {
 struct Wanted<'a> {
     version: &'a VersionName,
     channel: Option<&'a ChannelName>,
+    /// The digest of its manifest, as Git has it.
     manifest: Digest,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<jiff::civil::Date>,
+    /// Whether it belongs to another domain.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_foreign: bool,
+    /// How what is in its place was made from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<Made<'a>>,
     /// What has still to be moved; none when that cannot be told.
     missing: Option<u64>,
+}
+
+/// What was made here of a version.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    /// The digest of the manifest of that.
+    manifest: Digest,
+    #[serde(flatten)]
+    from: &'a MadeFrom,
 }
 
 /// Something that was looked at.
@@ -106,8 +124,14 @@ impl<'a> ImageCase<'a> {
         let wanted = images.map(|((_, version), wanted)| Wanted {
             version,
             channel: wanted.channel.as_ref(),
-            manifest: wanted.manifest,
+            manifest: wanted.published,
             bytes: wanted.size.0,
+            is_foreign: wanted.domain_join == DomainJoin::Rebrand,
+            made: store.and_then(|store| {
+                let from = store.manifests.get(&wanted.manifest)?.made_from()?;
+                let manifest = wanted.manifest;
+                Some(Made { manifest, from })
+            }),
             until: match wanted.purpose {
                 Purpose::Rooms | Purpose::Vm => None,
                 Purpose::TestClass { until } => Some(until),
@@ -232,6 +256,25 @@ impl Wanted<'_> {
         format!("{version}{channel}{until}, {size:.1}, manifest {manifest}")
     }
 
+    /// Which domain it belongs to, where that has to be told.
+    fn domain(&self, clock: Clock<'_>) -> Option<String> {
+        let Some(Made { manifest, from }) = &self.made else {
+            return self
+                .is_foreign
+                .then(|| "another one: it has to be moved into the school's".to_owned());
+        };
+        let Some(domain) = &from.domain else {
+            return Some("another one: this is what the VM loads".to_owned());
+        };
+        let commit = from.commit.as_deref().and_then(|id| id.get(..9));
+        let commit = commit.map_or(String::new(), |id| format!(", under commit {id}"));
+        Some(format!(
+            "{domain}, into which it was moved {}{commit}, with reconcile {}, manifest {manifest}",
+            clock.show(from.at),
+            from.program
+        ))
+    }
+
     fn stored(&self) -> String {
         let version = self.version;
         match self.missing {
@@ -301,6 +344,9 @@ pub fn image(head: Head<'_>, case: &ImageCase<'_>, plan: &Plan, color: Color) ->
     }
     for wanted in &case.wanted {
         line(&mut text, "store", &wanted.stored());
+        if let Some(domain) = wanted.domain(clock) {
+            line(&mut text, "domain", &domain);
+        }
     }
     let since = case.live_since.map_or(String::new(), |since| {
         format!(", since {}", clock.show(since))
