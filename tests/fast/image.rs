@@ -116,6 +116,7 @@ fn a_version_that_is_moved_into_the_domain() {
     wanted.domain_join = schema::fleet::DomainJoin::Rebrand;
     world.store("ubuntu", "2", 12 * GIB, Some(GIB));
     world.desired.rebrand = Some(name("rebrand-vm"));
+    world.device("servers", "rebrand-vm", "rebrand", 1);
     world
         .observed
         .live

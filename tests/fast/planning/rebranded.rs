@@ -142,6 +142,7 @@ fn moving_a_version_once_more_does_not_bring_it_back() {
 fn with_vm() -> World {
     let mut world = foreign();
     world.desired.rebrand = Some(name("rebrand-vm"));
+    world.device("servers", "rebrand-vm", "rebrand", 1);
     world
 }
 
@@ -238,6 +239,36 @@ fn what_the_vm_uploads_is_never_put_aside_and_another_version_comes_all_the_same
         all_now(&mut world),
         ["stage ubuntu 3", "activate ubuntu-rebrand 3"]
     );
+}
+
+#[test]
+fn a_vm_that_would_not_find_it_is_told() {
+    for (row, wanted) in [
+        (None, "is not in devices.csv"),
+        (
+            Some(("lab", 1)),
+            "has hardware class lab, and the VM needs rebrand",
+        ),
+        (Some(("rebrand", 0)), "does not boot LINBO by its PXE flag"),
+    ] {
+        let mut world = foreign();
+        world.desired.rebrand = Some(name("rebrand-vm"));
+        if let Some((class, pxe)) = row {
+            world.device("servers", "rebrand-vm", class, pxe);
+        }
+        check(
+            &world,
+            &[
+                "stage ubuntu",
+                "stage ubuntu: NotReset",
+                "ubuntu: NotRebranded",
+            ],
+        );
+        let Gate::NotReset(hosts) = &of(&world).holds[0].gate else {
+            panic!("it is told")
+        };
+        assert_eq!(hosts[0].1, wanted);
+    }
 }
 
 #[test]

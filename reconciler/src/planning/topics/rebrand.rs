@@ -4,6 +4,7 @@
 
 use jiff::SignedDuration;
 use schema::fleet::{DomainJoin, Rebrand};
+use schema::name::HostName;
 use schema::units::Bytes;
 
 use crate::planning::action::{Action, Reason, Step};
@@ -20,20 +21,25 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
         // Whoever wants a version says so.
         return;
     };
-    if desired.rebrand.is_none() {
+    let Some(vm) = &desired.rebrand else {
         return;
-    }
+    };
     for ((image, version), wanted) in &desired.images {
         let Some(to) = Rebrand::stem(image) else {
             continue;
         };
-        let is_ready = wanted.domain_join == DomainJoin::Rebrand
-            && store.is_complete(&wanted.published)
-            && store.renamed(&wanted.published, &to).is_none();
-        if !is_ready {
+        if wanted.domain_join == DomainJoin::NotNeeded {
             continue;
         }
         let goal = Goal::Staged(image.clone(), version.clone());
+        if let Some(why) = not_ready(observed, vm) {
+            let gate = Gate::NotReset(vec![(vm.clone(), why)]);
+            drafts.hold(goal.clone(), gate, None);
+        }
+        let is_made = store.renamed(&wanted.published, &to).is_some();
+        if is_made || !store.is_complete(&wanted.published) {
+            continue;
+        }
         let copied = wanted.diff.map_or(0, |diff| diff.0);
         let needed = copied.saturating_add(copied / 10);
         if needed > store.free {
@@ -57,4 +63,20 @@ pub(super) fn propose(desired: &Desired, observed: &Observed, drafts: &mut Draft
             Err(Closed { gate, wake }) => drafts.hold(goal, gate, wake),
         }
     }
+}
+
+/// Why the VM would not find what is made ready for it, as far as `devices.csv` tells.
+fn not_ready(observed: &Observed, vm: &HostName) -> Option<String> {
+    let Some(device) = observed.devices.seen()?.get(vm) else {
+        return Some("is not in devices.csv".to_owned());
+    };
+    if device.class.as_str() != Rebrand::CLASS {
+        return Some(format!(
+            "has hardware class {}, and the VM needs {}",
+            device.class,
+            Rebrand::CLASS
+        ));
+    }
+    let boots = device.pxe.is_reset();
+    (!boots).then(|| "does not boot LINBO by its PXE flag".to_owned())
 }
