@@ -21,7 +21,7 @@ use crate::linbo::start_conf::StartConf;
 use crate::linbo::verdict::HostOutcome;
 use crate::planning::action::{Action, Step};
 use crate::planning::desired::{Desired, DesiredTest, Purpose};
-use crate::planning::ledger::{Applied, HostEntry, Ledger};
+use crate::planning::ledger::{HostEntry, Ledger};
 use crate::planning::observed::Probe;
 use crate::planning::orders::{Orders, Subject};
 use crate::planning::rollout::{Progress, Standing, Turn};
@@ -248,12 +248,11 @@ impl<'a> Court<'a> {
                 let runs = journal.host(host).runs(&file);
                 let runs = runs.filter(|runs| runs.stamp.as_ref() == Some(stamp));
                 let applied = entry.and_then(|entry| entry.hosts.get(host)?.applied.get(image));
-                let is_it =
-                    |applied: &&Applied<'_>| *applied.file == file && applied.stamp == Some(stamp);
-                // The newest evidence decides: a host may have said since that it runs something else.
-                let is_other = applied.is_some_and(|applied| !is_it(&applied));
-                let since = runs.filter(|_| !is_other).map(|runs| runs.since);
-                let since = since.or_else(|| applied.filter(is_it).map(|applied| applied.at));
+                let applied =
+                    applied.filter(|applied| *applied.file == file && applied.stamp == Some(stamp));
+                let since = runs
+                    .map(|runs| runs.since)
+                    .or_else(|| applied.map(|applied| applied.at));
                 let standing = match since {
                     Some(since) => Standing::Has(since),
                     None if self.is_host_suspended(room, host) => Standing::LeftAlone,
