@@ -1,6 +1,6 @@
 //! `reconcile vm`: a virtual machine as Proxmox has it, and whether it is ours to start and to end.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use schema::device::VmId;
 use serde_json::json;
 
@@ -15,16 +15,15 @@ pub(super) fn run(common: &Common, id: VmId, output: &Output) -> anyhow::Result<
         let why = "the settings do not say how Proxmox is reached: add `proxmox`, as reconciler.example.yaml shows";
         return Err(WrongUsage(why.to_owned()).into());
     };
-    let problems = check_secrets(&config);
+    let problems: Vec<String> = check_secrets(&config)
+        .into_iter()
+        .filter(|problem| problem.starts_with("proxmox."))
+        .collect();
     if !problems.is_empty() {
         bail!("{}", problems.join("; "));
     }
     let hypervisor = Hypervisor::new(proxmox, &config.commands)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")?;
-    let machine = runtime.block_on(hypervisor.look(id))?;
+    let machine = pass::runtime()?.block_on(hypervisor.look(id))?;
     let exit = if machine.is_tagged {
         Exit::Converged
     } else {

@@ -405,6 +405,7 @@ impl Check<'_> {
     }
 
     fn proxmox(&mut self, proxmox: ProxmoxDocument) -> Option<Proxmox> {
+        let is_whole = !proxmox.url.is_absent() && !proxmox.token_file.is_absent();
         let token_file = self.secret(proxmox.token_file);
         if !proxmox.qm.is_absent() {
             let others = [
@@ -428,19 +429,16 @@ impl Check<'_> {
             (Some(Absolute(path)), None) => ProxmoxTrust::Ca(path),
             (None, None) => ProxmoxTrust::System,
         };
-        let url = proxmox.url.into_inner().map(|ApiUrl(url)| url);
-        let (Some(url), Some(token_file)) = (url, token_file) else {
-            if self.diagnostics.is_empty() {
-                let problem = "proxmox: it is not said how to reach Proxmox";
-                let hint = "write `url` and `token_file`, or `qm`";
-                let problem = Diagnostic::error("missing-key", self.file, None, problem);
-                self.diagnostics.push(problem.with_hint(hint));
-            }
-            return None;
-        };
+        if !is_whole {
+            let problem = "proxmox: it is not said how to reach Proxmox";
+            let hint = "write `url` and `token_file`, or `qm`";
+            let problem = Diagnostic::error("missing-key", self.file, None, problem);
+            self.diagnostics.push(problem.with_hint(hint));
+        }
+        let ApiUrl(url) = proxmox.url.into_inner()?;
         Some(Proxmox::Api(ProxmoxApi {
             url,
-            token_file,
+            token_file: token_file?,
             trust,
         }))
     }

@@ -45,7 +45,11 @@ pub enum RebrandedError {
         folder: PathBuf,
     },
     /// It is not done.
-    #[error("{} says that an upload runs, or was cut off", .file.display())]
+    #[error(
+        "{} says that an upload runs, or was cut off: wait for its end, or when none runs, move the file away and upload \
+         once more",
+        .file.display()
+    )]
     Uploading {
         /// The file.
         file: PathBuf,

@@ -238,13 +238,8 @@ async fn a_killed_rsync_leaves_no_second_writer() {
 
 const CHILD: &str = "RECONCILE_TEST_DOWNLOAD";
 
-/// The reconciler that is killed in the tests below.
-#[tokio::test]
-#[ignore = "other tests start it in a process of its own"]
-async fn as_a_process_of_its_own() {
-    let Ok(order) = std::env::var(CHILD) else {
-        return;
-    };
+/// The reconciler that is killed in the test below, which runs itself once more as this one.
+async fn be_killed(order: &str) {
     let (port, rest) = order.split_once(' ').unwrap();
     let (manifest, root) = rest.split_once(' ').unwrap();
     let mut bed = Bed::at(tempfile::tempdir().unwrap(), port.parse().unwrap());
@@ -258,6 +253,9 @@ async fn as_a_process_of_its_own() {
 
 #[tokio::test]
 async fn a_killed_reconciler_loses_nothing_and_its_rsync_does_not_go_on_writing() {
+    if let Ok(order) = std::env::var(CHILD) {
+        return be_killed(&order).await;
+    }
     for (seed, whole_group) in [(12, false), (13, true)] {
         let bed = Bed::new();
         let base = noise(seed, BIG);
@@ -267,10 +265,10 @@ async fn a_killed_reconciler_loses_nothing_and_its_rsync_does_not_go_on_writing(
             bed.central.port,
             bed.folder.path().display()
         );
-        let name = "host::download::tests::as_a_process_of_its_own";
+        let name = "host::download::tests::a_killed_reconciler_loses_nothing_and_its_rsync_does_not_go_on_writing";
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", name, "--ignored"])
+            .args(["--exact", name])
             .env(CHILD, order)
             .stdout(Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! Whole records are kept or dropped. What the planner knows of hosts, what people were told of, which rows the domain
-//! does not know yet and which commit was taken up last is the same afterwards. Failures of a step are forgotten when they are old: no wait lasts that long.
+//! does not know yet and which commit was taken up last is the same afterwards. Failures of a step are forgotten when
+//! they are old: no wait lasts that long.
 
 use std::collections::{BTreeMap, BTreeSet};
 
